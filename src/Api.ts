@@ -1,0 +1,380 @@
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as OpenApi from "@effect/platform/OpenApi"
+import { Schema } from "effect"
+import {
+  BacklogFullProblem,
+  NewOrder,
+  Order,
+  OrderConflictProblem,
+  OrderId,
+  OrderIdJson,
+  OrderNotFoundProblem,
+  RetryAfter,
+  Status,
+  StorageUnavailableProblem
+} from "./Order.ts"
+import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
+
+// Problems of HTTP itself -------------------------------------------------------------------------
+
+const described = { detail: Schema.String }
+const detail = (error: { readonly detail: string }) => error.detail
+
+export class MalformedBody extends Schema.TaggedError<MalformedBody>()("MalformedBody", described) {}
+export const MalformedBodyProblem = asProblem(MalformedBody, { status: 400, title: "Malformed body", detail })
+
+export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {}) {}
+export const ForeignOriginProblem = asProblem(ForeignOrigin, {
+  status: 403,
+  title: "Foreign origin",
+  detail: () => "A page of another origin may not change anything here. Call the service from the server side."
+})
+
+export class RouteNotFound extends Schema.TaggedError<RouteNotFound>()("RouteNotFound", {}) {}
+export const RouteNotFoundProblem = asProblem(RouteNotFound, {
+  status: 404,
+  title: "No such route",
+  detail: () => "Nothing is served at this path. GET /docs lists what is."
+})
+
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
+  allow: Schema.Array(Schema.String)
+}) {}
+export const MethodNotAllowedProblem = asProblem(MethodNotAllowed, {
+  status: 405,
+  title: "Method not allowed",
+  detail: (error) => `This path answers ${error.allow.join(", ")} only.`
+})
+
+export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", { limit: Schema.Int }) {}
+export const BodyTooLargeProblem = asProblem(BodyTooLarge, {
+  status: 413,
+  title: "Body too large",
+  detail: (error) => `The body may have at most ${error.limit} bytes.`
+})
+
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()(
+  "UnsupportedMediaType",
+  described
+) {}
+export const UnsupportedMediaTypeProblem = asProblem(UnsupportedMediaType, {
+  status: 415,
+  title: "Unsupported media type",
+  detail
+})
+
+export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", {}) {}
+export const InternalErrorProblem = asProblem(InternalError, {
+  status: 500,
+  title: "Internal error",
+  detail: () => "The service failed on this request. Its log has the cause beside this answer's X-Request-Id."
+})
+
+export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry_after: RetryAfter }) {}
+export const DrainingProblem = asProblem(Draining, {
+  status: 503,
+  title: "Shutting down",
+  detail: (error) =>
+    `The service is shutting down; nothing was stored. Send the request again in ${error.retry_after} seconds.`
+})
+
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
+  reasons: Schema.Array(Schema.String),
+  retry_after: RetryAfter
+}) {}
+export const NotReadyProblem = asProblem(NotReady, {
+  status: 503,
+  title: "Not ready",
+  detail: (error) => `Not ready: ${error.reasons.join(", ")}.`
+})
+
+const invalidRequest = { status: 422, title: "Invalid request" }
+const invalidRequestType = problemType("InvalidRequest")
+const maxFaults = 100
+
+/** Every decode failure of path, query or body, as one 422 with a JSON Pointer (RFC 6901) to each fault. */
+const InvalidRequest = Schema.transform(
+  Schema.Struct({
+    ...problemFields("InvalidRequest", invalidRequest),
+    errors: Schema.Array(
+      Schema.Struct({
+        pointer: Schema.String.annotations({ description: "A JSON Pointer by RFC 6901, empty for the whole" }),
+        detail: Schema.String
+      })
+    )
+  }),
+  Schema.typeSchema(HttpApiDecodeError),
+  {
+    strict: true,
+    decode: ({ detail, errors }) =>
+      new HttpApiDecodeError({
+        message: detail,
+        issues: errors.map((error) => ({
+          _tag: "Type" as const,
+          path: error.pointer
+            .split("/")
+            .slice(1)
+            .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")),
+          message: error.detail
+        }))
+      }),
+    encode: ({ issues }) => {
+      const details = new Map<string, string>()
+      for (const issue of issues) {
+        const pointer = issue.path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+        // A union reports each of its members: the first is the one that says what was expected.
+        if (!details.has(pointer)) details.set(pointer, pointer === "" ? "expected a JSON object" : issue.message)
+      }
+      const errors = Array.from(details, ([pointer, detail]) => ({ pointer, detail }))
+      const shown = errors.slice(0, maxFaults)
+      const found = errors.length === 1 ? "1 fault" : `${errors.length} faults`
+      return {
+        type: invalidRequestType,
+        title: invalidRequest.title,
+        status: invalidRequest.status,
+        detail: `The request has ${found}${errors.length > maxFaults ? `, the first ${maxFaults} are listed` : ""}.`,
+        errors: shown
+      }
+    }
+  }
+)
+  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
+  .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
+
+// Answers -----------------------------------------------------------------------------------------
+
+/** The order is committed and synced to disk. */
+export class Accepted extends Schema.Class<Accepted>("Accepted")({
+  message: Schema.Literal("Order received"),
+  order_id: OrderIdJson
+}) {}
+
+/** The same order was accepted before; nothing new was stored. */
+export class Replayed extends Schema.Class<Replayed>("Replayed")({
+  message: Schema.Literal("Order received"),
+  order_id: OrderIdJson,
+  status: Status
+}) {}
+
+const Count = Schema.NonNegativeInt.annotations({ identifier: "Count" })
+const Seconds = Schema.NonNegative.annotations({ identifier: "Seconds" })
+const Percentiles = Schema.Struct({ p50: Seconds, p95: Seconds, p99: Seconds }).annotations({
+  identifier: "Percentiles",
+  description: "Since the service started, interpolated in a histogram; 0 before the first"
+})
+const PerSecond = Schema.NonNegative.annotations({
+  identifier: "PerSecond",
+  description: "Mean of the last 60 seconds, or since the start where that is less"
+})
+
+/** All-time counts survive a restart; percentiles and rates begin with the process. */
+export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics")({
+  total_orders: Count,
+  orders_pending: Count,
+  orders_processing: Count,
+  orders_completed: Count,
+  orders_failed: Count,
+  orders_cancelled: Count,
+  total_processed: Count.annotations({ description: "Completed and Failed" }),
+  average_processing_time: Seconds.annotations({
+    description: "All-time mean over Completed of finished minus started of the run that succeeded; 0 before the first"
+  }),
+  processing_time: Percentiles,
+  queue_wait: Percentiles,
+  queue_depth: Count,
+  queue_capacity: Count,
+  workers: Count,
+  workers_busy: Count,
+  accepted_per_second: PerSecond,
+  completed_per_second: PerSecond
+}) {}
+
+const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
+
+// The contract ------------------------------------------------------------------------------------
+
+const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
+
+interface Documented {
+  readonly summary: string
+  readonly description: string
+  readonly request?: unknown
+  readonly answers: { readonly [status: number]: { readonly example: unknown; readonly headers?: object } }
+}
+
+/** What HttpApi itself has no place for: examples and answer headers. */
+const documented = ({ answers, description, request, summary }: Documented) =>
+  OpenApi.annotations({
+    summary,
+    description,
+    transform: (operation) => {
+      if (request !== undefined) operation.requestBody.content["application/json"].example = request
+      for (const [status, { example, headers }] of Object.entries(answers)) {
+        for (const content of Object.values<object>(operation.responses[status].content)) {
+          Object.assign(content, { example })
+        }
+        if (headers !== undefined) operation.responses[status].headers = headers
+      }
+      return operation
+    }
+  })
+
+const header = (type: string, description: string) => ({ description, schema: { type } })
+
+const submit = HttpApiEndpoint.post("submit", "/api/order")
+  .setPayload(NewOrder)
+  .addSuccess(Accepted.annotations({ description: "Committed and synced to disk" }), { status: 202 })
+  .addSuccess(Replayed.annotations({ description: "Accepted before; nothing new was stored" }))
+  .addError(MalformedBodyProblem)
+  .addError(ForeignOriginProblem)
+  .addError(OrderConflictProblem)
+  .addError(BodyTooLargeProblem)
+  .addError(UnsupportedMediaTypeProblem)
+  .addError(InternalErrorProblem)
+  .addError(BacklogFullProblem)
+  .addError(StorageUnavailableProblem)
+  .addError(DrainingProblem)
+  .annotateContext(
+    documented({
+      summary: "Submit an order",
+      description:
+        "A 2xx means the order is committed and synced to disk. `order_id` makes a repeat safe: the same content again " +
+        "answers 200 with the current status, other content answers 409. After a 503 or a lost connection send it again.",
+      request: exampleOrder,
+      answers: {
+        202: {
+          example: { message: "Order received", order_id: 101 },
+          headers: { Location: header("string", "The path of the order") }
+        },
+        200: {
+          example: { message: "Order received", order_id: 101, status: "Processing" },
+          headers: {
+            Location: header("string", "The path of the order"),
+            "Idempotent-Replayed": header("string", "`true`")
+          }
+        }
+      }
+    })
+  )
+
+const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
+  .setPath(Schema.Struct({ order_id: OrderId.annotations({ description: "The order's id" }) }))
+  .addSuccess(Order.json.annotations({ identifier: "Order", description: "The order as it stands now" }))
+  .addError(OrderNotFoundProblem)
+  .addError(InternalErrorProblem)
+  .addError(StorageUnavailableProblem)
+  .annotateContext(
+    documented({
+      summary: "Look at an order",
+      description: "Its status, content, times, attempts, last error and result, as of the last commit.",
+      answers: {
+        200: {
+          example: {
+            order_id: 101,
+            status: "Completed",
+            user_id: 1,
+            item_ids: [1, 2, 3],
+            total_amount: 250.7,
+            currency: null,
+            metadata: null,
+            attempts: 1,
+            accepted_at: "2026-01-31T12:00:00.000Z",
+            started_at: "2026-01-31T12:00:00.004Z",
+            finished_at: "2026-01-31T12:00:02.004Z",
+            next_attempt_at: null,
+            last_error: null,
+            result: null
+          }
+        }
+      }
+    })
+  )
+
+const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
+  .addSuccess(ServiceMetrics.annotations({ description: "Counts, times and rates" }))
+  .addError(InternalErrorProblem)
+  .annotateContext(
+    documented({
+      summary: "Read the metrics",
+      description: "The counts of the five statuses always add up to `total_orders`. Times are in seconds.",
+      answers: {
+        200: {
+          example: {
+            total_orders: 1000,
+            orders_pending: 600,
+            orders_processing: 100,
+            orders_completed: 300,
+            orders_failed: 0,
+            orders_cancelled: 0,
+            total_processed: 300,
+            average_processing_time: 2.003,
+            processing_time: { p50: 2.01, p95: 2.9, p99: 2.98 },
+            queue_wait: { p50: 2.2, p95: 5.1, p99: 5.6 },
+            queue_depth: 600,
+            queue_capacity: 1000,
+            workers: 100,
+            workers_busy: 100,
+            accepted_per_second: 16.6,
+            completed_per_second: 5
+          }
+        }
+      }
+    })
+  )
+
+const probe = <const Name extends string>(name: Name, path: `/${string}`, summary: string, description: string) =>
+  HttpApiEndpoint.get(name, path)
+    .addSuccess(Ok.annotations({ description: "Yes" }))
+    .addError(InternalErrorProblem)
+    .annotateContext(documented({ summary, description, answers: { 200: { example: { status: "ok" } } } }))
+
+/** The HTTP contract. It knows the vocabulary only, so a client can import it without the service. */
+export class Api extends HttpApi.make("orders")
+  .add(
+    HttpApiGroup.make("orders")
+      .add(submit)
+      .add(find)
+      .annotateContext(OpenApi.annotations({ title: "Orders", description: "Handing orders in and looking at them" }))
+  )
+  .add(
+    HttpApiGroup.make("service")
+      .add(metrics)
+      .add(probe("health", "/health", "Is the service up?", "Answers as long as the process does."))
+      .add(probe("live", "/livez", "Should the process be left running?", "Answers as long as the process does."))
+      .add(
+        probe(
+          "ready",
+          "/readyz",
+          "Should traffic come here?",
+          "503 while shutting down, and while writes fail."
+        ).addError(NotReadyProblem)
+      )
+      .annotateContext(OpenApi.annotations({ title: "Service", description: "How the service itself is doing" }))
+  )
+  .annotateContext(
+    OpenApi.annotations({
+      title: "Orders",
+      version: "1.0.0",
+      description: "Takes orders, keeps them durably, works them off in the background and shows what became of each.",
+      license: { name: "MIT", url: "https://opensource.org/license/mit" },
+      servers: [{ url: "/", description: "This service" }],
+      transform: (spec) => {
+        for (const operation of Object.values<object>(spec.paths).flatMap((path) => Object.values(path))) {
+          if (operation.parameters.length === 0 && operation.requestBody === undefined) delete operation.responses[422]
+          for (const [status, response] of Object.entries<{ content: object; headers?: object }>(operation.responses)) {
+            // Where one status has several problems, HttpApi forgets their media type.
+            if (Number(status) >= 400) response.content = { [mediaType]: Object.values(response.content)[0] }
+            if (status === "503") response.headers = { "Retry-After": header("integer", "Seconds to wait") }
+          }
+        }
+        return spec
+      }
+    })
+  ) {
+  /** In place of HttpApi's own 400: `HttpApiDecodeError` stays the error, its wire form is ours. */
+  static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(InvalidRequest.ast)
+}

@@ -1,0 +1,126 @@
+import { Array as Arr, Data, DateTime, Option } from "effect"
+import { type LastError, type NewOrder, type Order, type Status, transitions } from "./Order.ts"
+
+/** The key of an order's row, ascending in the order of arrival. */
+export type RowKey = number
+
+/** How a run ended. */
+export type Outcome = Data.TaggedEnum<{
+  Completed: { readonly result: Option.Option<unknown> }
+  Failed: { readonly error: typeof LastError.Type }
+}>
+export const Outcome = Data.taggedEnum<Outcome>()
+
+/** Everything that can be written. */
+export type Command = Data.TaggedEnum<{
+  /** Adds an order unless its id is known or as many orders wait as may wait. */
+  Insert: { readonly order: NewOrder }
+  /** Pending -> Processing, under the order's next run number. */
+  Claim: { readonly key: RowKey }
+  /** Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended. */
+  Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
+  /** All that is Processing -> Pending. Uncounted, the run does not count as an attempt. */
+  Release: { readonly counted: boolean }
+  /** Changes nothing, but proves that a transaction can be committed. */
+  Probe: {}
+}>
+export const Command = Data.taggedEnum<Command>()
+
+/** What became of a command. */
+export type Result = Data.TaggedEnum<{
+  Inserted: {}
+  /** The id is taken; this is the order that has it. */
+  Known: { readonly order: Order }
+  /** Nothing was stored: the backlog is full. */
+  Full: {}
+  Claimed: { readonly claim: Claim }
+  Recorded: {}
+  Released: { readonly count: number }
+  /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
+  Unchanged: {}
+  Probed: {}
+}>
+export const Result = Data.taggedEnum<Result>()
+
+/** An order in a worker's hands. `run` is never reused; `attempt` counts towards `MAX_ATTEMPTS`, from 1. */
+export interface Claim {
+  readonly key: RowKey
+  readonly order: Order
+  readonly run: number
+  readonly attempt: number
+}
+
+/** One order's change of status, as committed. */
+export interface OrderChange {
+  readonly key: RowKey
+  readonly order_id: string
+  readonly user_id: string
+  readonly from: Option.Option<Status>
+  readonly status: Status
+  readonly attempts: number
+  readonly at: DateTime.Utc
+  /** How long it was in the state it left: waiting since it was due, or processing since it started. 0 when new. */
+  readonly elapsedMillis: number
+}
+
+/** All-time counts by status, and the summed processing time of the Completed. */
+export interface Totals extends Readonly<Record<Status, number>> {
+  readonly processingMillis: number
+}
+
+/** What one transaction changed. */
+export interface Commit {
+  readonly changes: Arr.NonEmptyReadonlyArray<OrderChange>
+  readonly totals: Totals
+}
+
+/** The commands in groups of one kind: neighbours only, so their order is kept and each group can be one statement. */
+export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Arr.groupWith(commands, (a, b) => a._tag === b._tag)
+
+export const statusAfter = Outcome.$match({
+  Completed: () => transitions.complete.to,
+  Failed: () => transitions.fail.to
+})
+
+export const noTotals: Totals = {
+  Pending: 0,
+  Processing: 0,
+  Completed: 0,
+  Failed: 0,
+  Cancelled: 0,
+  processingMillis: 0
+}
+
+export const addTo = (totals: Totals, changes: ReadonlyArray<OrderChange>): Totals => {
+  const sum = { ...totals }
+  for (const { elapsedMillis, from, status } of changes) {
+    if (Option.isSome(from)) sum[from.value] -= 1
+    sum[status] += 1
+    if (status === "Completed") sum.processingMillis += elapsedMillis
+  }
+  return sum
+}
+
+export const change = (
+  row: { readonly seq: RowKey; readonly order_id: string; readonly user_id: string; readonly attempts: number },
+  from: Status | undefined,
+  status: Status,
+  at: number,
+  since: number
+): OrderChange => ({
+  key: row.seq,
+  order_id: row.order_id,
+  user_id: row.user_id,
+  from: Option.fromNullable(from),
+  status,
+  attempts: row.attempts,
+  at: DateTime.unsafeMake(at),
+  elapsedMillis: Math.max(0, at - since)
+})
+
+/** What one group of commands came to. */
+export interface Done {
+  readonly results: ReadonlyArray<Result>
+  readonly changes: ReadonlyArray<OrderChange>
+}

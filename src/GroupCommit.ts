@@ -1,0 +1,146 @@
+import {
+  Array as Arr,
+  Cause,
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  FiberId,
+  Layer,
+  Option,
+  Queue,
+  Schedule
+} from "effect"
+import { Command, type Result } from "./Command.ts"
+import { keepRunning } from "./KeepRunning.ts"
+import { StorageUnavailable } from "./Order.ts"
+import { OrderEvents } from "./OrderEvents.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
+
+interface Entry {
+  readonly command: Command
+  readonly answer: Deferred.Deferred<Result, StorageUnavailable>
+  /** When the one who waits is told that the storage does not answer. */
+  readonly deadline: number
+}
+
+const patienceMillis = 10_000
+const maxBatch = 1000
+
+/** Lets the callbacks of the sockets run, so that what one turn of the event loop brought becomes one batch. */
+const nextTurn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+/** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
+export class GroupCommit extends Context.Tag("orders/GroupCommit")<
+  GroupCommit,
+  {
+    /** Answers after the commit. After 10 seconds it fails, and whether the command was or will be done is unknown. */
+    readonly write: (command: Command) => Effect.Effect<Result, StorageUnavailable>
+    /** Waits as long as it takes, and tries again while the storage fails. */
+    readonly settle: (command: Command) => Effect.Effect<Result>
+    /** Whether writes succeed. After a failure it is found out by trying one. */
+    readonly ready: Effect.Effect<boolean>
+  }
+>() {
+  static readonly layer = Layer.scoped(
+    this,
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      const events = yield* OrderEvents
+      const arrived = yield* Queue.unbounded<Entry>()
+      const waiting = new Set<Entry>()
+      let healthy = true
+
+      const answer = (entry: Entry, exit: Exit.Exit<Result, StorageUnavailable>) => {
+        waiting.delete(entry)
+        return Deferred.done(entry.answer, exit)
+      }
+
+      const fail = (entry: Entry) => {
+        healthy = false
+        return answer(entry, Exit.fail(new StorageUnavailable({})))
+      }
+
+      const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
+        repo.write(Arr.map(entries, (entry) => entry.command)).pipe(
+          Effect.interruptible,
+          Effect.exit,
+          Effect.flatMap((exit) => {
+            if (Exit.isSuccess(exit)) {
+              const { commit, results } = exit.value
+              healthy = true
+              return Effect.zipRight(
+                Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
+                Effect.forEach(Arr.zip(entries, results), ([entry, result]) => answer(entry, Exit.succeed(result)), {
+                  discard: true
+                })
+              )
+            }
+            if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) {
+              return Effect.forEach(entries, fail, { discard: true })
+            }
+            // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
+            return entries.length > 1
+              ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
+              : Effect.zipRight(
+                  Effect.logError("A command could not be written", exit.cause),
+                  answer(entries[0], Exit.failCause(exit.cause))
+                )
+          })
+        )
+
+      const commitArrived = (first: ReadonlyArray<Entry>) =>
+        Effect.flatMap(Queue.takeUpTo(arrived, maxBatch - first.length), (rest) => {
+          const entries = [...first, ...rest].filter((entry) => waiting.has(entry))
+          return Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
+        })
+
+      yield* Effect.addFinalizer(() =>
+        Effect.whileLoop({
+          while: () => Option.getOrElse(arrived.unsafeSize(), () => 0) > 0,
+          body: () => commitArrived([]),
+          step: () => {}
+        })
+      )
+      // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
+      const commitNext = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(Queue.take(arrived)), (first) => Effect.zipRight(nextTurn, commitArrived([first])))
+      )
+      yield* keepRunning("commit fiber", Effect.forever(commitNext))
+
+      const failOverdue = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.forEach(
+          Arr.filter(waiting, (entry) => entry.deadline <= now),
+          (entry) => fail(entry),
+          { discard: true }
+        )
+      )
+      yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
+
+      const enqueue = (command: Command, wait: number) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const entry = {
+            command,
+            answer: Deferred.unsafeMake<Result, StorageUnavailable>(FiberId.none),
+            deadline: now + wait
+          }
+          waiting.add(entry)
+          arrived.unsafeOffer(entry)
+          return Deferred.await(entry.answer)
+        })
+
+      const write = (command: Command) => enqueue(command, patienceMillis)
+      return {
+        write,
+        settle: (command) =>
+          Effect.retry(enqueue(command, Number.POSITIVE_INFINITY), Schedule.jittered(Schedule.spaced("1 second"))).pipe(
+            Effect.orDie
+          ),
+        ready: Effect.suspend(() => (healthy ? Effect.succeed(true) : Effect.isSuccess(write(Command.Probe()))))
+      }
+    })
+  )
+}

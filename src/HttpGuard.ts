@@ -1,0 +1,253 @@
+import { isUtf8 } from "node:buffer"
+import { randomUUID } from "node:crypto"
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Array as Arr, Cause, Effect, Schema, Stream } from "effect"
+import {
+  BodyTooLarge,
+  BodyTooLargeProblem,
+  Draining,
+  DrainingProblem,
+  ForeignOrigin,
+  ForeignOriginProblem,
+  InternalError,
+  InternalErrorProblem,
+  MalformedBody,
+  MalformedBodyProblem,
+  MethodNotAllowed,
+  MethodNotAllowedProblem,
+  RouteNotFound,
+  RouteNotFoundProblem,
+  UnsupportedMediaType,
+  UnsupportedMediaTypeProblem
+} from "./Api.ts"
+import { NodeServer } from "./HttpServer.ts"
+import { Metrics } from "./Metrics.ts"
+import { mediaType } from "./Problem.ts"
+
+const bodyLimit = 65_536
+const depthLimit = 64
+/** How much of a body that is refused is still read, so that the client gets to see why. */
+const discardLimit = 16 * 1024 * 1024
+
+// Refusals ----------------------------------------------------------------------------------------
+
+/** Everything that can be refused before a handler sees the request. */
+const Refusal = Schema.Union(
+  MalformedBodyProblem,
+  ForeignOriginProblem,
+  RouteNotFoundProblem,
+  MethodNotAllowedProblem,
+  BodyTooLargeProblem,
+  UnsupportedMediaTypeProblem,
+  InternalErrorProblem,
+  DrainingProblem
+)
+const isRefusal = Schema.is(Refusal)
+const encodeRefusal = Schema.encodeSync(Refusal)
+type Refusal = typeof Refusal.Type
+
+const refuse = (error: Refusal) => {
+  const body = encodeRefusal(error)
+  return HttpServerResponse.unsafeJson(body, {
+    status: body.status,
+    headers:
+      error._tag === "MethodNotAllowed"
+        ? { allow: error.allow.join(", ") }
+        : error._tag === "Draining"
+          ? { "retry-after": String(error.retry_after) }
+          : {},
+    contentType: mediaType
+  })
+}
+
+/**
+ * The answer to a body that is too large. It goes out at once; then the rest of the body is read and thrown away for a
+ * while before the connection closes, because a client still sending would see a reset in place of the answer.
+ */
+const refuseBody = (error: BodyTooLarge, incoming: IncomingMessage) => {
+  const body = Buffer.from(JSON.stringify(encodeRefusal(error)))
+  const discard = Effect.async<void>((resume) => {
+    let left = discardLimit
+    const done = () => resume(Effect.void)
+    incoming.on("data", (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) done()
+    })
+    incoming.on("end", done).on("close", done).on("error", done).resume()
+    if (incoming.readableEnded || incoming.destroyed) done()
+  })
+  return HttpServerResponse.stream(
+    Stream.concat(Stream.make(body), Stream.drain(Effect.timeoutOption(discard, "5 seconds"))),
+    { status: 413, headers: { connection: "close" }, contentType: mediaType, contentLength: body.length }
+  )
+}
+
+// The request -------------------------------------------------------------------------------------
+
+export interface Route {
+  readonly method: string
+  /** As the router has it: a segment that begins with `:` stands for any. */
+  readonly path: string
+  /** The Content-Security-Policy of its pages, where the strictest would break them. */
+  readonly contentSecurityPolicy?: string
+}
+
+/** Finds the routes of a path. The router itself tells neither the other methods of a path nor the template. */
+const routesByPath = (routes: ReadonlyArray<Route>) => {
+  const paths = new Map(Object.entries(Arr.groupBy(routes, (route) => route.path)))
+  const templates = Array.from(paths)
+    .filter(([path]) => path.includes("/:"))
+    .map(([path, routes]) => ({ pattern: new RegExp(`^${path.replaceAll(/:\w+/g, "[^/]+")}$`), routes }))
+  return (path: string): ReadonlyArray<Route> =>
+    paths.get(path) ?? templates.find(({ pattern }) => pattern.test(path))?.routes ?? []
+}
+
+const isRead = (method: string) => method === "GET" || method === "HEAD"
+
+/** Whether a page of another origin sent this, by what browsers say of themselves. Other clients say nothing. */
+const isForeign = (headers: IncomingHttpHeaders) => {
+  const site = headers["sec-fetch-site"]
+  if (site !== undefined && site !== "same-origin" && site !== "none") return true
+  const { host, origin } = headers
+  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
+}
+
+/** What is wrong with the media type; JSON in UTF-8 is the only one, also where none is given. */
+const wrongMediaType = (headers: IncomingHttpHeaders): string | undefined => {
+  const [type = "", ...parameters] = (headers["content-type"] ?? "application/json").toLowerCase().split(";")
+  if (type.trim() !== "application/json") {
+    return `Send the body as Content-Type: application/json, not ${JSON.stringify(type.trim())}.`
+  }
+  const charset = parameters
+    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1])
+    .find(Boolean)
+  if (charset !== undefined && charset !== "utf-8" && charset !== "utf8") return "Send the JSON in UTF-8."
+  const encoding = headers["content-encoding"]
+  return encoding === undefined || encoding === "identity" ? undefined : "Send the body without a Content-Encoding."
+}
+
+const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | MalformedBody> =>
+  Effect.async((resume) => {
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size > bodyLimit) end(new BodyTooLarge({ limit: bodyLimit }))
+    }
+    const onEnd = () => end(Effect.succeed(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+    const onClose = () => end(new MalformedBody({ detail: "The connection closed before the body was complete." }))
+    const stop = () => incoming.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose)
+    const end = (result: Effect.Effect<Buffer, BodyTooLarge | MalformedBody>) => {
+      stop()
+      resume(result)
+    }
+    incoming.on("data", onData).on("end", onEnd).on("close", onClose).on("error", onClose)
+    return Effect.sync(stop)
+  })
+
+const isDeeperThan = (value: unknown, limit: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (limit === 0 || Object.values(value).some((inner) => isDeeperThan(inner, limit - 1)))
+
+const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedBody> => {
+  const malformed = (detail: string) => new MalformedBody({ detail })
+  if (bytes.length === 0) return malformed("The body is empty; send a JSON object.")
+  if (!isUtf8(bytes)) return malformed("The body is not UTF-8.")
+  let body: unknown
+  try {
+    body = JSON.parse(bytes.toString())
+  } catch (error) {
+    return malformed(`The body is not JSON: ${error instanceof Error ? error.message : error}.`)
+  }
+  return isDeeperThan(body, depthLimit)
+    ? malformed(`The body is nested deeper than ${depthLimit} levels.`)
+    : Effect.succeed(body)
+}
+
+/** Reads the body of a request once, checks it, and lays it in the request as the JSON that HttpApi will ask for. */
+const layJson = (request: HttpServerRequest.HttpServerRequest, incoming: IncomingMessage) => {
+  const tooLarge = Number(incoming.headers["content-length"] ?? 0) > bodyLimit
+  return (tooLarge ? new BodyTooLarge({ limit: bodyLimit }) : Effect.interruptible(read(incoming))).pipe(
+    Effect.flatMap(parse),
+    Effect.map((json) => Object.defineProperty(request, "json", { value: Effect.succeed(json) }))
+  )
+}
+
+// The answer --------------------------------------------------------------------------------------
+
+const securityHeaders = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY"
+}
+
+const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/
+
+// The guard ---------------------------------------------------------------------------------------
+
+/**
+ * What every request passes, once, around the whole application: routes that do not exist, foreign origins, shutting
+ * down, the body and its limits; and on the way back failures, headers and the measuring.
+ */
+export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Route>) {
+  const { isDraining } = yield* NodeServer
+  const metrics = yield* Metrics
+  const routesOf = routesByPath(routes)
+
+  return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.gen(function* () {
+      const request = yield* HttpServerRequest.HttpServerRequest
+      const clock = yield* Effect.clock
+      const startedAt = clock.unsafeCurrentTimeNanos()
+      const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+      const { headers, method = "GET", url = "/" } = incoming
+
+      const given = headers["x-request-id"]
+      const requestId = typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID()
+      const found = routesOf(url.split("?", 1)[0] ?? url)
+      const route = found.find((route) => route.method === (method === "HEAD" ? "GET" : method))
+
+      const admitted = (): Effect.Effect<HttpServerResponse.HttpServerResponse, E | Refusal, R> => {
+        if (found.length === 0) return new RouteNotFound()
+        if (route === undefined) {
+          const allow = found.flatMap((route) => (route.method === "GET" ? ["GET", "HEAD"] : [route.method]))
+          return new MethodNotAllowed({ allow })
+        }
+        if (isRead(method)) return app
+        if (isForeign(headers)) return new ForeignOrigin()
+        if (isDraining()) return new Draining({ retry_after: 5 })
+        const wrong = wrongMediaType(headers)
+        if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
+        return Effect.zipRight(layJson(request, incoming), app)
+      }
+
+      const response = yield* Effect.catchAllCause(Effect.suspend(admitted), (cause) => {
+        if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
+        const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
+        if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
+        if (isRefusal(error)) return Effect.succeed(refuse(error))
+        return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
+          Effect.annotateLogs("request_id", requestId),
+          Effect.as(refuse(new InternalError()))
+        )
+      })
+
+      const seconds = Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
+      metrics.request(method, route?.path ?? "none", response.status, seconds)
+      return HttpServerResponse.setHeaders(response, {
+        ...securityHeaders,
+        ...(route?.contentSecurityPolicy ? { "content-security-policy": route.contentSecurityPolicy } : undefined),
+        ...(isDraining() ? { connection: "close" } : undefined),
+        ...response.headers,
+        "x-request-id": requestId
+      })
+    })
+})

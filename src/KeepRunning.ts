@@ -1,0 +1,15 @@
+import { Effect, Fiber } from "effect"
+
+/**
+ * Runs a loop that is never to end in a fiber of the scope, and starts it again should it end all the same: by a
+ * failure, a defect, or because something interrupted it. Each end is logged.
+ */
+export const keepRunning = <E, R>(what: string, loop: Effect.Effect<never, E, R>) =>
+  Effect.fork(loop).pipe(
+    Effect.flatMap(Fiber.await),
+    Effect.tap((exit) => Effect.logError(`The ${what} ended and is started again`, exit)),
+    Effect.zipRight(Effect.sleep("100 millis")),
+    Effect.forever,
+    Effect.interruptible,
+    Effect.forkScoped
+  )

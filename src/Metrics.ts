@@ -1,0 +1,229 @@
+import {
+  Clock,
+  Context,
+  Effect,
+  Layer,
+  Metric,
+  MetricBoundaries,
+  type MetricKeyType,
+  type MetricState,
+  Option
+} from "effect"
+import { AppConfig } from "./AppConfig.ts"
+import type { Totals } from "./Command.ts"
+import { isFinal, Status } from "./Order.ts"
+import { OrderEvents } from "./OrderEvents.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
+
+// What is measured --------------------------------------------------------------------------------
+
+/** From 1 ms to 10 min, ten to a decade, in seconds. */
+const secondsBoundaries = MetricBoundaries.fromIterable([
+  ...Array.from({ length: 58 }, (_, step) => Number((0.001 * 10 ** (step / 10)).toPrecision(3))),
+  600
+])
+
+const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+/** A timer in seconds: `Metric.timer` counts milliseconds, and says so in a label of its own. */
+const timer = (name: string, description: string) => Metric.histogram(name, secondsBoundaries, description)
+
+const ordersAccepted = counter("orders_accepted_total", "Orders accepted")
+const ordersReplayed = counter("orders_replayed_total", "Orders submitted again with the same content")
+const ordersRefused = counter("orders_refused_total", "Orders refused, by reason")
+const ordersFinished = counter("orders_finished_total", "Orders that reached a final state, by state")
+const attemptsEnded = counter("attempts_total", "Runs of the processor that ended, by outcome")
+const ordersByStatus = Metric.gauge("orders", { description: "All orders ever accepted, by status" })
+const queueDepth = Metric.gauge("queue_depth", { description: "Orders in the queue" })
+const queueCapacity = Metric.gauge("queue_capacity", { description: "Orders the queue can hold" })
+const workers = Metric.gauge("workers", { description: "Workers" })
+const workersBusy = Metric.gauge("workers_busy", { description: "Workers that hold an order" })
+const queueWait = timer("order_queue_wait_seconds", "From due to claimed")
+const processingTime = timer("order_processing_seconds", "From claimed to finished, of the runs that succeeded")
+const httpDuration = timer("http_server_request_duration_seconds", "HTTP requests by method, route and status")
+
+// What is made of it ------------------------------------------------------------------------------
+
+/** Events per second over the last minute, or since `startedAt` where that is less. */
+const rateOfLastMinute = (startedAt: number) => {
+  const slots = new Float64Array(60)
+  let newest = Math.floor(startedAt / 1000)
+  const advance = (now: number) => {
+    const second = Math.floor(now / 1000)
+    for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
+    newest = Math.max(newest, second)
+  }
+  return {
+    add: (now: number, count: number) => {
+      advance(now)
+      slots[newest % 60] = (slots[newest % 60] ?? 0) + count
+    },
+    perSecond: (now: number) => {
+      advance(now)
+      const seconds = Math.min(60, Math.max(1, (now - startedAt) / 1000))
+      return slots.reduce((sum, count) => sum + count, 0) / seconds
+    }
+  }
+}
+
+type Timer = Metric.Metric<MetricKeyType.MetricKeyType.Histogram, number, MetricState.MetricState.Histogram>
+
+/**
+ * Percentiles of what a timer measured since now. The registry is one for the whole process, so what was in the timer
+ * before is taken off.
+ */
+const percentilesSinceNow = (timer: Timer) => {
+  const read = () => timer.unsafeValue([]).buckets
+  const before = read()
+  return () => {
+    const buckets = read().map(([boundary, count], index) => [boundary, count - (before[index]?.[1] ?? 0)] as const)
+    const total = buckets.at(-1)?.[1] ?? 0
+    const percentile = (share: number) => {
+      const rank = share * total
+      let [lower, below] = [0, 0]
+      for (const [boundary, count] of buckets) {
+        if (count >= rank && count > below) {
+          const upper = Number.isFinite(boundary) ? boundary : lower
+          return lower + ((upper - lower) * (rank - below)) / (count - below)
+        }
+        lower = boundary
+        below = count
+      }
+      return 0
+    }
+    return { p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) }
+  }
+}
+
+/** One metric for each value of a label, made once. The values come from the program alone, so they are few. */
+const byLabel = <M>(make: (value: string) => M) => {
+  const made = new Map<string, M>()
+  return (value: string) => {
+    const metric = made.get(value) ?? make(value)
+    made.set(value, metric)
+    return metric
+  }
+}
+
+const refusedFor = byLabel((reason) => Metric.tagged(ordersRefused, "reason", reason))
+const finishedAs = byLabel((status) => Metric.tagged(ordersFinished, "status", status))
+const attemptsAs = byLabel((outcome) => Metric.tagged(attemptsEnded, "outcome", outcome))
+const ordersIn = byLabel((status) => Metric.tagged(ordersByStatus, "status", status))
+const durationOf = byLabel((labels) => {
+  const [method = "", route = "", status = ""] = labels.split(" ")
+  return httpDuration.pipe(
+    Metric.tagged("http_request_method", method),
+    Metric.tagged("http_route", route),
+    Metric.tagged("http_response_status_code", status)
+  )
+})
+
+const view = (totals: Totals) => ({
+  total_orders: Status.literals.reduce((sum, status) => sum + totals[status], 0),
+  orders_pending: totals.Pending,
+  orders_processing: totals.Processing,
+  orders_completed: totals.Completed,
+  orders_failed: totals.Failed,
+  orders_cancelled: totals.Cancelled,
+  total_processed: totals.Completed + totals.Failed,
+  average_processing_time: totals.Completed === 0 ? 0 : totals.processingMillis / totals.Completed / 1000
+})
+
+/**
+ * All that is counted and timed. The totals are the ones the last commit brought, so they always add up, and no
+ * request and no start counts rows. Recording is synchronous and cannot fail.
+ */
+export class Metrics extends Context.Tag("orders/Metrics")<
+  Metrics,
+  {
+    /** What `GET /api/metrics` answers. Times are in seconds. */
+    readonly snapshot: Effect.Effect<
+      ReturnType<typeof view> & {
+        readonly processing_time: { readonly p50: number; readonly p95: number; readonly p99: number }
+        readonly queue_wait: { readonly p50: number; readonly p95: number; readonly p99: number }
+        readonly queue_depth: number
+        readonly queue_capacity: number
+        readonly workers: number
+        readonly workers_busy: number
+        readonly accepted_per_second: number
+        readonly completed_per_second: number
+      }
+    >
+    /** Orders that reached a final state, per second of the last minute. */
+    readonly drainRate: Effect.Effect<number>
+    readonly replayed: () => void
+    readonly refused: (reason: string) => void
+    readonly attemptEnded: (outcome: string) => void
+    readonly workerBusy: (by: 1 | -1) => void
+    readonly queueDepth: (depth: number) => void
+    readonly request: (method: string, route: string, status: number, seconds: number) => void
+  }
+>() {
+  static readonly layer = Layer.scoped(
+    this,
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      const events = yield* OrderEvents
+      const config = yield* AppConfig
+      const startedAt = yield* Clock.currentTimeMillis
+
+      let totals = yield* repo.totals
+      const setTotals = (next: Totals) => {
+        totals = next
+        for (const status of Status.literals) ordersIn(status).unsafeUpdate(next[status], [])
+      }
+      setTotals(totals)
+      queueCapacity.unsafeUpdate(config.queueCapacity, [])
+      workers.unsafeUpdate(config.workers, [])
+      workersBusy.unsafeUpdate(0, [])
+      queueDepth.unsafeUpdate(0, [])
+
+      const acceptedRate = rateOfLastMinute(startedAt)
+      const completedRate = rateOfLastMinute(startedAt)
+      const finishedRate = rateOfLastMinute(startedAt)
+      const processingTimes = percentilesSinceNow(processingTime)
+      const queueWaits = percentilesSinceNow(queueWait)
+
+      yield* events.listen((commit) => {
+        for (const { at, elapsedMillis, from, status } of commit.changes) {
+          const now = at.epochMillis
+          if (Option.isNone(from)) {
+            ordersAccepted.unsafeUpdate(1, [])
+            acceptedRate.add(now, 1)
+          }
+          if (status === "Processing") queueWait.unsafeUpdate(elapsedMillis / 1000, [])
+          if (isFinal(status)) {
+            finishedAs(status).unsafeUpdate(1, [])
+            finishedRate.add(now, 1)
+          }
+          if (status === "Completed") {
+            processingTime.unsafeUpdate(elapsedMillis / 1000, [])
+            completedRate.add(now, 1)
+          }
+        }
+        setTotals(commit.totals)
+      })
+
+      return {
+        snapshot: Effect.map(Clock.currentTimeMillis, (now) => ({
+          ...view(totals),
+          processing_time: processingTimes(),
+          queue_wait: queueWaits(),
+          queue_depth: queueDepth.unsafeValue([]).value,
+          queue_capacity: config.queueCapacity,
+          workers: config.workers,
+          workers_busy: workersBusy.unsafeValue([]).value,
+          accepted_per_second: acceptedRate.perSecond(now),
+          completed_per_second: completedRate.perSecond(now)
+        })),
+        drainRate: Effect.map(Clock.currentTimeMillis, finishedRate.perSecond),
+        replayed: () => ordersReplayed.unsafeUpdate(1, []),
+        refused: (reason) => refusedFor(reason).unsafeUpdate(1, []),
+        attemptEnded: (outcome) => attemptsAs(outcome).unsafeUpdate(1, []),
+        workerBusy: (by) => workersBusy.unsafeModify(by, []),
+        queueDepth: (depth) => queueDepth.unsafeUpdate(depth, []),
+        request: (method, route, status, seconds) =>
+          durationOf(`${method} ${route} ${status}`).unsafeUpdate(seconds, [])
+      }
+    })
+  )
+}

@@ -1,0 +1,28 @@
+import { Context, Effect, Layer, type Scope } from "effect"
+import type { Commit } from "./Command.ts"
+
+/** Every committed change of status, told once, after its commit. */
+export class OrderEvents extends Context.Tag("orders/OrderEvents")<
+  OrderEvents,
+  {
+    /** Tells all listeners, in one synchronous step. */
+    readonly publish: (commit: Commit) => Effect.Effect<void>
+    /** Hears of every commit until the scope ends, before anyone is answered because of it. Must not throw or wait. */
+    readonly listen: (listener: (commit: Commit) => void) => Effect.Effect<void, never, Scope.Scope>
+  }
+>() {
+  static readonly layer = Layer.sync(this, () => {
+    const listeners = new Set<(commit: Commit) => void>()
+    return {
+      publish: (commit) =>
+        Effect.sync(() => {
+          for (const listener of listeners) listener(commit)
+        }),
+      listen: (listener) =>
+        Effect.acquireRelease(
+          Effect.sync(() => listeners.add(listener)),
+          () => Effect.sync(() => listeners.delete(listener))
+        )
+    }
+  })
+}

@@ -1,0 +1,41 @@
+import { type Array as Arr, Context, type Effect, Layer, type Option } from "effect"
+import type { Command, Commit, Result, RowKey, Totals } from "./Command.ts"
+import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
+import { makeMemory } from "./OrdersRepoMemory.ts"
+import { makeSql } from "./OrdersRepoSql.ts"
+
+/** The front of the line of Pending orders, by due time and arrival. */
+export interface Window {
+  readonly ready: ReadonlyArray<RowKey>
+  /** When the next order behind them becomes due; none if the line ends here, or goes on with ready ones. */
+  readonly nextDueAt: Option.Option<number>
+  /** The line goes on with orders that may be ready too. */
+  readonly more: boolean
+}
+
+/** Orders as stored. Every change of status is a compare-and-set, so a late or repeated step changes nothing. */
+export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
+  OrdersRepo,
+  {
+    /**
+     * Runs the commands in their order in one transaction, synced before it returns; one result per command. After
+     * `StorageUnavailable` nothing of it is visible. Any other fault is a defect, and nothing of it is stored.
+     */
+    readonly write: (commands: Arr.NonEmptyReadonlyArray<Command>) => Effect.Effect<
+      {
+        readonly results: ReadonlyArray<Result>
+        readonly commit: Option.Option<Commit>
+      },
+      StorageUnavailable
+    >
+    readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
+    /** Looks at the first `limit` Pending orders. A clock that was set back makes no new order wait. */
+    readonly window: (limit: number) => Effect.Effect<Window, StorageUnavailable>
+    readonly totals: Effect.Effect<Totals, StorageUnavailable>
+  }
+>() {
+  /** In the SQL database of `SqlClient`. */
+  static readonly layer = Layer.effect(this, makeSql)
+  /** The same behaviour without a database: for tests and trials. Nothing outlives the layer. */
+  static readonly layerMemory = Layer.effect(this, makeMemory)
+}

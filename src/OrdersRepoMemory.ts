@@ -1,0 +1,138 @@
+import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
+import { AppConfig } from "./AppConfig.ts"
+import { addTo, type Command, change, noTotals, type OrderChange, Result, type RowKey, statusAfter } from "./Command.ts"
+import { Order, type OrderId, type Status, transitions } from "./Order.ts"
+import type { OrdersRepo } from "./OrdersRepo.ts"
+
+interface Row {
+  readonly seq: RowKey
+  readonly order: Order
+  readonly run: number
+  readonly dueAt: number
+}
+
+/** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
+export const makeMemory = Effect.gen(function* () {
+  const { maxPending } = yield* AppConfig
+  const rows: Array<Row> = []
+  const keys = new Map<OrderId, RowKey>()
+  let totals = noTotals
+  let latestAcceptance = 0
+
+  const changed: Array<OrderChange> = []
+  /** Puts the row in place and notes the change. */
+  const put = (before: Row | undefined, row: Row, at: number, since: number) => {
+    rows[row.seq - 1] = row
+    const made = change({ ...row.order, seq: row.seq }, before?.order.status, row.order.status, at, since)
+    changed.push(made)
+    totals = addTo(totals, [made])
+  }
+  const inStatus = (key: RowKey, from: ReadonlyArray<Status>) =>
+    Option.filter(Option.fromNullable(rows[key - 1]), (row) => from.includes(row.order.status))
+
+  const run = (command: Command, now: number): Result => {
+    switch (command._tag) {
+      case "Insert": {
+        const known = rows[(keys.get(command.order.order_id) ?? 0) - 1]
+        if (known !== undefined) return Result.Known({ order: known.order })
+        if (totals.Pending >= maxPending) return Result.Full()
+        latestAcceptance = Math.max(now, latestAcceptance)
+        const order = new Order({
+          ...command.order,
+          status: transitions.accept.to,
+          attempts: 0,
+          accepted_at: DateTime.unsafeMake(latestAcceptance),
+          started_at: Option.none(),
+          finished_at: Option.none(),
+          next_attempt_at: Option.none(),
+          last_error: Option.none(),
+          result: Option.none()
+        })
+        const seq = rows.length + 1
+        keys.set(order.order_id, seq)
+        put(undefined, { seq, order, run: 0, dueAt: latestAcceptance }, latestAcceptance, latestAcceptance)
+        return Result.Inserted()
+      }
+      case "Claim": {
+        const row = Option.getOrUndefined(inStatus(command.key, transitions.claim.from))
+        if (row === undefined) return Result.Unchanged()
+        const startedAt = Math.max(now, DateTime.toEpochMillis(row.order.accepted_at))
+        const order = new Order({
+          ...row.order,
+          status: transitions.claim.to,
+          attempts: row.order.attempts + 1,
+          started_at: Option.some(DateTime.unsafeMake(startedAt)),
+          finished_at: Option.none(),
+          next_attempt_at: Option.none()
+        })
+        put(row, { ...row, order, run: row.run + 1 }, startedAt, row.dueAt)
+        return Result.Claimed({ claim: { key: row.seq, order, run: row.run + 1, attempt: order.attempts } })
+      }
+      case "Record": {
+        const row = Option.getOrUndefined(inStatus(command.key, transitions.complete.from))
+        if (row === undefined || row.run !== command.run) return Result.Unchanged()
+        const startedAt = Option.match(row.order.started_at, { onNone: () => 0, onSome: DateTime.toEpochMillis })
+        const finishedAt = Math.max(DateTime.toEpochMillis(command.at), startedAt)
+        const { outcome } = command
+        const order = new Order({
+          ...row.order,
+          status: statusAfter(outcome),
+          finished_at: Option.some(DateTime.unsafeMake(finishedAt)),
+          result: outcome._tag === "Completed" ? outcome.result : Option.none(),
+          last_error: outcome._tag === "Failed" ? Option.some(outcome.error) : Option.none()
+        })
+        put(row, { ...row, order }, finishedAt, startedAt)
+        return Result.Recorded()
+      }
+      case "Release": {
+        const held = rows.filter((row) => row.order.status === transitions.release.from[0])
+        for (const row of held) {
+          const order = new Order({
+            ...row.order,
+            status: transitions.release.to,
+            attempts: row.order.attempts - (command.counted ? 0 : 1),
+            started_at: Option.none(),
+            next_attempt_at: Option.filter(
+              Option.some(DateTime.unsafeMake(row.dueAt)),
+              DateTime.greaterThan(row.order.accepted_at)
+            )
+          })
+          put(row, { ...row, order }, now, now)
+        }
+        return Result.Released({ count: held.length })
+      }
+      case "Probe":
+        return Result.Probed()
+    }
+  }
+
+  const service: Context.Tag.Service<OrdersRepo> = {
+    write: (commands) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const results = commands.map((command) => run(command, now))
+        const changes = changed.splice(0)
+        if (!Arr.isNonEmptyReadonlyArray(changes)) return { results, commit: Option.none() }
+        return { results, commit: Option.some({ changes, totals }) }
+      }),
+
+    find: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows[(keys.get(id) ?? 0) - 1]), (row) => row.order)),
+
+    window: (limit) =>
+      Effect.map(Clock.currentTimeMillis, (clock) => {
+        const now = Math.max(clock, latestAcceptance)
+        const line = rows
+          .filter((row) => row.order.status === transitions.claim.from[0])
+          .sort((a, b) => a.dueAt - b.dueAt || a.seq - b.seq)
+          .slice(0, limit)
+        const ready = line.filter((row) => row.dueAt <= now).map((row) => row.seq)
+        return {
+          ready,
+          nextDueAt: Option.map(Option.fromNullable(line[ready.length]), (row) => row.dueAt),
+          more: ready.length === limit
+        }
+      }),
+
+    totals: Effect.sync(() => totals)
+  }
+  return service
+})

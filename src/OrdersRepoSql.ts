@@ -1,0 +1,264 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import { Array as Arr, Clock, type Context, Effect, Option, Schema } from "effect"
+import type { ParseError } from "effect/ParseResult"
+import { AppConfig } from "./AppConfig.ts"
+import {
+  addTo,
+  type Claim,
+  Command,
+  change,
+  type Done,
+  groups,
+  noTotals,
+  type OrderChange,
+  Result,
+  type RowKey,
+  statusAfter,
+  type Totals
+} from "./Command.ts"
+import { LastError, type NewOrder, Order, type Status, transitions } from "./Order.ts"
+import type { OrdersRepo } from "./OrdersRepo.ts"
+import { orUnavailable, transaction } from "./Sql.ts"
+
+const RecordRows = Schema.Array(
+  Schema.Struct({
+    seq: Schema.Int,
+    run: Schema.Int,
+    status: Schema.String,
+    at: Schema.DateTimeUtcFromNumber,
+    result: Schema.OptionFromNullOr(Schema.parseJson()),
+    last_error: Schema.OptionFromNullOr(Schema.parseJson(LastError))
+  })
+)
+
+const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: "Record" }>) => ({
+  seq: key,
+  run,
+  at,
+  status: statusAfter(outcome),
+  result: outcome._tag === "Completed" ? outcome.result : Option.none(),
+  last_error: outcome._tag === "Failed" ? Option.some(outcome.error) : Option.none()
+})
+
+/** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
+export const makeSql = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const { maxPending } = yield* AppConfig
+  const decodeOrder = Schema.decodeUnknown(Order)
+  const encodeNewOrders = Schema.encodeSync(Schema.parseJson(Schema.Array(Order.insert)))
+  const encodeRecords = Schema.encodeSync(Schema.parseJson(RecordRows))
+
+  const orderColumns = sql.literal(`
+    order_id, status, user_id, item_ids, total_amount, currency, metadata, attempts, accepted_at, started_at,
+    finished_at, CASE WHEN status = 'Pending' AND due_at > accepted_at THEN due_at END AS next_attempt_at,
+    last_error, result`)
+  /** Spelled out, not bound, so that SQLite sees that the partial index of that status fits. */
+  const statusIs = (status: Status) => sql.literal(`status = '${status}'`)
+  const latestAcceptance = sql.literal("(SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)")
+
+  const insert = Effect.fnUntraced(function* (orders: ReadonlyArray<NewOrder>, now: number) {
+    const firstOf = new Map<string, number>()
+    for (const [index, order] of orders.entries()) {
+      if (!firstOf.has(order.order_id)) firstOf.set(order.order_id, index)
+    }
+    const distinct = orders.filter((order, index) => firstOf.get(order.order_id) === index)
+
+    const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number; accepted_at: number }>`
+      INSERT INTO orders (order_id, status, user_id, item_ids, total_amount, currency, metadata, accepted_at, due_at)
+      SELECT
+        new.value ->> 'order_id', ${transitions.accept.to}, new.value ->> 'user_id', new.value ->> 'item_ids',
+        new.value ->> 'total_amount', new.value ->> 'currency', new.value ->> 'metadata', clock.now, clock.now
+      FROM
+        json_each(${encodeNewOrders(distinct)}) AS new,
+        (SELECT max(${now}, COALESCE(${latestAcceptance}, 0)) AS now) AS clock
+      WHERE NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
+      ORDER BY new.key
+      LIMIT max(0, ${maxPending} - (SELECT pending FROM totals))
+      ON CONFLICT (order_id) DO NOTHING
+      RETURNING seq, order_id, user_id, attempts, accepted_at`
+    const changes = rows.map((row) => change(row, undefined, transitions.accept.to, row.accepted_at, row.accepted_at))
+    const inserted = new Set(rows.map((row) => row.order_id))
+    const isInserted = (order: NewOrder, index: number) =>
+      inserted.has(order.order_id) && firstOf.get(order.order_id) === index
+    if (inserted.size === orders.length) return { results: orders.map(() => Result.Inserted()), changes }
+
+    const others = orders.filter((order, index) => !isInserted(order, index)).map((order) => order.order_id)
+    const found = yield* sql`
+      SELECT ${orderColumns} FROM orders
+      WHERE order_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
+    const known = new Map(
+      (yield* Effect.forEach(found, (row) => decodeOrder(row))).map((order) => [order.order_id, order])
+    )
+    const results = orders.map((order, index) => {
+      const twin = known.get(order.order_id)
+      return isInserted(order, index) ? Result.Inserted() : twin ? Result.Known({ order: twin }) : Result.Full()
+    })
+    return { results, changes }
+  })
+
+  const claim = Effect.fnUntraced(function* (keys: ReadonlyArray<RowKey>, now: number) {
+    const rows = yield* sql<{
+      seq: number
+      run: number
+      due_at: number
+      order_id: string
+      user_id: string
+      attempts: number
+      started_at: number
+    }>`
+      UPDATE orders
+      SET
+        status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
+        started_at = max(${now}, accepted_at), finished_at = NULL
+      WHERE ${statusIs(transitions.claim.from[0])} AND seq IN (SELECT value FROM json_each(${JSON.stringify(keys)}))
+      RETURNING seq, run, due_at, ${orderColumns}`
+    const claims = new Map<RowKey, Claim>()
+    for (const row of rows) {
+      const order = yield* decodeOrder(row)
+      claims.set(row.seq, { key: row.seq, order, run: row.run, attempt: order.attempts })
+    }
+    return {
+      results: keys.map((key) => {
+        const claim = claims.get(key)
+        return claim ? Result.Claimed({ claim }) : Result.Unchanged()
+      }),
+      changes: rows.map((row) =>
+        change(row, transitions.claim.from[0], transitions.claim.to, row.started_at, row.due_at)
+      )
+    }
+  })
+
+  const record = Effect.fnUntraced(function* (records: ReadonlyArray<Extract<Command, { readonly _tag: "Record" }>>) {
+    const rows = yield* sql<{
+      seq: number
+      order_id: string
+      user_id: string
+      attempts: number
+      status: Status
+      started_at: number
+      finished_at: number
+    }>`
+      UPDATE orders
+      SET
+        status = done.value ->> 'status', finished_at = max(done.value ->> 'at', started_at),
+        result = done.value ->> 'result', last_error = done.value ->> 'last_error'
+      FROM json_each(${encodeRecords(records.map(recordRow))}) AS done
+      WHERE
+        orders.seq = done.value ->> 'seq' AND orders.run = done.value ->> 'run'
+        AND orders.${statusIs(transitions.complete.from[0])}
+      RETURNING seq, order_id, user_id, attempts, status, started_at, finished_at`
+    const recorded = new Set(rows.map((row) => row.seq))
+    return {
+      results: records.map(({ key }) => (recorded.has(key) ? Result.Recorded() : Result.Unchanged())),
+      changes: rows.map((row) => change(row, transitions.complete.from[0], row.status, row.finished_at, row.started_at))
+    }
+  })
+
+  const release = Effect.fnUntraced(function* (counted: boolean, now: number) {
+    const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
+      UPDATE orders
+      SET status = ${transitions.release.to}, attempts = attempts - ${counted ? 0 : 1}, started_at = NULL
+      WHERE ${statusIs(transitions.release.from[0])}
+      RETURNING seq, order_id, user_id, attempts`
+    return {
+      results: [Result.Released({ count: rows.length })],
+      changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release.to, now, now))
+    }
+  })
+
+  const readTotals = (rows: ReadonlyArray<Totals>) =>
+    Option.match(Arr.head(rows), {
+      onNone: () => Effect.dieMessage("The table `totals` has lost its row"),
+      onSome: Effect.succeed
+    })
+  const totalsColumns = sql.literal(`
+    pending AS Pending, processing AS Processing, completed AS Completed, failed AS Failed, cancelled AS Cancelled,
+    processing_ms AS processingMillis`)
+
+  const addToTotals = (changes: ReadonlyArray<OrderChange>) => {
+    const added = addTo(noTotals, changes)
+    return Effect.flatMap(
+      sql<Totals>`
+        UPDATE totals
+        SET
+          pending = pending + ${added.Pending}, processing = processing + ${added.Processing},
+          completed = completed + ${added.Completed}, failed = failed + ${added.Failed},
+          cancelled = cancelled + ${added.Cancelled}, processing_ms = processing_ms + ${added.processingMillis}
+        RETURNING ${totalsColumns}`,
+      readTotals
+    )
+  }
+
+  const run = (group: Arr.NonEmptyReadonlyArray<Command>, now: number): Effect.Effect<Done, SqlError | ParseError> => {
+    switch (group[0]._tag) {
+      case "Insert":
+        return insert(
+          group.filter(Command.$is("Insert")).map((command) => command.order),
+          now
+        )
+      case "Claim":
+        return claim(
+          group.filter(Command.$is("Claim")).map((command) => command.key),
+          now
+        )
+      case "Record":
+        return record(group.filter(Command.$is("Record")))
+      case "Release":
+        return Effect.map(
+          Effect.forEach(group.filter(Command.$is("Release")), ({ counted }) => release(counted, now)),
+          (done) => ({ results: done.flatMap((_) => _.results), changes: done.flatMap((_) => _.changes) })
+        )
+      case "Probe":
+        return Effect.as(addToTotals([]), { results: group.map(() => Result.Probed()), changes: [] })
+    }
+  }
+
+  const write = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
+    const now = yield* Clock.currentTimeMillis
+    const results: Array<Result> = []
+    const changes: Array<OrderChange> = []
+    let totals = noTotals
+    for (const group of groups(commands)) {
+      const done = yield* run(group, now)
+      results.push(...done.results)
+      changes.push(...done.changes)
+      if (Arr.isNonEmptyReadonlyArray(done.changes)) totals = yield* addToTotals(done.changes)
+    }
+    return {
+      results,
+      commit: Arr.isNonEmptyReadonlyArray(changes) ? Option.some({ changes, totals }) : Option.none()
+    }
+  })
+
+  const service: Context.Tag.Service<OrdersRepo> = {
+    write: (commands) => orUnavailable(transaction(sql, write(commands))),
+
+    find: (id) =>
+      sql`SELECT ${orderColumns} FROM orders WHERE order_id = ${id}`.pipe(
+        Effect.flatMap((rows) => Effect.transposeMapOption(Arr.head(rows), (row) => decodeOrder(row))),
+        orUnavailable
+      ),
+
+    window: Effect.fnUntraced(function* (limit: number) {
+      const now = yield* Clock.currentTimeMillis
+      const rows = yield* sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
+        SELECT seq, due_at, due_at <= max(${now}, COALESCE(${latestAcceptance}, 0)) AS ready
+        FROM orders
+        WHERE ${statusIs(transitions.claim.from[0])}
+        ORDER BY due_at, seq
+        LIMIT ${limit}`
+      return {
+        ready: rows.filter((row) => row.ready === 1).map((row) => row.seq),
+        nextDueAt: Option.map(
+          Arr.findFirst(rows, (row) => row.ready === 0),
+          (row) => row.due_at
+        ),
+        more: rows.length === limit && rows.every((row) => row.ready === 1)
+      }
+    }, orUnavailable),
+
+    totals: sql<Totals>`SELECT ${totalsColumns} FROM totals`.pipe(Effect.flatMap(readTotals), orUnavailable)
+  }
+  return service
+})

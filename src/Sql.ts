@@ -1,0 +1,167 @@
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import { Cause, Effect, Layer, type ParseResult, Predicate, Schedule } from "effect"
+import { AppConfig } from "./AppConfig.ts"
+import migration0001 from "./migrations/0001_orders.ts"
+import { StorageUnavailable } from "./Order.ts"
+import { StartupError } from "./StartupError.ts"
+
+/** Every migration, in order. A test compares this record with the folder. */
+export const migrations = {
+  "0001_orders": migration0001
+}
+
+// Errors ------------------------------------------------------------------------------------------
+
+/** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
+const resultCode = (error: unknown): string =>
+  Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
+
+const busy = /^SQLITE_(BUSY|LOCKED)/
+const unavailable =
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PERM|AUTH|PROTOCOL|NOLFS|INTERRUPT)/
+
+/**
+ * What a failed statement means to its caller: the storage's fault is `StorageUnavailable` (and a log line), anything
+ * else, such as a broken constraint, is a defect in the statement or its values.
+ */
+export const orUnavailable = <A, R>(
+  self: Effect.Effect<A, SqlError | ParseResult.ParseError, R>
+): Effect.Effect<A, StorageUnavailable, R> =>
+  Effect.catchAll(self, (error) => {
+    if (error._tag === "SqlError" && unavailable.test(resultCode(error.cause))) {
+      return Effect.zipRight(
+        Effect.logWarning(`Storage unavailable: ${resultCode(error.cause)}`, error.cause),
+        new StorageUnavailable({})
+      )
+    }
+    return Effect.die(error)
+  })
+
+// Transactions ------------------------------------------------------------------------------------
+
+const patience = Schedule.exponential("2 millis").pipe(Schedule.union(Schedule.spaced("100 millis")), Schedule.jittered)
+
+/**
+ * Runs the body in one immediate transaction. Unlike `sql.withTransaction`, a COMMIT that fails is a typed error, and
+ * whatever failed, the connection is never left inside the transaction. While another process holds the write lock
+ * it tries again, for ever: the caller limits the time. Only that waiting can be interrupted.
+ */
+export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const connection = yield* sql.reserve
+    const run = (statement: string) => connection.execute(statement, [], undefined)
+    yield* run("BEGIN IMMEDIATE")
+    return yield* body.pipe(
+      Effect.provideService(SqlClient.TransactionConnection, [connection, 0]),
+      Effect.zipLeft(run("COMMIT")),
+      Effect.onError(() => Effect.ignore(run("ROLLBACK")))
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.uninterruptible,
+    Effect.retry({
+      while: (error) => error instanceof SqlError && busy.test(resultCode(error.cause)),
+      schedule: patience
+    })
+  )
+
+// The client --------------------------------------------------------------------------------------
+
+/** Marks a database as ours: "ORDR", in the header field SQLite has for it. */
+const applicationId = 0x4f524452
+
+const advice = "give the path of a database this service made, or of a new file in a folder it may write to"
+
+const refuse = (file: string, why: string) => new StartupError({ lines: [`DATABASE_URL: ${file}: ${why}: ${advice}`] })
+
+const preflight = (file: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      await Fs.mkdir(Path.dirname(file), { recursive: true })
+      const handle = await Fs.open(file, "a+")
+      try {
+        const { buffer, bytesRead } = await handle.read(Buffer.alloc(16), 0, 16, 0)
+        return bytesRead === 0 || buffer.toString("latin1") === "SQLite format 3\0"
+      } finally {
+        await handle.close()
+      }
+    },
+    catch: (cause) => refuse(file, cause instanceof Error ? cause.message : String(cause))
+  }).pipe(
+    Effect.filterOrFail(
+      (isDatabase) => isDatabase,
+      () => refuse(file, "not a SQLite database")
+    )
+  )
+
+/** Whatever goes wrong while a database is opened and set up, as one line. The libraries throw some of it as defects. */
+const orRefuse =
+  (file: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, StartupError, R> =>
+    Effect.catchAllCause(self, (cause) => {
+      const error = Cause.squash(cause)
+      if (error instanceof StartupError) return error
+      const source = error instanceof SqlError ? error.cause : error
+      return refuse(file, source instanceof Error ? source.message : String(source))
+    })
+
+/** Opens without changing anything in the file. */
+const open = (file: string) =>
+  SqliteClient.make({ filename: file, disableWAL: true }).pipe(
+    Effect.tap((sql) => sql`PRAGMA busy_timeout = 0`.unprepared),
+    orRefuse(file)
+  )
+
+/** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
+const lock = (file: string) =>
+  Effect.flatMap(open(`${file}.lock`), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
+    Effect.catchTag(
+      "SqlError",
+      () => new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
+    )
+  )
+
+const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) {
+  const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
+  const [schema] = yield* sql<{ objects: number }>`SELECT count(*) AS objects FROM sqlite_schema`
+  if (header?.application_id !== applicationId && schema?.objects !== 0) {
+    return yield* refuse(sql.config.filename, "a database of another program")
+  }
+  yield* sql`PRAGMA journal_mode = WAL`.unprepared
+  // Must be said on every connection: better-sqlite3 is built to fall back to NORMAL in WAL mode.
+  yield* sql`PRAGMA synchronous = FULL`.unprepared
+  yield* sql`PRAGMA application_id = ${sql.literal(String(applicationId))}`.unprepared
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) }).pipe(
+    Effect.provideService(SqlClient.SqlClient, sql)
+  )
+
+  const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
+  const known = Object.keys(migrations).length
+  if (latest === undefined || latest.id > known) {
+    return yield* refuse(sql.config.filename, "a database of a newer version of this service")
+  }
+  const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`
+  if (mode?.synchronous !== 2) return yield* Effect.dieMessage("PRAGMA synchronous is not FULL")
+})
+
+/**
+ * The SQLite client, ready for use: the database locked against other processes, durable (WAL, `synchronous = FULL`:
+ * a commit has been synced to disk), migrated. A file that cannot be used is a `StartupError` of one line.
+ */
+export const SqlLive: Layer.Layer<SqlClient.SqlClient, StartupError, AppConfig> = Layer.scoped(
+  SqlClient.SqlClient,
+  Effect.gen(function* () {
+    const { databaseFile } = yield* AppConfig
+    yield* preflight(databaseFile)
+    yield* lock(databaseFile)
+    const sql = yield* open(databaseFile)
+    yield* setUp(sql).pipe(orRefuse(databaseFile))
+    return sql
+  })
+).pipe(Layer.provide(Reactivity.layer))

@@ -1,0 +1,67 @@
+import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as HttpApiClient from "@effect/platform/HttpApiClient"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import { type Context, Effect, Layer, Logger, LogLevel, Schema } from "effect"
+import { Api } from "../src/Api.ts"
+import { AppConfig } from "../src/AppConfig.ts"
+import { NewOrder } from "../src/Order.ts"
+import { OrderProcessor } from "../src/OrderProcessor.ts"
+import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { ServiceLive } from "../src/Service.ts"
+import { SqlLive } from "../src/Sql.ts"
+
+export type Settings = Partial<Context.Tag.Service<AppConfig>>
+
+/** A folder that is gone when the scope is. */
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.promise(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "orders-"))),
+  (folder) => Effect.promise(() => Fs.rm(folder, { recursive: true, force: true }))
+)
+
+/** The settings of a test: a database file of its own, a free port, nothing logged but what is fatal. */
+export const config = (settings: Settings = {}) =>
+  Layer.unwrapScoped(
+    Effect.map(temporaryFolder, (folder) =>
+      AppConfig.layerTest({ databaseFile: Path.join(folder, "orders.db"), port: 0, ...settings })
+    )
+  ).pipe(Layer.merge(Layer.merge(Logger.minimumLogLevel(LogLevel.Fatal), Layer.setTracerEnabled(false))))
+
+/** The repository on a real SQLite file. */
+export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient, unknown, AppConfig> = OrdersRepo.layer.pipe(
+  Layer.provideMerge(SqlLive)
+)
+
+export const memoryRepo = OrdersRepo.layerMemory
+
+/** A processor made of one function. */
+export const processor = (process: Context.Tag.Service<OrderProcessor>["process"]) =>
+  Layer.succeed(OrderProcessor, { ready: Effect.void, process })
+
+/** Done at once, with no result. */
+export const instantProcessor = processor(() => Effect.void)
+
+export const newOrder = (order_id: number | string, rest: object = {}) =>
+  Schema.decodeUnknownSync(NewOrder)({ order_id, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7, ...rest })
+
+/** The whole service with a real HTTP server on a free port. */
+export const service = <E>(options: {
+  readonly repo: Layer.Layer<OrdersRepo, E, AppConfig>
+  readonly processor?: Layer.Layer<OrderProcessor, never, AppConfig>
+  readonly settings?: Settings
+}) =>
+  ServiceLive.pipe(
+    Layer.provide(options.processor ?? instantProcessor),
+    Layer.provideMerge(options.repo),
+    Layer.provideMerge(config(options.settings))
+  )
+
+export const baseUrl = HttpServer.addressFormattedWith(Effect.succeed)
+
+/** The typed client of the service in the context, over real connections. */
+export const client = Effect.flatMap(baseUrl, (baseUrl) => HttpApiClient.make(Api, { baseUrl })).pipe(
+  Effect.provide(NodeHttpClient.layer)
+)
