@@ -106,7 +106,7 @@ const InvalidRequest = Schema.transform(
         detail: Schema.String
       })
     )
-  }),
+  }).annotations({ identifier: "InvalidRequest" }),
   Schema.typeSchema(HttpApiDecodeError),
   {
     strict: true,
@@ -142,7 +142,7 @@ const InvalidRequest = Schema.transform(
     }
   }
 )
-  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
+  .annotations(HttpApiSchema.annotations({ description: "Invalid request", status: 422 }))
   .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
 
 // Answers -----------------------------------------------------------------------------------------

@@ -72,17 +72,17 @@ type Timer = Metric.Metric<MetricKeyType.MetricKeyType.Histogram, number, Metric
  * before is taken off.
  */
 const percentilesSinceNow = (timer: Timer) => {
-  const read = () => timer.unsafeValue([]).buckets
-  const before = read()
+  const before = timer.unsafeValue([]).buckets
   return () => {
-    const buckets = read().map(([boundary, count], index) => [boundary, count - (before[index]?.[1] ?? 0)] as const)
+    const { buckets: now, max } = timer.unsafeValue([])
+    const buckets = now.map(([boundary, count], index) => [boundary, count - (before[index]?.[1] ?? 0)] as const)
     const total = buckets.at(-1)?.[1] ?? 0
     const percentile = (share: number) => {
       const rank = share * total
       let [lower, below] = [0, 0]
       for (const [boundary, count] of buckets) {
         if (count >= rank && count > below) {
-          const upper = Number.isFinite(boundary) ? boundary : lower
+          const upper = Math.min(boundary, max)
           return lower + ((upper - lower) * (rank - below)) / (count - below)
         }
         lower = boundary

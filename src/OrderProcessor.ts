@@ -49,7 +49,7 @@ export class OrderProcessor extends Context.Tag("orders/OrderProcessor")<
           const random = Random.make(`${order.order_id} ${run}`)
           const factor = yield* random.nextRange(1 - processingJitter, 1 + processingJitter)
           const fails = (yield* random.next) < processingFailures
-          yield* Effect.sleep(Duration.times(processingTime, factor))
+          yield* Effect.sleep(Math.round(Duration.toMillis(processingTime) * factor))
           if (fails) return yield* new Retryable({ code: "simulated", message: "A simulated failure" })
         })
       }

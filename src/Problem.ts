@@ -27,7 +27,9 @@ export const asProblem = <Self, Tag extends string, Encoded extends { readonly _
   const tag = error._tag
   const { _tag, detail: _detail, ...fields } = error.fields
   return Schema.transform(
-    Schema.extend(Schema.Struct(problemFields(tag, options)), Schema.encodedSchema(Schema.Struct(fields))),
+    Schema.extend(Schema.Struct(problemFields(tag, options)), Schema.encodedSchema(Schema.Struct(fields))).annotations({
+      identifier: tag
+    }),
     error,
     {
       strict: false,
@@ -41,6 +43,6 @@ export const asProblem = <Self, Tag extends string, Encoded extends { readonly _
       })
     }
   )
-    .annotations(HttpApiSchema.annotations({ identifier: tag, description: options.title, status: options.status }))
+    .annotations(HttpApiSchema.annotations({ description: options.title, status: options.status }))
     .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
 }

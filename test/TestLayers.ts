@@ -56,12 +56,14 @@ export const service = <E>(options: {
   ServiceLive.pipe(
     Layer.provide(options.processor ?? instantProcessor),
     Layer.provideMerge(options.repo),
-    Layer.provideMerge(config(options.settings))
+    Layer.provideMerge(config(options.settings)),
+    Layer.merge(NodeHttpClient.layer)
   )
 
 export const baseUrl = HttpServer.addressFormattedWith(Effect.succeed)
 
+/** The typed client of a service. */
+export const clientOf = (baseUrl: string) => HttpApiClient.make(Api, { baseUrl })
+
 /** The typed client of the service in the context, over real connections. */
-export const client = Effect.flatMap(baseUrl, (baseUrl) => HttpApiClient.make(Api, { baseUrl })).pipe(
-  Effect.provide(NodeHttpClient.layer)
-)
+export const client = Effect.flatMap(baseUrl, clientOf)
