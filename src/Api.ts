@@ -19,13 +19,11 @@ import {
 } from "./Order.ts"
 import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
 
-// Problems of HTTP itself -------------------------------------------------------------------------
-
 const described = { detail: Schema.String }
 const detail = (error: { readonly detail: string }) => error.detail
 
-export class MalformedBody extends Schema.TaggedError<MalformedBody>()("MalformedBody", described) {}
-export const MalformedBodyProblem = asProblem(MalformedBody, { status: 400, title: "Malformed body", detail })
+export class MalformedRequest extends Schema.TaggedError<MalformedRequest>()("MalformedRequest", described) {}
+export const MalformedRequestProblem = asProblem(MalformedRequest, { status: 400, title: "Malformed request", detail })
 
 export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {}) {}
 export const ForeignOriginProblem = asProblem(ForeignOrigin, {
@@ -106,7 +104,7 @@ const InvalidRequest = Schema.transform(
         detail: Schema.String
       })
     )
-  }).annotations({ identifier: "InvalidRequest" }),
+  }),
   Schema.typeSchema(HttpApiDecodeError),
   {
     strict: true,
@@ -142,10 +140,8 @@ const InvalidRequest = Schema.transform(
     }
   }
 )
-  .annotations(HttpApiSchema.annotations({ description: "Invalid request", status: 422 }))
+  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
   .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
-
-// Answers -----------------------------------------------------------------------------------------
 
 /** The order is committed and synced to disk. */
 export class Accepted extends Schema.Class<Accepted>("Accepted")({
@@ -195,8 +191,6 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
 
 const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
 
-// The contract ------------------------------------------------------------------------------------
-
 const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
 
 interface Documented {
@@ -229,7 +223,7 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
   .setPayload(NewOrder)
   .addSuccess(Accepted.annotations({ description: "Committed and synced to disk" }), { status: 202 })
   .addSuccess(Replayed.annotations({ description: "Accepted before; nothing new was stored" }))
-  .addError(MalformedBodyProblem)
+  .addError(MalformedRequestProblem)
   .addError(ForeignOriginProblem)
   .addError(OrderConflictProblem)
   .addError(BodyTooLargeProblem)

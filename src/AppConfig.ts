@@ -4,6 +4,8 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Config, ConfigError, ConfigProvider, Context, Duration, Effect, Either, Layer, LogLevel, Option } from "effect"
 import { StartupError } from "./StartupError.ts"
 
+const withoutPassword = (given: string) => given.replace(/:\/\/([^/:@]*):[^/@]*@/, "://$1:***@")
+
 const setting = <A>(
   name: string,
   fallback: A,
@@ -13,7 +15,10 @@ const setting = <A>(
   Config.string(name).pipe(
     Config.mapOrFail((given) =>
       Either.fromOption(parse(given.trim()), () =>
-        ConfigError.InvalidData([name], `${name}: given ${JSON.stringify(given)}, allowed is ${allowed}`)
+        ConfigError.InvalidData(
+          [name],
+          `${name}: given ${JSON.stringify(withoutPassword(given))}, allowed is ${allowed}`
+        )
       )
     ),
     Config.withDefault(fallback)
@@ -43,7 +48,8 @@ const duration = (
     `a duration from ${Duration.format(min)} to ${Duration.format(max)}, such as "500 millis" or "2 seconds"`,
     (given) =>
       Option.filter(
-        Duration.decodeUnknown(given),
+        // Effect reads a negative duration as zero.
+        given.startsWith("-") ? Option.none() : Duration.decodeUnknown(given),
         Duration.between({ minimum: Duration.decode(min), maximum: Duration.decode(max) })
       )
   )

@@ -1,4 +1,4 @@
-import { Array as Arr, Data, DateTime, Option } from "effect"
+import { type Array as Arr, Data, DateTime, Option } from "effect"
 import { type LastError, type NewOrder, type Order, type Status, transitions } from "./Order.ts"
 
 /** The key of an order's row, ascending in the order of arrival. */
@@ -19,8 +19,8 @@ export type Command = Data.TaggedEnum<{
   Claim: { readonly key: RowKey }
   /** Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended. */
   Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
-  /** All that is Processing -> Pending. Uncounted, the run does not count as an attempt. */
-  Release: { readonly counted: boolean }
+  /** Processing -> Pending: one order, or all of them. Uncounted, the run does not count as an attempt. */
+  Release: { readonly key: Option.Option<RowKey>; readonly counted: boolean }
   /** Changes nothing, but proves that a transaction can be committed. */
   Probe: {}
 }>
@@ -74,9 +74,26 @@ export interface Commit {
   readonly totals: Totals
 }
 
-/** The commands in groups of one kind: neighbours only, so their order is kept and each group can be one statement. */
-export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) =>
-  Arr.groupWith(commands, (a, b) => a._tag === b._tag)
+/**
+ * The commands in groups of one kind, so that each group can be one statement: neighbours only, and no order twice in
+ * a group, so that what one command does is seen by the next.
+ */
+export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
+  const groups: Array<Arr.NonEmptyArray<Command>> = []
+  const keys = new Set<RowKey>()
+  for (const command of commands) {
+    const group = groups.at(-1)
+    const key = command._tag === "Claim" || command._tag === "Record" ? command.key : undefined
+    if (group !== undefined && group[0]._tag === command._tag && (key === undefined || !keys.has(key))) {
+      group.push(command)
+    } else {
+      groups.push([command])
+      keys.clear()
+    }
+    if (key !== undefined) keys.add(key)
+  }
+  return groups
+}
 
 export const statusAfter = Outcome.$match({
   Completed: () => transitions.complete.to,

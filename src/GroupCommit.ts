@@ -71,7 +71,8 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           Effect.flatMap((exit) => {
             if (Exit.isSuccess(exit)) {
               const { commit, results } = exit.value
-              healthy = true
+              // A batch that had nothing to write proves nothing.
+              if (Option.isSome(commit) || entries.some((entry) => entry.command._tag === "Probe")) healthy = true
               return Effect.zipRight(
                 Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
                 Effect.forEach(Arr.zip(entries, results), ([entry, result]) => answer(entry, Exit.succeed(result)), {

@@ -112,10 +112,18 @@ const routes = (): ReadonlyArray<Route> => {
   return found
 }
 
+/** The router drops longer path segments as if they did not exist; here they get the answer every bad id gets. */
+const RouterConfigLive = Layer.succeed(HttpLayerRouter.RouterConfig, { maxParamLength: 16_384 })
+
 /** The routes behind the guard, on the server. */
 export const HttpLive = Layer.unwrapScoped(
   Effect.gen(function* () {
     const guard = yield* makeGuard(routes())
-    return HttpServer.serve(guard(yield* HttpLayerRouter.toHttpEffect(AllRoutes)))
+    const { server } = yield* NodeServer
+    const app = yield* HttpLayerRouter.toHttpEffect(AllRoutes).pipe(Effect.provide(RouterConfigLive))
+    // With a listener for upgrades Node would withhold the body of a request that merely offers one, as Java's client does.
+    return Layer.effectDiscard(Effect.sync(() => server.removeAllListeners("upgrade"))).pipe(
+      Layer.provide(HttpServer.serve(guard(app)))
+    )
   })
 )

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer"
 import { randomUUID } from "node:crypto"
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http"
+import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
@@ -14,8 +15,8 @@ import {
   ForeignOriginProblem,
   InternalError,
   InternalErrorProblem,
-  MalformedBody,
-  MalformedBodyProblem,
+  MalformedRequest,
+  MalformedRequestProblem,
   MethodNotAllowed,
   MethodNotAllowedProblem,
   RouteNotFound,
@@ -32,11 +33,9 @@ const depthLimit = 64
 /** How much of a body that is refused is still read, so that the client gets to see why. */
 const discardLimit = 16 * 1024 * 1024
 
-// Refusals ----------------------------------------------------------------------------------------
-
 /** Everything that can be refused before a handler sees the request. */
 const Refusal = Schema.Union(
-  MalformedBodyProblem,
+  MalformedRequestProblem,
   ForeignOriginProblem,
   RouteNotFoundProblem,
   MethodNotAllowedProblem,
@@ -85,8 +84,6 @@ const refuseBody = (error: BodyTooLarge, incoming: IncomingMessage) => {
   )
 }
 
-// The request -------------------------------------------------------------------------------------
-
 export interface Route {
   readonly method: string
   /** As the router has it: a segment that begins with `:` stands for any. */
@@ -129,7 +126,7 @@ const wrongMediaType = (headers: IncomingHttpHeaders): string | undefined => {
   return encoding === undefined || encoding === "identity" ? undefined : "Send the body without a Content-Encoding."
 }
 
-const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | MalformedBody> =>
+const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | MalformedRequest> =>
   Effect.async((resume) => {
     const chunks: Array<Buffer> = []
     let size = 0
@@ -139,9 +136,9 @@ const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | M
       if (size > bodyLimit) end(new BodyTooLarge({ limit: bodyLimit }))
     }
     const onEnd = () => end(Effect.succeed(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
-    const onClose = () => end(new MalformedBody({ detail: "The connection closed before the body was complete." }))
+    const onClose = () => end(new MalformedRequest({ detail: "The connection closed before the body was complete." }))
     const stop = () => incoming.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose)
-    const end = (result: Effect.Effect<Buffer, BodyTooLarge | MalformedBody>) => {
+    const end = (result: Effect.Effect<Buffer, BodyTooLarge | MalformedRequest>) => {
       stop()
       resume(result)
     }
@@ -154,8 +151,8 @@ const isDeeperThan = (value: unknown, limit: number): boolean =>
   value !== null &&
   (limit === 0 || Object.values(value).some((inner) => isDeeperThan(inner, limit - 1)))
 
-const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedBody> => {
-  const malformed = (detail: string) => new MalformedBody({ detail })
+const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedRequest> => {
+  const malformed = (detail: string) => new MalformedRequest({ detail })
   if (bytes.length === 0) return malformed("The body is empty; send a JSON object.")
   if (!isUtf8(bytes)) return malformed("The body is not UTF-8.")
   let body: unknown
@@ -178,8 +175,6 @@ const layJson = (request: HttpServerRequest.HttpServerRequest, incoming: Incomin
   )
 }
 
-// The answer --------------------------------------------------------------------------------------
-
 const securityHeaders = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -190,8 +185,6 @@ const securityHeaders = {
 }
 
 const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/
-
-// The guard ---------------------------------------------------------------------------------------
 
 /**
  * What every request passes, once, around the whole application: routes that do not exist, foreign origins, shutting
@@ -216,6 +209,9 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
       const route = found.find((route) => route.method === (method === "HEAD" ? "GET" : method))
 
       const admitted = (): Effect.Effect<HttpServerResponse.HttpServerResponse, E | Refusal, R> => {
+        if (headers.host === undefined && incoming.httpVersion === "1.1") {
+          return new MalformedRequest({ detail: "The request has no Host header." })
+        }
         if (found.length === 0) return new RouteNotFound()
         if (route === undefined) {
           const allow = found.flatMap((route) => (route.method === "GET" ? ["GET", "HEAD"] : [route.method]))
@@ -233,6 +229,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
         const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
         if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
+        if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
         if (isRefusal(error)) return Effect.succeed(refuse(error))
         return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
           Effect.annotateLogs("request_id", requestId),

@@ -7,7 +7,9 @@ import { AppConfig } from "./AppConfig.ts"
 import { mediaType } from "./Problem.ts"
 import { StartupError } from "./StartupError.ts"
 
-const timeouts = {
+const options = {
+  // Node would answer a missing Host without a body; the guard has one.
+  requireHostHeader: false,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   keepAliveTimeout: 65_000,
@@ -17,22 +19,31 @@ const timeouts = {
 /** Running requests that have not ended by then are cut off, in milliseconds. */
 const drainMillis = 10_000
 
-/** What Node's parser refuses never becomes a request; it is answered here, with a body like every other error. */
+/** The answers to what never becomes a request, with a body like every other error. */
+const refusal = (status: number, detail: string) => {
+  const title = Http.STATUS_CODES[status]
+  const body = JSON.stringify({ type: "about:blank", title, status, detail })
+  const headers = { "content-type": mediaType, "content-length": Buffer.byteLength(body), connection: "close" }
+  return { body, headers, title }
+}
+
 const unparsable = (error: Error, socket: Socket) => {
   if (!socket.writable || socket.destroyed) return socket.destroy()
   const code = Predicate.hasProperty(error, "code") ? error.code : undefined
-  const [status, detail] =
+  const [status, detail]: [number, string] =
     code === "HPE_HEADER_OVERFLOW"
       ? [431, "The request's headers are too large."]
       : code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? [408, "The request did not arrive in time."]
         : [400, "This is not an HTTP request that can be read."]
-  const title = Http.STATUS_CODES[status]
-  const body = JSON.stringify({ type: "about:blank", title, status, detail })
-  return socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nContent-Type: ${mediaType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      `Connection: close\r\n\r\n${body}`
-  )
+  const { body, headers, title } = refusal(status, detail)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`)
+}
+
+const unexpected = (_request: Http.IncomingMessage, response: Http.ServerResponse) => {
+  const { body, headers } = refusal(417, "The request's Expect header asks for what is not offered.")
+  response.writeHead(417, headers).end(body)
 }
 
 /** Node's HTTP server with its limits, and what is known of its shutting down. */
@@ -49,11 +60,12 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
   }
 >() {
   static readonly layer = Layer.sync(this, () => {
-    const server = Http.createServer(timeouts)
+    const server = Http.createServer(options)
     let draining = false
     let running = 0
     let whenIdle = () => {}
     server.on("clientError", unparsable)
+    server.on("checkExpectation", unexpected)
     server.on("request", (_request, response) => {
       running += 1
       response.on("close", () => {

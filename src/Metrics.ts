@@ -15,8 +15,6 @@ import { isFinal, Status } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 
-// What is measured --------------------------------------------------------------------------------
-
 /** From 1 ms to 10 min, ten to a decade, in seconds. */
 const secondsBoundaries = MetricBoundaries.fromIterable([
   ...Array.from({ length: 58 }, (_, step) => Number((0.001 * 10 ** (step / 10)).toPrecision(3))),
@@ -40,8 +38,6 @@ const workersBusy = Metric.gauge("workers_busy", { description: "Workers that ho
 const queueWait = timer("order_queue_wait_seconds", "From due to claimed")
 const processingTime = timer("order_processing_seconds", "From claimed to finished, of the runs that succeeded")
 const httpDuration = timer("http_server_request_duration_seconds", "HTTP requests by method, route and status")
-
-// What is made of it ------------------------------------------------------------------------------
 
 /** Events per second over the last minute, or since `startedAt` where that is less. */
 const rateOfLastMinute = (startedAt: number) => {

@@ -2,8 +2,6 @@ import * as Model from "@effect/sql/Model"
 import { Predicate, Schema } from "effect"
 import { asProblem } from "./Problem.ts"
 
-// Ids ---------------------------------------------------------------------------------------------
-
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
 const canonicalInteger = /^[1-9][0-9]{0,15}$/
 
@@ -37,8 +35,6 @@ export const OrderId = idText("OrderId")
 export type OrderId = typeof OrderId.Type
 export const OrderIdJson = idJson("OrderId")
 
-// Money -------------------------------------------------------------------------------------------
-
 const decimal = /^(0|[1-9][0-9]{0,10})(?:\.([0-9]{1,4}))?$/
 const moneyRules =
   "expected 0 to 99999999999.9999 with at most 4 digits after the point, as a number or a decimal string"
@@ -68,8 +64,6 @@ export const Money = Schema.transform(
   }
 ).annotations({ identifier: "Money", message: () => ({ message: moneyRules, override: true }) })
 export type Money = typeof Money.Type
-
-// Content -----------------------------------------------------------------------------------------
 
 const Currency = Schema.String.pipe(
   Schema.pattern(/^[A-Z]{3}$/, { message: () => "expected an ISO 4217 code of three capital letters, such as EUR" })
@@ -105,8 +99,6 @@ const ItemIds = Schema.Array(idJson("ItemId")).pipe(
   Schema.maxItems(1000, { message: () => "expected at most 1000 items" })
 )
 
-// Status ------------------------------------------------------------------------------------------
-
 export const Status = Schema.Literal("Pending", "Processing", "Completed", "Failed", "Cancelled").annotations({
   identifier: "Status"
 })
@@ -137,15 +129,21 @@ export const transitions = {
 export const isFinal = (status: Status): boolean =>
   status === "Completed" || status === "Failed" || status === "Cancelled"
 
-// The order ---------------------------------------------------------------------------------------
+const JsonTime = Schema.DateTimeUtc.annotations({
+  identifier: "Time",
+  jsonSchema: { type: "string", format: "date-time", description: "RFC 3339, UTC, in milliseconds" }
+})
 
 /** Why the last attempt failed. `code` is for machines, `message` for people. */
 export const LastError = Schema.Struct({
   code: Schema.String,
   message: Schema.String,
   attempt: Schema.Int,
-  at: Schema.DateTimeUtc
+  at: JsonTime
 }).annotations({ identifier: "LastError" })
+
+/** What the processor made of the order: whatever JSON it answered with. */
+const Result = Schema.Unknown.annotations({ identifier: "Result", jsonSchema: { description: "Any JSON" } })
 
 const json = <A, I>(schema: Schema.Schema<A, I>) => Schema.parseJson(schema)
 const Text = <const B extends string>(brand: B) => Schema.String.pipe(Schema.brand(brand))
@@ -153,10 +151,6 @@ const Text = <const B extends string>(brand: B) => Schema.String.pipe(Schema.bra
 const rowAndJson = <Row extends Schema.Schema.All, Json extends Schema.Schema.All>(row: Row, json: Json) =>
   Model.Field({ select: row, json })
 
-const JsonTime = Schema.DateTimeUtc.annotations({
-  identifier: "Time",
-  jsonSchema: { type: "string", format: "date-time", description: "RFC 3339, UTC, in milliseconds" }
-})
 const Time = rowAndJson(Schema.DateTimeUtcFromNumber, JsonTime)
 const OptionalTime = rowAndJson(
   Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber),
@@ -194,7 +188,7 @@ export class Order extends Model.Class<Order>("Order")(
     finished_at: OptionalTime,
     next_attempt_at: OptionalTime,
     last_error: rowAndJson(Schema.OptionFromNullOr(json(LastError)), Schema.OptionFromNullOr(LastError)),
-    result: rowAndJson(Schema.OptionFromNullOr(json(Schema.Unknown)), Schema.OptionFromNullOr(Schema.Unknown))
+    result: rowAndJson(Schema.OptionFromNullOr(json(Schema.Unknown)), Schema.OptionFromNullOr(Result))
   },
   { identifier: "Order" }
 ) {}
@@ -206,8 +200,6 @@ export const NewOrder = Order.jsonCreate.annotations({
   parseOptions: { errors: "all", onExcessProperty: "error" }
 })
 export type NewOrder = typeof NewOrder.Type
-
-// Errors ------------------------------------------------------------------------------------------
 
 /** No order has this id. */
 export class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", {}) {}

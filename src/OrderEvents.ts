@@ -15,9 +15,14 @@ export class OrderEvents extends Context.Tag("orders/OrderEvents")<
     const listeners = new Set<(commit: Commit) => void>()
     return {
       publish: (commit) =>
-        Effect.sync(() => {
-          for (const listener of listeners) listener(commit)
-        }),
+        Effect.forEach(
+          listeners,
+          (listener) =>
+            Effect.sync(() => listener(commit)).pipe(
+              Effect.catchAllCause((cause) => Effect.logError("A listener failed", cause))
+            ),
+          { discard: true }
+        ),
       listen: (listener) =>
         Effect.acquireRelease(
           Effect.sync(() => listeners.add(listener)),

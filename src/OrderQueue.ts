@@ -6,6 +6,9 @@ import { Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 
+/** Milliseconds after which the table is looked at even without a signal: one is lost with a commit that fails late. */
+const lookAgain = 5000
+
 /**
  * The orders that are due, for the workers to take: a bounded window onto the table, which is the truth. New orders,
  * those beyond the capacity, retries that came due and those found at the start all come this one way.
@@ -78,12 +81,9 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
       )
 
       const waitForWork = (nextDueAt: Option.Option<number>) =>
-        Option.match(nextDueAt, {
-          onNone: () => Queue.take(wake),
-          onSome: (dueAt) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) =>
-              Effect.timeoutOption(Queue.take(wake), Math.max(0, dueAt - now))
-            )
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const untilDue = Option.match(nextDueAt, { onNone: () => lookAgain, onSome: (dueAt) => dueAt - now })
+          return Effect.timeoutOption(Queue.take(wake), Math.min(lookAgain, Math.max(0, untilDue)))
         })
 
       yield* keepRunning("feeder", Effect.forever(Effect.flatMap(fill, waitForWork)))

@@ -89,7 +89,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const handle = Effect.fnUntraced(
       function* (key: RowKey) {
         if (stopping) return
-        const result = yield* commits.settle(Command.Claim({ key }))
+        // Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases.
+        const result = yield* Effect.orElse(commits.write(Command.Claim({ key })), () =>
+          commits.settle(Command.Release({ key: Option.some(key), counted: false }))
+        )
         yield* queue.settled(key)
         if (result._tag !== "Claimed") return
         metrics.workerBusy(1)
@@ -114,13 +117,13 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         yield* FiberMap.clear(attempts)
         yield* Effect.timeoutOption(idle, "1 second")
       }
-      const released = yield* Effect.option(commits.write(Command.Release({ counted: false })))
+      const released = yield* Effect.option(commits.write(Command.Release({ key: Option.none(), counted: false })))
       if (Option.isSome(released) && released.value._tag === "Released" && released.value.count > 0) {
         yield* Effect.logInfo(`Put back ${released.value.count} orders whose processing was not finished`)
       }
     })
 
-    const recovered = yield* commits.settle(Command.Release({ counted: true }))
+    const recovered = yield* commits.settle(Command.Release({ key: Option.none(), counted: true }))
     if (recovered._tag === "Released" && recovered.count > 0) {
       yield* Effect.logInfo(`Recovered ${recovered.count} orders that were being processed when the service ended`)
     }

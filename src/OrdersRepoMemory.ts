@@ -85,7 +85,10 @@ export const makeMemory = Effect.gen(function* () {
         return Result.Recorded()
       }
       case "Release": {
-        const held = rows.filter((row) => row.order.status === transitions.release.from[0])
+        const held = rows.filter(
+          (row) =>
+            row.order.status === transitions.release.from[0] && Option.getOrElse(command.key, () => row.seq) === row.seq
+        )
         for (const row of held) {
           const order = new Order({
             ...row.order,

@@ -155,11 +155,11 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
-  const release = Effect.fnUntraced(function* (counted: boolean, now: number) {
+  const release = Effect.fnUntraced(function* ({ counted, key }: Extract<Command, { _tag: "Release" }>, now: number) {
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
       SET status = ${transitions.release.to}, attempts = attempts - ${counted ? 0 : 1}, started_at = NULL
-      WHERE ${statusIs(transitions.release.from[0])}
+      WHERE ${statusIs(transitions.release.from[0])} AND ${Option.match(key, { onNone: () => sql`TRUE`, onSome: (key) => sql`seq = ${key}` })}
       RETURNING seq, order_id, user_id, attempts`
     return {
       results: [Result.Released({ count: rows.length })],
@@ -206,7 +206,7 @@ export const makeSql = Effect.gen(function* () {
         return record(group.filter(Command.$is("Record")))
       case "Release":
         return Effect.map(
-          Effect.forEach(group.filter(Command.$is("Release")), ({ counted }) => release(counted, now)),
+          Effect.forEach(group.filter(Command.$is("Release")), (command) => release(command, now)),
           (done) => ({ results: done.flatMap((_) => _.results), changes: done.flatMap((_) => _.changes) })
         )
       case "Probe":

@@ -16,8 +16,6 @@ export const migrations = {
   "0001_orders": migration0001
 }
 
-// Errors ------------------------------------------------------------------------------------------
-
 /** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
 const resultCode = (error: unknown): string =>
   Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
@@ -42,8 +40,6 @@ export const orUnavailable = <A, R>(
     }
     return Effect.die(error)
   })
-
-// Transactions ------------------------------------------------------------------------------------
 
 const patience = Schedule.exponential("2 millis").pipe(Schedule.union(Schedule.spaced("100 millis")), Schedule.jittered)
 
@@ -70,8 +66,6 @@ export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effe
       schedule: patience
     })
   )
-
-// The client --------------------------------------------------------------------------------------
 
 /** Marks a database as ours: "ORDR", in the header field SQLite has for it. */
 const applicationId = 0x4f524452
@@ -121,10 +115,12 @@ const open = (file: string) =>
 /** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
 const lock = (file: string) =>
   Effect.flatMap(open(`${file}.lock`), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
-    Effect.catchTag(
-      "SqlError",
-      () => new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
-    )
+    Effect.mapError((error) =>
+      error._tag === "SqlError" && busy.test(resultCode(error.cause))
+        ? new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
+        : error
+    ),
+    orRefuse(`${file}.lock`)
   )
 
 const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) {

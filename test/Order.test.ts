@@ -34,8 +34,6 @@ const faults = (input: unknown) =>
     Effect.map(({ errors }) => errors.map(({ pointer }) => pointer).sort())
   )
 
-// What is valid -----------------------------------------------------------------------------------
-
 const id = FastCheck.oneof(
   FastCheck.integer({ min: 1, max: 1000 }),
   FastCheck.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
@@ -102,8 +100,6 @@ const sample = FastCheck.record({
 }))
 
 const validOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
-
-// What is not -------------------------------------------------------------------------------------
 
 const noId = [
   ...[0, -1, 1.5, 2 ** 53, 1e21, Number.POSITIVE_INFINITY, null, true, [], [1], {}],

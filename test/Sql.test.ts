@@ -1,0 +1,305 @@
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope, TestClock } from "effect"
+import { AppConfig } from "../src/AppConfig.ts"
+import { StorageUnavailable } from "../src/Order.ts"
+import { migrations, orUnavailable, SqlLive, transaction } from "../src/Sql.ts"
+import { StartupError } from "../src/StartupError.ts"
+import { config, temporaryFolder } from "./TestLayers.ts"
+
+const test = <E>(title: string, body: Effect.Effect<void, E, SqlClient.SqlClient | AppConfig | Scope.Scope>) =>
+  it.scoped(title, () => body.pipe(Effect.provide(Layer.provideMerge(SqlLive, config()))))
+
+/** Another connection to a database, as another program has it. */
+const connect = (file: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Database(file)),
+    (database) => Effect.sync(() => database.close())
+  )
+
+/** Enough turns of the event loop for a fiber to get as far as it can. */
+const settle = Effect.repeatN(
+  Effect.async<void>((resume) => {
+    setImmediate(() => resume(Effect.void))
+  }),
+  20
+)
+
+const table = Effect.tap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE t (id INTEGER PRIMARY KEY, filler TEXT)`)
+const idsOf = (sql: SqlClient.SqlClient) =>
+  Effect.map(sql<{ id: number }>`SELECT id FROM t ORDER BY id`, (rows) => rows.map(({ id }) => id))
+
+describe("the file", () => {
+  const modes = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const [synchronous] = yield* sql`PRAGMA synchronous`.values
+    const [journal] = yield* sql`PRAGMA journal_mode`.values
+    return [synchronous, journal].flat()
+  })
+  const full = [2, "wal"]
+
+  it.effect("syncs each commit: at the start, after writes and when opened again", () =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        assert.deepStrictEqual(yield* modes, full)
+        const sql = yield* table
+        yield* transaction(sql, sql`INSERT INTO t (id) VALUES (1)`)
+        yield* sql`INSERT INTO t (id) VALUES (2)`
+        assert.deepStrictEqual(yield* modes, full)
+      }).pipe(Effect.provide(SqlLive))
+      yield* Effect.gen(function* () {
+        assert.deepStrictEqual(yield* modes, full)
+        const sql = yield* SqlClient.SqlClient
+        assert.deepStrictEqual(yield* idsOf(sql), [1, 2])
+        yield* sql`INSERT INTO t (id) VALUES (3)`
+        assert.deepStrictEqual(yield* modes, full)
+      }).pipe(Effect.provide(SqlLive))
+    }).pipe(Effect.provide(config()))
+  )
+
+  it.effect("has run every migration there is in the folder", () =>
+    Effect.gen(function* () {
+      const files = yield* Effect.promise(() => Fs.readdir(new URL("../src/migrations", import.meta.url)))
+      assert.deepStrictEqual(
+        Object.keys(migrations).map((name) => `${name}.ts`),
+        files.sort()
+      )
+      const sql = yield* SqlClient.SqlClient
+      const applied = yield* sql`SELECT migration_id, name FROM effect_sql_migrations ORDER BY migration_id`.values
+      assert.deepStrictEqual(
+        applied.map(([id, name]) => `${String(id).padStart(4, "0")}_${name}.ts`),
+        files.sort()
+      )
+    }).pipe(Effect.provide(Layer.provideMerge(SqlLive, config())))
+  )
+
+  it.scoped("is made with the folders it lies in", () =>
+    Effect.gen(function* () {
+      const databaseFile = Path.join(yield* temporaryFolder, "a", "b", "orders.db")
+      yield* Layer.build(SqlLive).pipe(Effect.provide(config({ databaseFile })), Effect.scoped)
+      assert.isAbove((yield* Effect.promise(() => Fs.stat(databaseFile))).size, 0)
+    })
+  )
+})
+
+describe("a start that cannot be", () => {
+  const refused = (databaseFile: string, why: RegExp) =>
+    Effect.gen(function* () {
+      const error = yield* Layer.build(SqlLive).pipe(
+        Effect.scoped,
+        Effect.flip,
+        Effect.provide(config({ databaseFile }))
+      )
+      assert.instanceOf(error, StartupError)
+      assert.lengthOf(error.lines, 1)
+      assert.match(error.message, /^DATABASE_URL: .*$/)
+      assert.include(error.message, databaseFile)
+      assert.match(error.message, why)
+    })
+
+  const refusal = (
+    title: string,
+    prepare: (file: string) => Effect.Effect<void, unknown, Scope.Scope>,
+    why: RegExp,
+    unchanged = true
+  ) =>
+    it.scoped(title, () =>
+      Effect.gen(function* () {
+        const file = Path.join(yield* temporaryFolder, "orders.db")
+        yield* Effect.scoped(prepare(file))
+        const read = Effect.promise(() => Fs.readFile(file).catch(() => Buffer.from("")))
+        const before = yield* read
+        yield* refused(file, why)
+        if (unchanged) assert.isTrue(before.equals(yield* read), "the file was changed")
+      })
+    )
+  const holding = (content: string | Buffer) => (file: string) => Effect.promise(() => Fs.writeFile(file, content))
+  const ours = (statement: string) => (file: string) =>
+    Effect.gen(function* () {
+      yield* Layer.build(SqlLive).pipe(Effect.provide(config({ databaseFile: file })), Effect.scoped)
+      const database = yield* connect(file)
+      database.exec(statement)
+    })
+
+  refusal("on a text file", holding("remember the milk\n"), /not a SQLite database/)
+  refusal("on a file of one byte", holding("S"), /not a SQLite database/)
+  refusal("on a folder", (file) => Effect.promise(() => Fs.mkdir(file)), /EISDIR/)
+  refusal(
+    "on a damaged header",
+    holding(Buffer.concat([Buffer.from("SQLite format 3\0", "latin1"), Buffer.alloc(8192, 0xa5)])),
+    /not a database/
+  )
+  refusal(
+    "on a database of another program",
+    (file) => Effect.map(connect(file), (database) => void database.exec("CREATE TABLE orders (id INTEGER)")),
+    /a database of another program/
+  )
+  refusal(
+    "on a database of a newer version",
+    ours("INSERT INTO effect_sql_migrations (migration_id, name) VALUES (9999, 'from_the_future')"),
+    /a newer version/,
+    false
+  )
+
+  it.scoped("on a folder that is a file", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* temporaryFolder, "text")
+      yield* holding("remember the milk\n")(file)
+      yield* refused(Path.join(file, "orders.db"), /EEXIST|ENOTDIR/)
+    })
+  )
+
+  it.scoped("on a lock that is no lock, which is not called a database in use", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* temporaryFolder, "orders.db")
+      yield* holding("remember the milk\n")(`${file}.lock`)
+      yield* refused(file, /not a database/)
+    })
+  )
+
+  test(
+    "on a database in use, which goes on unharmed and is free when it ends",
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      yield* refused(databaseFile, /in use/)
+      const sql = yield* table
+      yield* transaction(sql, sql`INSERT INTO t (id) VALUES (1)`)
+      assert.deepStrictEqual(yield* idsOf(sql), [1])
+      yield* refused(databaseFile, /in use/)
+    })
+  )
+
+  it.effect("but not on a database that was in use", () =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Layer.build(SqlLive))
+      yield* Effect.scoped(Layer.build(SqlLive))
+    }).pipe(Effect.provide(config()))
+  )
+})
+
+describe("transaction", () => {
+  test(
+    "stores all of it, or nothing when its body fails",
+    Effect.gen(function* () {
+      const sql = yield* table
+      yield* transaction(sql, Effect.all([sql`INSERT INTO t (id) VALUES (1)`, sql`INSERT INTO t (id) VALUES (2)`]))
+      const insert = sql`INSERT INTO t (id) VALUES (3)`
+      assert.strictEqual(yield* Effect.flip(transaction(sql, Effect.zipRight(insert, Effect.fail("no")))), "no")
+      const exit = yield* Effect.exit(transaction(sql, Effect.zipRight(insert, Effect.die("defect"))))
+      assert.deepStrictEqual(exit, Exit.die("defect"))
+      assert.deepStrictEqual(yield* idsOf(sql), [1, 2])
+    })
+  )
+
+  test(
+    "fails with a typed error when its COMMIT does, and leaves the connection fit for use",
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      const sql = yield* table
+      yield* sql`CREATE TABLE child (id INTEGER REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`
+      yield* sql`PRAGMA foreign_keys = ON`
+      const error = yield* Effect.flip(transaction(sql, sql`INSERT INTO child (id) VALUES (1)`))
+      assert.instanceOf(error, SqlError)
+      assert.match(String(error.cause), /FOREIGN KEY/)
+
+      yield* sql`INSERT INTO t (id) VALUES (7)`
+      yield* transaction(sql, sql`INSERT INTO child (id) VALUES (7)`)
+      const other = yield* connect(databaseFile)
+      assert.deepStrictEqual(other.prepare("SELECT t.id FROM t JOIN child USING (id)").pluck().all(), [7])
+      assert.deepStrictEqual(other.prepare("SELECT count(*) FROM child").pluck().all(), [1])
+    })
+  )
+
+  test(
+    "shows nobody what is not committed",
+    Effect.gen(function* () {
+      const sql = yield* table
+      const inside = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const writer = yield* sql`INSERT INTO t (id) VALUES (1)`.pipe(
+        Effect.zipRight(Deferred.succeed(inside, undefined)),
+        Effect.zipRight(Deferred.await(goOn)),
+        Effect.zipRight(Effect.fail("no")),
+        (body) => Effect.fork(Effect.flip(transaction(sql, body)))
+      )
+      yield* Deferred.await(inside)
+      const reader = yield* Effect.fork(idsOf(sql))
+      yield* settle
+      yield* Deferred.succeed(goOn, undefined)
+      assert.strictEqual(yield* Fiber.join(writer), "no")
+      assert.deepStrictEqual(yield* Fiber.join(reader), [])
+    })
+  )
+
+  test(
+    "waits while another program writes, then succeeds; reads go on meanwhile",
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      const sql = yield* table
+      const other = yield* connect(databaseFile)
+      other.exec("BEGIN IMMEDIATE; INSERT INTO t (id) VALUES (1)")
+      const waiting = yield* Effect.fork(transaction(sql, sql`INSERT INTO t (id) VALUES (2)`))
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      assert.isNull(waiting.unsafePoll())
+      assert.deepStrictEqual(yield* idsOf(sql), [])
+      other.exec("COMMIT")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(yield* idsOf(sql), [1, 2])
+    })
+  )
+
+  test(
+    "can be given up while it waits, and changes nothing then",
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      const sql = yield* table
+      const other = yield* connect(databaseFile)
+      other.exec("BEGIN IMMEDIATE")
+      const waiting = yield* Effect.fork(transaction(sql, sql`INSERT INTO t (id) VALUES (1)`))
+      yield* settle
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(waiting)))
+      other.exec("COMMIT")
+      yield* TestClock.adjust("1 minute")
+      yield* transaction(sql, sql`INSERT INTO t (id) VALUES (2)`)
+      assert.deepStrictEqual(yield* idsOf(sql), [2])
+    })
+  )
+
+  test(
+    "on a full disk is StorageUnavailable, stores nothing, and succeeds once there is room",
+    Effect.gen(function* () {
+      const sql = yield* table
+      const write = orUnavailable(
+        transaction(
+          sql,
+          Effect.all([
+            sql`INSERT INTO t (id) VALUES (1)`,
+            sql`INSERT INTO t (id, filler) VALUES (2, ${"x".repeat(100_000)})`
+          ])
+        )
+      )
+      yield* sql`PRAGMA max_page_count = 1`
+      assert.instanceOf(yield* Effect.flip(write), StorageUnavailable)
+      assert.deepStrictEqual(yield* idsOf(sql), [])
+      yield* sql`PRAGMA max_page_count = 1000000`
+      yield* write
+      assert.deepStrictEqual(yield* idsOf(sql), [1, 2])
+    })
+  )
+})
+
+test(
+  "a broken constraint is a defect, not the storage's fault",
+  Effect.gen(function* () {
+    const sql = yield* table
+    yield* sql`INSERT INTO t (id) VALUES (1)`
+    const exit = yield* Effect.exit(orUnavailable(transaction(sql, sql`INSERT INTO t (id) VALUES (1)`)))
+    assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+  })
+)
