@@ -50,7 +50,8 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const events = yield* OrderEvents
-      const arrived = yield* Queue.unbounded<Entry>()
+      const arrived: Array<Entry> = []
+      const signal = yield* Queue.sliding<void>(1)
       const waiting = new Set<Entry>()
       let healthy = true
 
@@ -65,8 +66,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       }
 
       const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
-        repo.write(Arr.map(entries, (entry) => entry.command)).pipe(
-          Effect.interruptible,
+        Effect.suspend(() => repo.write(Arr.map(entries, (entry) => entry.command))).pipe(
           Effect.exit,
           Effect.flatMap((exit) => {
             if (Exit.isSuccess(exit)) {
@@ -93,22 +93,23 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           })
         )
 
-      const commitArrived = (first: ReadonlyArray<Entry>) =>
-        Effect.flatMap(Queue.takeUpTo(arrived, maxBatch - first.length), (rest) => {
-          const entries = [...first, ...rest].filter((entry) => waiting.has(entry))
-          return Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
-        })
+      const commitArrived = Effect.suspend(() => {
+        const entries = arrived.splice(0, maxBatch).filter((entry) => waiting.has(entry))
+        return Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
+      })
 
       yield* Effect.addFinalizer(() =>
-        Effect.whileLoop({
-          while: () => Option.getOrElse(arrived.unsafeSize(), () => 0) > 0,
-          body: () => commitArrived([]),
-          step: () => {}
-        })
+        Effect.whileLoop({ while: () => arrived.length > 0, body: () => commitArrived, step: () => {} }).pipe(
+          Effect.interruptible,
+          Effect.timeoutOption(patienceMillis)
+        )
       )
       // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
       const commitNext = Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(Queue.take(arrived)), (first) => Effect.zipRight(nextTurn, commitArrived([first])))
+        Effect.suspend(() => (arrived.length > 0 ? Effect.void : restore(Queue.take(signal)))).pipe(
+          Effect.zipRight(nextTurn),
+          Effect.zipRight(commitArrived)
+        )
       )
       yield* keepRunning("commit fiber", Effect.forever(commitNext))
 
@@ -129,7 +130,8 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
             deadline: now + wait
           }
           waiting.add(entry)
-          arrived.unsafeOffer(entry)
+          arrived.push(entry)
+          signal.unsafeOffer(undefined)
           return Deferred.await(entry.answer)
         })
 

@@ -61,7 +61,7 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
         behind = false
         const window = yield* repo.window(handedOut.size + queueCapacity - depth())
         ready = true
-        behind = window.more
+        behind ||= window.more
         for (const key of window.ready) {
           if (handedOut.has(key)) continue
           if (!queue.unsafeOffer(key)) {

@@ -5,7 +5,7 @@ import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Cause, Effect, Layer, type ParseResult, Predicate, Schedule } from "effect"
+import { Cause, Effect, Layer, type ParseResult, Predicate, Random } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import { StorageUnavailable } from "./Order.ts"
@@ -41,7 +41,7 @@ export const orUnavailable = <A, R>(
     return Effect.die(error)
   })
 
-const patience = Schedule.exponential("2 millis").pipe(Schedule.union(Schedule.spaced("100 millis")), Schedule.jittered)
+const shortWhile = Effect.flatMap(Random.nextIntBetween(5, 100), Effect.sleep)
 
 /**
  * Runs the body in one immediate transaction. Unlike `sql.withTransaction`, a COMMIT that fails is a typed error, and
@@ -60,11 +60,13 @@ export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effe
     )
   }).pipe(
     Effect.scoped,
-    Effect.uninterruptible,
     Effect.retry({
-      while: (error) => error instanceof SqlError && busy.test(resultCode(error.cause)),
-      schedule: patience
-    })
+      while: (error) =>
+        error instanceof SqlError && busy.test(resultCode(error.cause))
+          ? Effect.as(Effect.interruptible(shortWhile), true)
+          : Effect.succeed(false)
+    }),
+    Effect.uninterruptible
   )
 
 /** Marks a database as ours: "ORDR", in the header field SQLite has for it. */

@@ -135,6 +135,15 @@ describe("hands out", () => {
   )
 
   test(
+    "the next orders however many have been taken and are not settled",
+    { pending: 4 * capacity },
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* takeAll, Arr.range(1, 4 * capacity))
+      yield* nothingToTake
+    })
+  )
+
+  test(
     "a new order as soon as it is committed",
     {},
     Effect.gen(function* () {
