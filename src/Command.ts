@@ -8,8 +8,19 @@ export type RowKey = number
 export type Outcome = Data.TaggedEnum<{
   Completed: { readonly result: Option.Option<unknown> }
   Failed: { readonly error: typeof LastError.Type }
+  /** Another attempt is to be made, not before `dueAt`. */
+  Postponed: { readonly error: typeof LastError.Type; readonly dueAt: DateTime.Utc }
 }>
 export const Outcome = Data.taggedEnum<Outcome>()
+
+/** The runs lost with the process from which on an order is a suspect, and runs alone in a lane of its own. */
+export const suspectLosses = 2
+
+/** The `last_error` of an order that was lost with the process. */
+export const workerLost = { code: "worker_lost", message: "The process ended while it worked on this order" }
+
+/** The lines orders wait in: those of good standing, and the suspects. */
+export type Lane = "open" | "suspect"
 
 /** Everything that can be written. */
 export type Command = Data.TaggedEnum<{
@@ -21,6 +32,11 @@ export type Command = Data.TaggedEnum<{
   Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
   /** Processing -> Pending: one order, or all of them. Uncounted, the run does not count as an attempt. */
   Release: { readonly key: Option.Option<RowKey>; readonly counted: boolean }
+  /**
+   * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
+   * up and it was the only one that can have brought the process down.
+   */
+  Recover: { readonly maxAttempts: number }
   /** Changes nothing, but proves that a transaction can be committed. */
   Probe: {}
 }>
@@ -36,6 +52,7 @@ export type Result = Data.TaggedEnum<{
   Claimed: { readonly claim: Claim }
   Recorded: {}
   Released: { readonly count: number }
+  Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}
   Probed: {}
@@ -97,7 +114,8 @@ export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
 
 export const statusAfter = Outcome.$match({
   Completed: () => transitions.complete.to,
-  Failed: () => transitions.fail.to
+  Failed: () => transitions.fail.to,
+  Postponed: () => transitions.postpone.to
 })
 
 export const noTotals: Totals = {

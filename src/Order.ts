@@ -109,7 +109,7 @@ export type Status = typeof Status.Type
  *
  *     accept --> Pending --- claim ---> Processing --- complete --> Completed
  *                ^  | ^                    | | |
- *                |  | +----- release ------+ | +------ fail ------> Failed --+
+ *                |  | +- postpone, release + | +------ fail ------> Failed --+
  *                |  |                        |                               |
  *                |  +--------- cancel -------+--------------> Cancelled --+  |
  *                |                                                        |  |
@@ -120,6 +120,7 @@ export const transitions = {
   claim: { from: ["Pending"], to: "Processing" },
   complete: { from: ["Processing"], to: "Completed" },
   fail: { from: ["Processing"], to: "Failed" },
+  postpone: { from: ["Processing"], to: "Pending" },
   release: { from: ["Processing"], to: "Pending" },
   cancel: { from: ["Pending", "Processing"], to: "Cancelled" },
   reopen: { from: ["Failed", "Cancelled"], to: "Pending" }

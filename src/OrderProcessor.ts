@@ -2,7 +2,7 @@ import { Context, Data, Duration, Effect, Layer, Random } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import type { Order } from "./Order.ts"
 
-/** This attempt failed; another may succeed. `delay`, if given, is how long to wait at least. */
+/** This attempt failed; another may succeed. `delay`, if given, is waited in place of the backoff. */
 export class Retryable extends Data.TaggedError("Retryable")<{
   readonly code?: string
   readonly message: string

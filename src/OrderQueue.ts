@@ -1,6 +1,6 @@
 import { Clock, Context, Effect, Layer, Option, Queue } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import type { RowKey } from "./Command.ts"
+import type { Lane, RowKey } from "./Command.ts"
 import { keepRunning } from "./KeepRunning.ts"
 import { Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
@@ -16,10 +16,10 @@ const lookAgain = 5000
 export class OrderQueue extends Context.Tag("orders/OrderQueue")<
   OrderQueue,
   {
-    /** The key of the next order due, which is handed out once until it is `settled`. Waits while there is none. */
-    readonly take: Effect.Effect<RowKey>
+    /** The key of the lane's next order due, which is handed out once until it is `settled`. Waits for one. */
+    readonly take: (lane: Lane) => Effect.Effect<RowKey>
     /** The claim of a taken key has been decided; should the order be Pending again, it may be handed out again. */
-    readonly settled: (key: RowKey) => Effect.Effect<void>
+    readonly settled: (lane: Lane, key: RowKey) => void
     /** Whether the table could be read the last time. */
     readonly ready: Effect.Effect<boolean>
   }
@@ -27,76 +27,93 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
   static readonly layer = Layer.scoped(
     this,
     Effect.gen(function* () {
-      const repo = yield* OrdersRepo
-      const events = yield* OrderEvents
       const metrics = yield* Metrics
       const { queueCapacity } = yield* AppConfig
-
-      const queue = yield* Effect.acquireRelease(Queue.bounded<RowKey>(queueCapacity), Queue.shutdown)
-      const wake = yield* Queue.sliding<void>(1)
-      /** Handed out and not yet settled: what lies in the queue, and at most one for each worker. */
-      const handedOut = new Set<RowKey>()
-      /** The table may hold due orders that were not handed out. */
-      let behind = true
-      let ready = true
-
-      // While workers wait, the size of an Effect queue is negative.
-      const depth = () =>
-        Math.max(
-          0,
-          Option.getOrElse(queue.unsafeSize(), () => 0)
-        )
-      const wakeIfLow = () => {
-        if (behind && depth() <= queueCapacity / 2) wake.unsafeOffer(undefined)
+      const lanes = {
+        open: yield* makeLane("open", queueCapacity, metrics.queueDepth),
+        suspect: yield* makeLane("suspect", suspectCapacity, () => {})
       }
-      yield* events.listen(({ changes }) => {
-        if (changes.some((change) => change.status === "Pending")) {
-          behind = true
-          wakeIfLow()
-        }
-      })
-
-      /** Fills the queue, and tells when to look again if nothing wakes the feeder before. */
-      const fill = Effect.gen(function* () {
-        behind = false
-        const window = yield* repo.window(handedOut.size + queueCapacity - depth())
-        ready = true
-        behind ||= window.more
-        for (const key of window.ready) {
-          if (handedOut.has(key)) continue
-          if (!queue.unsafeOffer(key)) {
-            behind = true
-            break
-          }
-          handedOut.add(key)
-        }
-        metrics.queueDepth(depth())
-        return window.nextDueAt
-      }).pipe(
-        Effect.catchTag("StorageUnavailable", () => {
-          ready = false
-          behind = true
-          return Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
-        })
-      )
-
-      const waitForWork = (nextDueAt: Option.Option<number>) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const untilDue = Option.match(nextDueAt, { onNone: () => lookAgain, onSome: (dueAt) => dueAt - now })
-          return Effect.timeoutOption(Queue.take(wake), Math.min(lookAgain, Math.max(0, untilDue)))
-        })
-
-      yield* keepRunning("feeder", Effect.forever(Effect.flatMap(fill, waitForWork)))
-
       return {
-        take: Effect.map(Queue.take(queue), (key) => {
-          metrics.queueDepth(depth())
-          wakeIfLow()
-          return key
-        }),
-        settled: (key) => Effect.sync(() => handedOut.delete(key)),
-        ready: Effect.sync(() => ready)
+        take: (lane) => lanes[lane].take,
+        settled: (lane, key) => lanes[lane].settled(key),
+        ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())
       }
     })
   )
 }
+
+/** Suspects run one at a time, so there is no use in holding many. */
+const suspectCapacity = 2
+
+/** A queue, and the fiber that feeds it. */
+const makeLane = Effect.fnUntraced(function* (lane: Lane, capacity: number, onDepth: (depth: number) => void) {
+  const repo = yield* OrdersRepo
+  const events = yield* OrderEvents
+
+  const queue = yield* Effect.acquireRelease(Queue.bounded<RowKey>(capacity), Queue.shutdown)
+  const wake = yield* Queue.sliding<void>(1)
+  /** Handed out and not yet settled: what lies in the queue, and at most one for each worker. */
+  const handedOut = new Set<RowKey>()
+  /** The table may hold due orders that were not handed out. */
+  let behind = true
+  let ready = true
+
+  // While workers wait, the size of an Effect queue is negative.
+  const depth = () =>
+    Math.max(
+      0,
+      Option.getOrElse(queue.unsafeSize(), () => 0)
+    )
+  const wakeIfLow = () => {
+    if (behind && depth() <= capacity / 2) wake.unsafeOffer(undefined)
+  }
+  yield* events.listen(({ changes }) => {
+    if (changes.some((change) => change.status === "Pending")) {
+      behind = true
+      wakeIfLow()
+    }
+  })
+
+  /** Fills the queue, and tells when to look again if nothing wakes the feeder before. */
+  const fill = Effect.gen(function* () {
+    behind = false
+    const window = yield* repo.window(lane, handedOut.size + capacity - depth())
+    ready = true
+    behind ||= window.more
+    for (const key of window.ready) {
+      if (handedOut.has(key)) continue
+      handedOut.add(key)
+      if (!queue.unsafeOffer(key)) {
+        handedOut.delete(key)
+        behind = true
+        break
+      }
+    }
+    onDepth(depth())
+    return window.nextDueAt
+  }).pipe(
+    Effect.catchTag("StorageUnavailable", () => {
+      ready = false
+      behind = true
+      return Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
+    })
+  )
+
+  const waitForWork = (nextDueAt: Option.Option<number>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const untilDue = Option.match(nextDueAt, { onNone: () => lookAgain, onSome: (dueAt) => dueAt - now })
+      return Effect.timeoutOption(Queue.take(wake), Math.min(lookAgain, Math.max(0, untilDue)))
+    })
+
+  yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(Effect.flatMap(fill, waitForWork)))
+
+  return {
+    take: Effect.map(Queue.take(queue), (key) => {
+      onDepth(depth())
+      wakeIfLow()
+      return key
+    }),
+    settled: (key: RowKey) => void handedOut.delete(key),
+    isReady: () => ready
+  }
+})

@@ -1,6 +1,19 @@
-import { Cause, DateTime, Duration, Effect, Exit, Fiber, FiberMap, Layer, Option } from "effect"
+import {
+  Array as Arr,
+  Cause,
+  DateTime,
+  Duration,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  FiberMap,
+  Layer,
+  Option,
+  Random
+} from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { type Claim, Command, Outcome, type RowKey } from "./Command.ts"
+import { type Claim, Command, type Lane, Outcome, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { Metrics } from "./Metrics.ts"
 import { OrderProcessor, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
@@ -10,40 +23,54 @@ const maxCode = 64
 const maxMessage = 1024
 const maxResult = 65_536
 
-/** Why an attempt failed, in the terms of an order's `last_error`. */
-const failure = (cause: Cause.Cause<unknown>): { readonly code: string; readonly message: string } => {
-  const error = Cause.squash(cause)
-  if (Cause.isInterruptedOnly(cause)) return { code: "interrupted", message: "The processor interrupted itself" }
-  if (error instanceof Permanent) return error
-  if (error instanceof Retryable) return { code: error.code ?? "retryable", message: error.message }
-  if (error instanceof Unavailable) return { code: "unavailable", message: error.message }
-  return { code: "defect", message: error instanceof Error ? error.message : String(error) }
+interface Failure {
+  readonly code: string
+  readonly message: string
+  /** Whether another attempt may help; `delay` is waited in place of the backoff. */
+  readonly retry: boolean
+  readonly delay?: Duration.Duration | undefined
 }
 
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>, attempt: number, at: DateTime.Utc): Outcome => {
-  const failed = (code: string, message: string) =>
-    Outcome.Failed({ error: { code: code.slice(0, maxCode), message: message.slice(0, maxMessage), attempt, at } })
-  return Exit.match(exit, {
-    onFailure: (cause) => {
-      const { code, message } = failure(cause)
-      return failed(code, message)
-    },
-    onSuccess: (value) => {
-      if (value === undefined) return Outcome.Completed({ result: Option.none() })
-      const json = Option.flatMapNullable(Option.liftThrowable(JSON.stringify)(value), (json) => json)
-      return Option.match(json, {
-        onNone: () => failed("invalid_result", "The processor's result is not JSON"),
-        onSome: (json) =>
-          json.length > maxResult
-            ? failed("invalid_result", `The processor's result has more than ${maxResult} characters of JSON`)
-            : Outcome.Completed({ result: Option.some(JSON.parse(json)) })
-      })
-    }
-  })
+const failure = (cause: Cause.Cause<unknown>): Failure => {
+  const error = Cause.squash(cause)
+  if (Cause.isInterruptedOnly(cause)) {
+    return { code: "interrupted", message: "The processor interrupted itself", retry: true }
+  }
+  if (error instanceof Permanent) return { code: error.code, message: error.message, retry: false }
+  if (error instanceof Retryable) {
+    return { code: error.code ?? "retryable", message: error.message, retry: true, delay: error.delay }
+  }
+  if (error instanceof Unavailable) {
+    return { code: "unavailable", message: error.message, retry: true, delay: error.delay }
+  }
+  return { code: "defect", message: error instanceof Error ? error.message : String(error), retry: true }
+}
+
+const invalidResult = (message: string): Failure => ({ code: "invalid_result", message, retry: false })
+
+/** The result as JSON would bring it back, so that what is kept is what was given. */
+const resultOf = (value: unknown): Either.Either<Option.Option<unknown>, Failure> => {
+  if (value === undefined) return Either.right(Option.none())
+  const json = Option.flatMapNullable(Option.liftThrowable(JSON.stringify)(value), (json) => json)
+  if (Option.isNone(json)) return Either.left(invalidResult("The processor's result is not JSON"))
+  if (json.value.length > maxResult) {
+    return Either.left(invalidResult(`The processor's result has more than ${maxResult} characters of JSON`))
+  }
+  return Either.right(Option.some(JSON.parse(json.value)))
 }
 
 /**
- * `WORKERS` fibers, each: take -> claim -> process -> record. A worker keeps its order until the outcome is committed,
+ * Full jitter: anything from nothing to the cap, which doubles with each attempt. See "Exponential Backoff And Jitter",
+ * AWS Architecture Blog, 2015.
+ */
+const backoff = (attempt: number, base: Duration.Duration, max: Duration.Duration) =>
+  Effect.map(
+    Random.nextRange(0, Math.min(Duration.toMillis(max), Duration.toMillis(base) * 2 ** (attempt - 1))),
+    Math.round
+  )
+
+/**
+ * `WORKERS` fibers, each: take -> claim -> process -> record; and one more that works the suspects. A worker keeps its order until the outcome is committed,
  * and nothing that happens to one order ends a worker.
  *
  * At the start, what a crash left Processing becomes Pending again. At the end the workers take no more and have
@@ -55,7 +82,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const queue = yield* OrderQueue
     const processor = yield* OrderProcessor
     const metrics = yield* Metrics
-    const { attemptTimeout, shutdownGrace, workers } = yield* AppConfig
+    const { attemptTimeout, maxAttempts, retryBase, retryMax, shutdownGrace, workers } = yield* AppConfig
 
     const attempts = yield* FiberMap.make<RowKey, unknown, unknown>()
     let stopping = false
@@ -73,27 +100,39 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         Effect.interruptible
       )
 
+    const outcomeOf = Effect.fnUntraced(function* (exit: Exit.Exit<unknown, unknown>, attempt: number) {
+      const result = Exit.match(exit, { onFailure: (cause) => Either.left(failure(cause)), onSuccess: resultOf })
+      if (Either.isRight(result)) return Outcome.Completed({ result: result.right })
+      const { code, delay, message, retry } = result.left
+      const at = yield* DateTime.now
+      const error = { code: code.slice(0, maxCode), message: message.slice(0, maxMessage), attempt, at }
+      if (!retry || attempt >= maxAttempts) return Outcome.Failed({ error })
+      const wait =
+        delay === undefined ? yield* backoff(attempt, retryBase, retryMax) : Math.round(Duration.toMillis(delay))
+      return Outcome.Postponed({ error, dueAt: DateTime.add(at, { millis: wait }) })
+    })
+
     const process = Effect.fnUntraced(function* (claim: Claim) {
       const exit = yield* Effect.flatMap(FiberMap.run(attempts, claim.key, attempt(claim)), Fiber.await)
       if (graceIsOver && Exit.isInterrupted(exit)) return metrics.attemptEnded("released")
+      const outcome = yield* outcomeOf(exit, claim.attempt)
       const at = yield* DateTime.now
-      const outcome = outcomeOf(exit, claim.attempt, at)
       yield* commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at }))
-      if (outcome._tag === "Completed") return metrics.attemptEnded("completed")
-      metrics.attemptEnded("failed")
-      yield* Effect.logInfo(`Order failed: ${outcome.error.code}`).pipe(
-        Effect.annotateLogs({ order_id: claim.order.order_id, run: claim.run })
-      )
+      metrics.attemptEnded(outcome._tag.toLowerCase())
+      if (outcome._tag === "Completed") return
+      yield* Effect.log(
+        `Order ${outcome._tag === "Failed" ? "failed" : "to be tried again"}: ${outcome.error.code}`
+      ).pipe(Effect.annotateLogs({ order_id: claim.order.order_id, run: claim.run, attempt: claim.attempt }))
     })
 
     const handle = Effect.fnUntraced(
-      function* (key: RowKey) {
+      function* (lane: Lane, key: RowKey) {
         if (stopping) return
         // Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases.
         const result = yield* Effect.orElse(commits.write(Command.Claim({ key })), () =>
           commits.settle(Command.Release({ key: Option.some(key), counted: false }))
         )
-        yield* queue.settled(key)
+        queue.settled(lane, key)
         if (result._tag !== "Claimed") return
         metrics.workerBusy(1)
         yield* Effect.ensuring(
@@ -104,9 +143,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
     )
 
-    const work = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(Effect.zipLeft(queue.take, processor.ready)), handle)
-    ).pipe(Effect.forever)
+    const work = (lane: Lane) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(Effect.zipLeft(queue.take(lane), processor.ready)), (key) => handle(lane, key))
+      ).pipe(Effect.forever, Effect.interruptible)
 
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true
@@ -123,10 +163,17 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       }
     })
 
-    const recovered = yield* commits.settle(Command.Release({ key: Option.none(), counted: true }))
-    if (recovered._tag === "Released" && recovered.count > 0) {
-      yield* Effect.logInfo(`Recovered ${recovered.count} orders that were being processed when the service ended`)
+    const recovered = yield* commits.settle(Command.Recover({ maxAttempts }))
+    if (recovered._tag === "Recovered" && recovered.pending + recovered.failed > 0) {
+      yield* Effect.logInfo(
+        `The last process ended while it worked on ${recovered.pending + recovered.failed} orders; ` +
+          `${recovered.pending} are worked again, ${recovered.failed} failed`
+      )
     }
-    yield* Effect.acquireRelease(Effect.replicateEffect(Effect.forkDaemon(Effect.interruptible(work)), workers), stop)
+    const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
+    yield* Effect.acquireRelease(
+      Effect.forEach(lanes, (lane) => Effect.forkDaemon(work(lane))),
+      stop
+    )
   })
 )

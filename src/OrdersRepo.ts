@@ -1,10 +1,10 @@
 import { type Array as Arr, Context, type Effect, Layer, type Option } from "effect"
-import type { Command, Commit, Result, RowKey, Totals } from "./Command.ts"
+import type { Command, Commit, Lane, Result, RowKey, Totals } from "./Command.ts"
 import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
 import { makeMemory } from "./OrdersRepoMemory.ts"
 import { makeSql } from "./OrdersRepoSql.ts"
 
-/** The front of the line of Pending orders, by due time and arrival. */
+/** The front of a lane of Pending orders, by due time and arrival. */
 export interface Window {
   readonly ready: ReadonlyArray<RowKey>
   /** When the next order behind them becomes due; none if the line ends here, or goes on with ready ones. */
@@ -29,8 +29,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       StorageUnavailable
     >
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
-    /** Looks at the first `limit` Pending orders. A clock that was set back makes no new order wait. */
-    readonly window: (limit: number) => Effect.Effect<Window, StorageUnavailable>
+    /** Looks at the first `limit` Pending orders of a lane. A clock that was set back makes no new order wait. */
+    readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
   }
 >() {

@@ -1,6 +1,17 @@
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { addTo, type Command, change, noTotals, type OrderChange, Result, type RowKey, statusAfter } from "./Command.ts"
+import {
+  addTo,
+  type Command,
+  change,
+  noTotals,
+  type OrderChange,
+  Result,
+  type RowKey,
+  statusAfter,
+  suspectLosses,
+  workerLost
+} from "./Command.ts"
 import { Order, type OrderId, type Status, transitions } from "./Order.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 
@@ -9,6 +20,7 @@ interface Row {
   readonly order: Order
   readonly run: number
   readonly dueAt: number
+  readonly losses: number
 }
 
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
@@ -30,6 +42,22 @@ export const makeMemory = Effect.gen(function* () {
   const inStatus = (key: RowKey, from: ReadonlyArray<Status>) =>
     Option.filter(Option.fromNullable(rows[key - 1]), (row) => from.includes(row.order.status))
 
+  const processing = () => rows.filter((row) => row.order.status === transitions.release.from[0])
+
+  /** The order of a row as it waits, for the first time or again. */
+  const waiting = (row: Row, to: Partial<Order>) =>
+    new Order({
+      ...row.order,
+      ...to,
+      status: transitions.release.to,
+      started_at: Option.none(),
+      finished_at: Option.none(),
+      next_attempt_at: Option.filter(
+        Option.some(DateTime.unsafeMake(row.dueAt)),
+        DateTime.greaterThan(row.order.accepted_at)
+      )
+    })
+
   const run = (command: Command, now: number): Result => {
     switch (command._tag) {
       case "Insert": {
@@ -50,7 +78,7 @@ export const makeMemory = Effect.gen(function* () {
         })
         const seq = rows.length + 1
         keys.set(order.order_id, seq)
-        put(undefined, { seq, order, run: 0, dueAt: latestAcceptance }, latestAcceptance, latestAcceptance)
+        put(undefined, { seq, order, run: 0, dueAt: latestAcceptance, losses: 0 }, latestAcceptance, latestAcceptance)
         return Result.Inserted()
       }
       case "Claim": {
@@ -74,6 +102,11 @@ export const makeMemory = Effect.gen(function* () {
         const startedAt = Option.match(row.order.started_at, { onNone: () => 0, onSome: DateTime.toEpochMillis })
         const finishedAt = Math.max(DateTime.toEpochMillis(command.at), startedAt)
         const { outcome } = command
+        if (outcome._tag === "Postponed") {
+          const next = { ...row, dueAt: DateTime.toEpochMillis(outcome.dueAt) }
+          put(row, { ...next, order: waiting(next, { last_error: Option.some(outcome.error) }) }, now, now)
+          return Result.Recorded()
+        }
         const order = new Order({
           ...row.order,
           status: statusAfter(outcome),
@@ -85,24 +118,27 @@ export const makeMemory = Effect.gen(function* () {
         return Result.Recorded()
       }
       case "Release": {
-        const held = rows.filter(
-          (row) =>
-            row.order.status === transitions.release.from[0] && Option.getOrElse(command.key, () => row.seq) === row.seq
-        )
+        const held = processing().filter((row) => Option.getOrElse(command.key, () => row.seq) === row.seq)
         for (const row of held) {
-          const order = new Order({
-            ...row.order,
-            status: transitions.release.to,
-            attempts: row.order.attempts - (command.counted ? 0 : 1),
-            started_at: Option.none(),
-            next_attempt_at: Option.filter(
-              Option.some(DateTime.unsafeMake(row.dueAt)),
-              DateTime.greaterThan(row.order.accepted_at)
-            )
-          })
-          put(row, { ...row, order }, now, now)
+          const attempts = row.order.attempts - (command.counted ? 0 : 1)
+          put(row, { ...row, order: waiting(row, { attempts }) }, now, now)
         }
         return Result.Released({ count: held.length })
+      }
+      case "Recover": {
+        const held = processing()
+        const isLost = (row: Row) => row.order.attempts >= command.maxAttempts && row.losses >= suspectLosses
+        for (const row of held) {
+          const at = DateTime.unsafeMake(now)
+          const last_error = Option.some({ ...workerLost, attempt: row.order.attempts, at })
+          const finished_at = Option.map(row.order.started_at, DateTime.max(at))
+          const order = isLost(row)
+            ? new Order({ ...row.order, status: transitions.fail.to, finished_at, last_error })
+            : waiting(row, { last_error })
+          put(row, { ...row, order, losses: row.losses + 1 }, now, now)
+        }
+        const failed = held.filter(isLost).length
+        return Result.Recovered({ pending: held.length - failed, failed })
       }
       case "Probe":
         return Result.Probed()
@@ -120,11 +156,12 @@ export const makeMemory = Effect.gen(function* () {
 
     find: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows[(keys.get(id) ?? 0) - 1]), (row) => row.order)),
 
-    window: (limit) =>
+    window: (lane, limit) =>
       Effect.map(Clock.currentTimeMillis, (clock) => {
         const now = Math.max(clock, latestAcceptance)
         const line = rows
           .filter((row) => row.order.status === transitions.claim.from[0])
+          .filter((row) => lane === (row.losses < suspectLosses ? "open" : "suspect"))
           .sort((a, b) => a.dueAt - b.dueAt || a.seq - b.seq)
           .slice(0, limit)
         const ready = line.filter((row) => row.dueAt <= now).map((row) => row.seq)

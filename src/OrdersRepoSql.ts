@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import { Array as Arr, Clock, type Context, Effect, Option, Schema } from "effect"
+import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
 import {
@@ -10,12 +10,15 @@ import {
   change,
   type Done,
   groups,
+  type Lane,
   noTotals,
   type OrderChange,
   Result,
   type RowKey,
   statusAfter,
-  type Totals
+  suspectLosses,
+  type Totals,
+  workerLost
 } from "./Command.ts"
 import { LastError, type NewOrder, Order, type Status, transitions } from "./Order.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
@@ -27,6 +30,7 @@ const RecordRows = Schema.Array(
     run: Schema.Int,
     status: Schema.String,
     at: Schema.DateTimeUtcFromNumber,
+    due_at: Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber),
     result: Schema.OptionFromNullOr(Schema.parseJson()),
     last_error: Schema.OptionFromNullOr(Schema.parseJson(LastError))
   })
@@ -38,7 +42,8 @@ const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: 
   at,
   status: statusAfter(outcome),
   result: outcome._tag === "Completed" ? outcome.result : Option.none(),
-  last_error: outcome._tag === "Failed" ? Option.some(outcome.error) : Option.none()
+  due_at: outcome._tag === "Postponed" ? Option.some(outcome.dueAt) : Option.none(),
+  last_error: outcome._tag === "Completed" ? Option.none() : Option.some(outcome.error)
 })
 
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
@@ -55,6 +60,10 @@ export const makeSql = Effect.gen(function* () {
     last_error, result`)
   /** Spelled out, not bound, so that SQLite sees that the partial index of that status fits. */
   const statusIs = (status: Status) => sql.literal(`status = '${status}'`)
+  const lanes = {
+    open: sql.literal(`losses < ${suspectLosses}`),
+    suspect: sql.literal(`losses >= ${suspectLosses}`)
+  }
   const latestAcceptance = sql.literal("(SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)")
 
   const insert = Effect.fnUntraced(function* (orders: ReadonlyArray<NewOrder>, now: number) {
@@ -129,19 +138,24 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
-  const record = Effect.fnUntraced(function* (records: ReadonlyArray<Extract<Command, { readonly _tag: "Record" }>>) {
+  const record = Effect.fnUntraced(function* (
+    records: ReadonlyArray<Extract<Command, { readonly _tag: "Record" }>>,
+    now: number
+  ) {
     const rows = yield* sql<{
       seq: number
       order_id: string
       user_id: string
       attempts: number
       status: Status
-      started_at: number
-      finished_at: number
+      started_at: number | null
+      finished_at: number | null
     }>`
       UPDATE orders
       SET
-        status = done.value ->> 'status', finished_at = max(done.value ->> 'at', started_at),
+        status = done.value ->> 'status', due_at = COALESCE(done.value ->> 'due_at', due_at),
+        finished_at = CASE WHEN done.value ->> 'due_at' IS NULL THEN max(done.value ->> 'at', started_at) END,
+        started_at = CASE WHEN done.value ->> 'due_at' IS NULL THEN started_at END,
         result = done.value ->> 'result', last_error = done.value ->> 'last_error'
       FROM json_each(${encodeRecords(records.map(recordRow))}) AS done
       WHERE
@@ -151,7 +165,10 @@ export const makeSql = Effect.gen(function* () {
     const recorded = new Set(rows.map((row) => row.seq))
     return {
       results: records.map(({ key }) => (recorded.has(key) ? Result.Recorded() : Result.Unchanged())),
-      changes: rows.map((row) => change(row, transitions.complete.from[0], row.status, row.finished_at, row.started_at))
+      changes: rows.map((row) => {
+        const finishedAt = row.finished_at ?? now
+        return change(row, transitions.complete.from[0], row.status, finishedAt, row.started_at ?? finishedAt)
+      })
     }
   })
 
@@ -164,6 +181,27 @@ export const makeSql = Effect.gen(function* () {
     return {
       results: [Result.Released({ count: rows.length })],
       changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release.to, now, now))
+    }
+  })
+
+  const recover = Effect.fnUntraced(function* (maxAttempts: number, now: number) {
+    const isLost = sql`attempts >= ${maxAttempts} AND losses >= ${suspectLosses}`
+    const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number; status: Status }>`
+      UPDATE orders
+      SET
+        losses = losses + 1,
+        status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
+        started_at = CASE WHEN ${isLost} THEN started_at END,
+        finished_at = CASE WHEN ${isLost} THEN max(${now}, started_at) END,
+        last_error = json_object(
+          'code', ${workerLost.code}, 'message', ${workerLost.message}, 'attempt', attempts, 'at', ${DateTime.formatIso(DateTime.unsafeMake(now))}
+        )
+      WHERE ${statusIs(transitions.release.from[0])}
+      RETURNING seq, order_id, user_id, attempts, status`
+    const failed = rows.filter((row) => row.status === transitions.fail.to).length
+    return {
+      results: [Result.Recovered({ pending: rows.length - failed, failed })],
+      changes: rows.map((row) => change(row, transitions.release.from[0], row.status, now, now))
     }
   })
 
@@ -190,6 +228,13 @@ export const makeSql = Effect.gen(function* () {
     )
   }
 
+  /** For kinds that come one at a time, and so need no statement for many. */
+  const joined = <C, E>(commands: ReadonlyArray<C>, run: (command: C) => Effect.Effect<Done, E>) =>
+    Effect.map(Effect.forEach(commands, run), (done) => ({
+      results: done.flatMap((_) => _.results),
+      changes: done.flatMap((_) => _.changes)
+    }))
+
   const run = (group: Arr.NonEmptyReadonlyArray<Command>, now: number): Effect.Effect<Done, SqlError | ParseError> => {
     switch (group[0]._tag) {
       case "Insert":
@@ -203,12 +248,11 @@ export const makeSql = Effect.gen(function* () {
           now
         )
       case "Record":
-        return record(group.filter(Command.$is("Record")))
+        return record(group.filter(Command.$is("Record")), now)
       case "Release":
-        return Effect.map(
-          Effect.forEach(group.filter(Command.$is("Release")), (command) => release(command, now)),
-          (done) => ({ results: done.flatMap((_) => _.results), changes: done.flatMap((_) => _.changes) })
-        )
+        return joined(group.filter(Command.$is("Release")), (command) => release(command, now))
+      case "Recover":
+        return joined(group.filter(Command.$is("Recover")), ({ maxAttempts }) => recover(maxAttempts, now))
       case "Probe":
         return Effect.as(addToTotals([]), { results: group.map(() => Result.Probed()), changes: [] })
     }
@@ -240,12 +284,12 @@ export const makeSql = Effect.gen(function* () {
         orUnavailable
       ),
 
-    window: Effect.fnUntraced(function* (limit: number) {
+    window: Effect.fnUntraced(function* (lane: Lane, limit: number) {
       const now = yield* Clock.currentTimeMillis
       const rows = yield* sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
         SELECT seq, due_at, due_at <= max(${now}, COALESCE(${latestAcceptance}, 0)) AS ready
         FROM orders
-        WHERE ${statusIs(transitions.claim.from[0])}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${lanes[lane]}
         ORDER BY due_at, seq
         LIMIT ${limit}`
       return {

@@ -5,6 +5,7 @@ import { Effect } from "effect"
  * - `seq` is the row's key and the order of arrival; never used twice.
  * - `run` is the number of the latest claim, never reused; `attempts` counts the runs that count.
  * - `due_at` is when the order may be worked: its acceptance, or its next attempt.
+ * - `losses` counts the runs that were lost with the process; from two on the order is a suspect and worked alone.
  * - `totals` has one row: all-time counts by status, and the summed processing time of Completed orders.
  */
 export default Effect.gen(function* () {
@@ -22,6 +23,7 @@ export default Effect.gen(function* () {
       metadata      TEXT    CHECK (metadata IS NULL OR json_valid(metadata)),
       run           INTEGER NOT NULL DEFAULT 0,
       attempts      INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+      losses        INTEGER NOT NULL DEFAULT 0 CHECK (losses >= 0),
       accepted_at   INTEGER NOT NULL,
       due_at        INTEGER NOT NULL,
       started_at    INTEGER,
@@ -30,7 +32,8 @@ export default Effect.gen(function* () {
       result        TEXT    CHECK (result IS NULL OR json_valid(result))
     ) STRICT
   `
-  yield* sql`CREATE INDEX orders_pending ON orders (due_at, seq) WHERE status = 'Pending'`
+  yield* sql`CREATE INDEX orders_pending ON orders (due_at, seq) WHERE status = 'Pending' AND losses < 2`
+  yield* sql`CREATE INDEX orders_suspect ON orders (due_at, seq) WHERE status = 'Pending' AND losses >= 2`
   yield* sql`CREATE INDEX orders_processing ON orders (seq) WHERE status = 'Processing'`
 
   yield* sql`
