@@ -7,15 +7,19 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
 import {
   BacklogFullProblem,
+  JsonTime,
   NewOrder,
   Order,
   OrderConflictProblem,
   OrderId,
   OrderIdJson,
   OrderNotFoundProblem,
+  OrderStatusConflictProblem,
   RetryAfter,
   Status,
-  StorageUnavailableProblem
+  StorageUnavailableProblem,
+  UserId,
+  UserIdJson
 } from "./Order.ts"
 import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
 
@@ -167,6 +171,68 @@ const PerSecond = Schema.NonNegative.annotations({
   description: "Mean of the last 60 seconds, or since the start where that is less"
 })
 
+const rfc3339 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/
+const Time = Schema.compose(Schema.String.pipe(Schema.pattern(rfc3339)), Schema.DateTimeUtc).annotations({
+  message: () => ({ message: "expected a time such as 2026-01-31T12:00:00Z, or a date", override: true }),
+  jsonSchema: { type: "string", description: "A time by RFC 3339, or a date, which means its beginning in UTC" }
+})
+const ErrorCode = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(64))
+const times = {
+  accepted_after: Schema.optional(Time.annotations({ description: "Accepted at this time or later" })),
+  accepted_before: Schema.optional(Time.annotations({ description: "Accepted before this time" }))
+}
+
+/** A place in a listing: after the order of that key. Opaque to clients. */
+const Cursor = Schema.compose(Schema.StringFromBase64Url, Schema.NumberFromString)
+  .pipe(Schema.positive(), Schema.int())
+  .annotations({
+    message: () => ({ message: "expected the next_cursor of an earlier answer", override: true }),
+    jsonSchema: { type: "string", description: "The next_cursor of the page before" }
+  })
+
+export const ListParameters = Schema.Struct({
+  status: Schema.optional(Status),
+  user_id: Schema.optional(UserId.annotations({ description: "Orders of this user" })),
+  error_code: Schema.optional(ErrorCode.annotations({ description: "Failed orders with this last error" })),
+  ...times,
+  limit: Schema.optionalWith(
+    Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, 500)).annotations({
+      message: () => ({ message: "expected a whole number from 1 to 500", override: true }),
+      jsonSchema: { type: "integer", minimum: 1, maximum: 500, default: 50 }
+    }),
+    { default: () => 50 }
+  ),
+  cursor: Schema.optional(Cursor)
+}).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
+
+/** Newest first. `next_cursor` is absent on the last page. */
+export class OrderList extends Schema.Class<OrderList>("OrderList")({
+  orders: Schema.Array(Order.json.annotations({ identifier: "Order" })),
+  next_cursor: Schema.optional(Cursor)
+}) {}
+
+/** Which orders to work again: all that are given must fit; with none given, all Failed ones. */
+export const RetryFilter = Schema.Struct({
+  status: Schema.optionalWith(Schema.Literal("Failed", "Cancelled"), { default: () => "Failed" as const }),
+  user_id: Schema.optional(UserIdJson),
+  error_code: Schema.optional(ErrorCode),
+  ...times
+}).annotations({ identifier: "RetryFilter", parseOptions: { errors: "all", onExcessProperty: "error" } })
+
+export class Retried extends Schema.Class<Retried>("Retried")({ retried: Schema.NonNegativeInt }) {}
+
+export class FailuresByCode extends Schema.Class<FailuresByCode>("FailuresByCode")({
+  failures: Schema.Array(
+    Schema.Struct({
+      error_code: Schema.String,
+      count: Schema.Int,
+      first_at: JsonTime,
+      last_at: JsonTime,
+      order_ids: Schema.Array(OrderIdJson).annotations({ description: "The newest five" })
+    })
+  )
+}) {}
+
 /** All-time counts survive a restart; percentiles and rates begin with the process. */
 export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics")({
   total_orders: Count,
@@ -192,6 +258,23 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
 const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
 
 const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
+
+const exampleAnswer = {
+  order_id: 101,
+  status: "Completed",
+  user_id: 1,
+  item_ids: [1, 2, 3],
+  total_amount: 250.7,
+  currency: null,
+  metadata: null,
+  attempts: 1,
+  accepted_at: "2026-01-31T12:00:00.000Z",
+  started_at: "2026-01-31T12:00:00.004Z",
+  finished_at: "2026-01-31T12:00:02.004Z",
+  next_attempt_at: null,
+  last_error: null,
+  result: null
+}
 
 interface Documented {
   readonly summary: string
@@ -255,9 +338,12 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
     })
   )
 
+const OrderPath = Schema.Struct({ order_id: OrderId.annotations({ description: "The order's id" }) })
+const OrderAnswer = Order.json.annotations({ identifier: "Order", description: "The order as it stands now" })
+
 const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
-  .setPath(Schema.Struct({ order_id: OrderId.annotations({ description: "The order's id" }) }))
-  .addSuccess(Order.json.annotations({ identifier: "Order", description: "The order as it stands now" }))
+  .setPath(OrderPath)
+  .addSuccess(OrderAnswer)
   .addError(OrderNotFoundProblem)
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
@@ -267,21 +353,104 @@ const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
       description: "Its status, content, times, attempts, last error and result, as of the last commit.",
       answers: {
         200: {
+          example: exampleAnswer
+        }
+      }
+    })
+  )
+
+const act = <const Name extends string>(
+  name: Name,
+  verb: string,
+  texts: { readonly summary: string; readonly description: string; readonly example: unknown }
+) =>
+  HttpApiEndpoint.post(name, `/api/order/:order_id/${verb}`)
+    .setPath(OrderPath)
+    .addSuccess(OrderAnswer)
+    .addError(ForeignOriginProblem)
+    .addError(OrderNotFoundProblem)
+    .addError(OrderStatusConflictProblem)
+    .addError(InternalErrorProblem)
+    .addError(StorageUnavailableProblem)
+    .addError(DrainingProblem)
+    .annotateContext(
+      documented({
+        summary: texts.summary,
+        description: texts.description,
+        answers: { 200: { example: texts.example } }
+      })
+    )
+
+const cancel = act("cancel", "cancel", {
+  summary: "Cancel an order",
+  description:
+    "Commits Cancelled first and then interrupts the attempt that may be running, whose outcome no longer counts. " +
+    "Cancelled already is 200 again; Completed or Failed is 409.",
+  example: { ...exampleAnswer, status: "Cancelled", finished_at: "2026-01-31T12:00:01.000Z" }
+})
+
+const retry = act("retry", "retry", {
+  summary: "Work an order again",
+  description: "A Failed or Cancelled order becomes Pending with a fresh set of attempts, and the next run number.",
+  example: { ...exampleAnswer, status: "Pending", attempts: 0, started_at: null, finished_at: null }
+})
+
+const list = HttpApiEndpoint.get("list", "/api/orders")
+  .setUrlParams(ListParameters)
+  .addSuccess(OrderList.annotations({ description: "A page of orders, newest first" }))
+  .addError(InternalErrorProblem)
+  .addError(StorageUnavailableProblem)
+  .annotateContext(
+    documented({
+      summary: "List orders",
+      description:
+        "Newest first. All filters must fit. A page costs the same at any depth, and orders that arrive meanwhile are " +
+        "neither repeated nor skipped.",
+      answers: { 200: { example: { orders: [exampleAnswer], next_cursor: "MTAx" } } }
+    })
+  )
+
+const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
+  .setPayload(RetryFilter)
+  .addSuccess(Retried.annotations({ description: "How many orders are Pending again" }))
+  .addError(MalformedRequestProblem)
+  .addError(ForeignOriginProblem)
+  .addError(BodyTooLargeProblem)
+  .addError(UnsupportedMediaTypeProblem)
+  .addError(InternalErrorProblem)
+  .addError(StorageUnavailableProblem)
+  .addError(DrainingProblem)
+  .annotateContext(
+    documented({
+      summary: "Work many orders again",
+      description:
+        "All orders that fit the filter and were final when the call came; `{}` means all Failed ones. It is done in " +
+        "batches: after a 503 some may have been retried, and the call can be repeated.",
+      request: { status: "Failed", error_code: "timeout" },
+      answers: { 200: { example: { retried: 12 } } }
+    })
+  )
+
+const failures = HttpApiEndpoint.get("failures", "/api/failures")
+  .addSuccess(FailuresByCode.annotations({ description: "The most frequent first" }))
+  .addError(InternalErrorProblem)
+  .addError(StorageUnavailableProblem)
+  .annotateContext(
+    documented({
+      summary: "See what fails",
+      description: "The Failed orders by the code of their last error.",
+      answers: {
+        200: {
           example: {
-            order_id: 101,
-            status: "Completed",
-            user_id: 1,
-            item_ids: [1, 2, 3],
-            total_amount: 250.7,
-            currency: null,
-            metadata: null,
-            attempts: 1,
-            accepted_at: "2026-01-31T12:00:00.000Z",
-            started_at: "2026-01-31T12:00:00.004Z",
-            finished_at: "2026-01-31T12:00:02.004Z",
-            next_attempt_at: null,
-            last_error: null,
-            result: null
+            failures: [
+              {
+                error_code: "timeout",
+                count: 12,
+                first_at: "2026-01-31T12:00:00.000Z",
+                last_at: "2026-01-31T12:30:00.000Z",
+                order_ids: [112, 111, 110, 109, 108]
+              }
+            ]
           }
         }
       }
@@ -332,6 +501,11 @@ export class Api extends HttpApi.make("orders")
     HttpApiGroup.make("orders")
       .add(submit)
       .add(find)
+      .add(cancel)
+      .add(retry)
+      .add(list)
+      .add(retryMany)
+      .add(failures)
       .annotateContext(OpenApi.annotations({ title: "Orders", description: "Handing orders in and looking at them" }))
   )
   .add(

@@ -1,5 +1,5 @@
 import { type Array as Arr, Data, DateTime, Option } from "effect"
-import { type LastError, type NewOrder, type Order, type Status, transitions } from "./Order.ts"
+import { type LastError, type NewOrder, type Order, type OrderId, type Status, transitions } from "./Order.ts"
 
 /** The key of an order's row, ascending in the order of arrival. */
 export type RowKey = number
@@ -22,6 +22,16 @@ export const workerLost = { code: "worker_lost", message: "The process ended whi
 /** The lines orders wait in: those of good standing, and the suspects. */
 export type Lane = "open" | "suspect"
 
+/** Which orders: all that are given must fit. Times of acceptance are from `accepted_after` to before `accepted_before`. */
+export interface Filter {
+  readonly status?: Status | undefined
+  /** Failed orders only. */
+  readonly error_code?: string | undefined
+  readonly user_id?: string | undefined
+  readonly accepted_after?: DateTime.Utc | undefined
+  readonly accepted_before?: DateTime.Utc | undefined
+}
+
 /** Everything that can be written. */
 export type Command = Data.TaggedEnum<{
   /** Adds an order unless its id is known or as many orders wait as may wait. */
@@ -32,6 +42,12 @@ export type Command = Data.TaggedEnum<{
   Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
   /** Processing -> Pending: one order, or all of them. Uncounted, the run does not count as an attempt. */
   Release: { readonly key: Option.Option<RowKey>; readonly counted: boolean }
+  /** Pending or Processing -> Cancelled. */
+  Cancel: { readonly order_id: OrderId }
+  /** Failed or Cancelled -> Pending, with a fresh set of attempts. */
+  Reopen: { readonly order_id: OrderId }
+  /** The same for the first `limit` that fit, among those that reached their final state by `finishedBy`. */
+  ReopenMany: { readonly filter: Filter; readonly finishedBy: DateTime.Utc; readonly limit: number }
   /**
    * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
    * up and it was the only one that can have brought the process down.
@@ -52,6 +68,10 @@ export type Result = Data.TaggedEnum<{
   Claimed: { readonly claim: Claim }
   Recorded: {}
   Released: { readonly count: number }
+  /** The order as it stands now. If nothing changed, its status was not one that the command starts from. */
+  Acted: { readonly order: Order; readonly changed: boolean }
+  Missing: {}
+  Reopened: { readonly count: number }
   Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}

@@ -6,7 +6,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Layer, Option, Schema } from "effect"
-import { Accepted, Api, NotReady, Replayed, ServiceMetrics } from "./Api.ts"
+import { Accepted, Api, FailuresByCode, NotReady, OrderList, Replayed, Retried, ServiceMetrics } from "./Api.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { makeGuard, type Route } from "./HttpGuard.ts"
 import { NodeServer } from "./HttpServer.ts"
@@ -55,6 +55,21 @@ const OrdersApi = HttpApiBuilder.group(
         { uninterruptible: true }
       )
       .handle("find", ({ path }) => withRetryAfter(orders.find(path.order_id)))
+      .handle("cancel", ({ path }) => withRetryAfter(orders.cancel(path.order_id)), { uninterruptible: true })
+      .handle("retry", ({ path }) => withRetryAfter(orders.retry(path.order_id)), { uninterruptible: true })
+      .handle("retryMany", ({ payload }) =>
+        Effect.map(withRetryAfter(orders.retryMany(payload)), (retried) => new Retried({ retried }))
+      )
+      .handle("list", ({ urlParams: { cursor, limit, ...filter } }) =>
+        Effect.map(
+          withRetryAfter(orders.list(filter, Option.fromNullable(cursor), limit)),
+          ({ next, orders }) =>
+            new OrderList({ orders, ...(Option.isSome(next) ? { next_cursor: next.value } : undefined) })
+        )
+      )
+      .handle("failures", () =>
+        Effect.map(withRetryAfter(orders.failures), (failures) => new FailuresByCode({ failures }))
+      )
   })
 )
 
@@ -108,7 +123,11 @@ const routes = (): ReadonlyArray<Route> => {
         "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
     }
   ]
-  HttpApi.reflect(Api, { onGroup: () => {}, onEndpoint: ({ endpoint }) => found.push(endpoint) })
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint: { method, path, payloadSchema } }) =>
+      found.push({ method, path, hasBody: Option.isSome(payloadSchema) })
+  })
   return found
 }
 

@@ -88,6 +88,8 @@ export interface Route {
   readonly method: string
   /** As the router has it: a segment that begins with `:` stands for any. */
   readonly path: string
+  /** It takes JSON; the body of a request to any other route is not looked at. */
+  readonly hasBody?: boolean
   /** The Content-Security-Policy of its pages, where the strictest would break them. */
   readonly contentSecurityPolicy?: string
 }
@@ -220,6 +222,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (isRead(method)) return app
         if (isForeign(headers)) return new ForeignOrigin()
         if (isDraining()) return new Draining({ retry_after: 5 })
+        if (route.hasBody !== true) return app
         const wrong = wrongMediaType(headers)
         if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
         return Effect.zipRight(layJson(request, incoming), app)

@@ -34,6 +34,8 @@ const idJson = <const B extends string>(brand: B) =>
 export const OrderId = idText("OrderId")
 export type OrderId = typeof OrderId.Type
 export const OrderIdJson = idJson("OrderId")
+export const UserId = idText("UserId")
+export const UserIdJson = idJson("UserId")
 
 const decimal = /^(0|[1-9][0-9]{0,10})(?:\.([0-9]{1,4}))?$/
 const moneyRules =
@@ -100,7 +102,8 @@ const ItemIds = Schema.Array(idJson("ItemId")).pipe(
 )
 
 export const Status = Schema.Literal("Pending", "Processing", "Completed", "Failed", "Cancelled").annotations({
-  identifier: "Status"
+  identifier: "Status",
+  message: () => ({ message: "expected Pending, Processing, Completed, Failed or Cancelled", override: true })
 })
 export type Status = typeof Status.Type
 
@@ -130,7 +133,7 @@ export const transitions = {
 export const isFinal = (status: Status): boolean =>
   status === "Completed" || status === "Failed" || status === "Cancelled"
 
-const JsonTime = Schema.DateTimeUtc.annotations({
+export const JsonTime = Schema.DateTimeUtc.annotations({
   identifier: "Time",
   jsonSchema: { type: "string", format: "date-time", description: "RFC 3339, UTC, in milliseconds" }
 })
@@ -178,7 +181,7 @@ export class Order extends Model.Class<Order>("Order")(
   {
     order_id: sent(Text("OrderId"), OrderIdJson),
     status: rowAndJson(Status, Status),
-    user_id: sent(Text("UserId"), idJson("UserId")),
+    user_id: sent(Text("UserId"), UserIdJson),
     item_ids: sent(json(Schema.Array(Text("ItemId"))), ItemIds),
     total_amount: sent(MoneyUnits, Money),
     currency: sentOptional(Schema.String, Currency),
@@ -223,6 +226,19 @@ export const OrderConflictProblem = asProblem(OrderConflict, {
 })
 
 export const RetryAfter = Schema.Int.annotations({ description: "Seconds to wait; also in the Retry-After header" })
+
+/** The order is in a state from which this cannot be done. Nothing changed. */
+export class OrderStatusConflict extends Schema.TaggedError<OrderStatusConflict>()("OrderStatusConflict", {
+  order_id: OrderIdJson,
+  order_status: Status,
+  possible: Schema.Array(Status)
+}) {}
+export const OrderStatusConflictProblem = asProblem(OrderStatusConflict, {
+  status: 409,
+  title: "Not possible in this status",
+  detail: (error) =>
+    `Order ${error.order_id} is ${error.order_status}; this needs it to be ${error.possible.join(" or ")}.`
+})
 
 /** As many orders wait as may wait (`MAX_PENDING`). Nothing was stored. */
 export class BacklogFull extends Schema.TaggedError<BacklogFull>()("BacklogFull", { retry_after: RetryAfter }) {}

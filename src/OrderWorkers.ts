@@ -10,12 +10,14 @@ import {
   FiberMap,
   Layer,
   Option,
-  Random
+  Random,
+  Runtime
 } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { type Claim, Command, type Lane, Outcome, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { Metrics } from "./Metrics.ts"
+import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 
@@ -79,14 +81,26 @@ const backoff = (attempt: number, base: Duration.Duration, max: Duration.Duratio
 export const OrderWorkersLive = Layer.scopedDiscard(
   Effect.gen(function* () {
     const commits = yield* GroupCommit
+    const events = yield* OrderEvents
     const queue = yield* OrderQueue
     const processor = yield* OrderProcessor
     const metrics = yield* Metrics
     const { attemptTimeout, maxAttempts, retryBase, retryMax, shutdownGrace, workers } = yield* AppConfig
 
     const attempts = yield* FiberMap.make<RowKey, unknown, unknown>()
+    /** Cancelled while a worker holds them, be it before, during or after the attempt. */
+    const cancelled = new Set<RowKey>()
     let stopping = false
     let graceIsOver = false
+
+    const runFork = Runtime.runFork(yield* Effect.runtime<never>())
+    yield* events.listen(({ changes }) => {
+      for (const { from, key, status } of changes) {
+        if (status !== "Cancelled" || !Option.contains(from, "Processing")) continue
+        cancelled.add(key)
+        runFork(FiberMap.remove(attempts, key))
+      }
+    })
 
     const attempt = ({ attempt, order, run }: Claim) =>
       Effect.suspend(() => processor.process(order, { run, attempt })).pipe(
@@ -113,7 +127,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     })
 
     const process = Effect.fnUntraced(function* (claim: Claim) {
+      if (cancelled.has(claim.key)) return
       const exit = yield* Effect.flatMap(FiberMap.run(attempts, claim.key, attempt(claim)), Fiber.await)
+      if (cancelled.has(claim.key)) return metrics.attemptEnded("cancelled")
       if (graceIsOver && Exit.isInterrupted(exit)) return metrics.attemptEnded("released")
       const outcome = yield* outcomeOf(exit, claim.attempt)
       const at = yield* DateTime.now
@@ -137,7 +153,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         metrics.workerBusy(1)
         yield* Effect.ensuring(
           process(result.claim),
-          Effect.sync(() => metrics.workerBusy(-1))
+          Effect.sync(() => {
+            metrics.workerBusy(-1)
+            cancelled.delete(key)
+          })
         )
       },
       Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))

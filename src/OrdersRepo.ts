@@ -1,8 +1,17 @@
-import { type Array as Arr, Context, type Effect, Layer, type Option } from "effect"
-import type { Command, Commit, Lane, Result, RowKey, Totals } from "./Command.ts"
+import { type Array as Arr, Context, type DateTime, type Effect, Layer, type Option } from "effect"
+import type { Command, Commit, Filter, Lane, Result, RowKey, Totals } from "./Command.ts"
 import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
 import { makeMemory } from "./OrdersRepoMemory.ts"
 import { makeSql } from "./OrdersRepoSql.ts"
+
+/** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
+export interface Failures {
+  readonly error_code: string
+  readonly count: number
+  readonly first_at: DateTime.Utc
+  readonly last_at: DateTime.Utc
+  readonly order_ids: ReadonlyArray<OrderId>
+}
 
 /** The front of a lane of Pending orders, by due time and arrival. */
 export interface Window {
@@ -31,6 +40,14 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
     /** Looks at the first `limit` Pending orders of a lane. A clock that was set back makes no new order wait. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
+    /** Newest first, from the order before the key `before`, `limit` at most, each with its key. */
+    readonly list: (
+      filter: Filter,
+      before: Option.Option<RowKey>,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
+    /** The Failed orders by error code, the most frequent first. */
+    readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
   }
 >() {

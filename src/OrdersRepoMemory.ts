@@ -4,6 +4,7 @@ import {
   addTo,
   type Command,
   change,
+  type Filter,
   noTotals,
   type OrderChange,
   Result,
@@ -57,6 +58,35 @@ export const makeMemory = Effect.gen(function* () {
         DateTime.greaterThan(row.order.accepted_at)
       )
     })
+
+  const reopen = (row: Row, now: number) => {
+    const dueAt = Math.max(now, DateTime.toEpochMillis(row.order.accepted_at))
+    const next = { ...row, dueAt, losses: 0 }
+    put(row, { ...next, order: waiting(next, { attempts: 0, result: Option.none() }) }, now, now)
+  }
+
+  /** Changes one order by its id, if it is in one of the statuses. */
+  const act = (id: OrderId, from: ReadonlyArray<Status>, change: (row: Row) => void): Result => {
+    const key = keys.get(id)
+    if (key === undefined) return Result.Missing()
+    const row = Option.getOrUndefined(inStatus(key, from))
+    if (row !== undefined) change(row)
+    return Option.match(Option.fromNullable(rows[key - 1]), {
+      onNone: () => Result.Missing(),
+      onSome: ({ order }) => Result.Acted({ order, changed: row !== undefined })
+    })
+  }
+
+  const fits =
+    (filter: Filter) =>
+    ({ order }: Row) =>
+      (filter.status ?? order.status) === order.status &&
+      (filter.user_id ?? order.user_id) === order.user_id &&
+      (filter.error_code === undefined ||
+        (order.status === "Failed" && Option.exists(order.last_error, (error) => error.code === filter.error_code))) &&
+      (filter.accepted_after === undefined ||
+        DateTime.greaterThanOrEqualTo(order.accepted_at, filter.accepted_after)) &&
+      (filter.accepted_before === undefined || DateTime.lessThan(order.accepted_at, filter.accepted_before))
 
   const run = (command: Command, now: number): Result => {
     switch (command._tag) {
@@ -125,6 +155,28 @@ export const makeMemory = Effect.gen(function* () {
         }
         return Result.Released({ count: held.length })
       }
+      case "Cancel":
+        return act(command.order_id, transitions.cancel.from, (row) => {
+          const order = new Order({
+            ...row.order,
+            status: transitions.cancel.to,
+            next_attempt_at: Option.none(),
+            finished_at: Option.some(DateTime.max(DateTime.unsafeMake(now), row.order.accepted_at))
+          })
+          put(row, { ...row, order }, now, now)
+        })
+      case "Reopen":
+        return act(command.order_id, transitions.reopen.from, (row) => reopen(row, now))
+      case "ReopenMany": {
+        const status = command.filter.status ?? transitions.reopen.from[0]
+        const found = rows
+          .filter((row) => inStatus(row.seq, transitions.reopen.from)._tag === "Some")
+          .filter(fits({ ...command.filter, status }))
+          .filter((row) => Option.exists(row.order.finished_at, DateTime.lessThanOrEqualTo(command.finishedBy)))
+          .slice(0, command.limit)
+        for (const row of found) reopen(row, now)
+        return Result.Reopened({ count: found.length })
+      }
       case "Recover": {
         const held = processing()
         const isLost = (row: Row) => row.order.attempts >= command.maxAttempts && row.losses >= suspectLosses
@@ -171,6 +223,36 @@ export const makeMemory = Effect.gen(function* () {
           more: ready.length === limit
         }
       }),
+
+    list: (filter, before, limit) =>
+      Effect.sync(() =>
+        rows
+          .slice(0, Math.max(0, Option.getOrElse(before, () => rows.length + 1) - 1))
+          .filter(fits(filter))
+          .reverse()
+          .slice(0, limit)
+          .map(({ order, seq }) => ({ key: seq, order }))
+      ),
+
+    failures: Effect.sync(() => {
+      const failed = rows.flatMap(({ order }) =>
+        order.status !== transitions.fail.to || Option.isNone(order.last_error) || Option.isNone(order.finished_at)
+          ? []
+          : [{ order_id: order.order_id, error_code: order.last_error.value.code, at: order.finished_at.value }]
+      )
+      return Object.values(Arr.groupBy(failed, (failure) => failure.error_code))
+        .map((same) => ({
+          error_code: same[0].error_code,
+          count: same.length,
+          first_at: same.map((failure) => failure.at).reduce(DateTime.min),
+          last_at: same.map((failure) => failure.at).reduce(DateTime.max),
+          order_ids: same
+            .slice(-5)
+            .reverse()
+            .map((failure) => failure.order_id)
+        }))
+        .sort((a, b) => b.count - a.count || (a.error_code < b.error_code ? -1 : 1))
+    }),
 
     totals: Effect.sync(() => totals)
   }

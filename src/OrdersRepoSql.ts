@@ -1,5 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
@@ -9,6 +10,7 @@ import {
   Command,
   change,
   type Done,
+  type Filter,
   groups,
   type Lane,
   noTotals,
@@ -20,7 +22,7 @@ import {
   type Totals,
   workerLost
 } from "./Command.ts"
-import { LastError, type NewOrder, Order, type Status, transitions } from "./Order.ts"
+import { LastError, type NewOrder, Order, OrderId, type Status, transitions } from "./Order.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 import { orUnavailable, transaction } from "./Sql.ts"
 
@@ -46,11 +48,22 @@ const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: 
   last_error: outcome._tag === "Completed" ? Option.none() : Option.some(outcome.error)
 })
 
+const FailuresRows = Schema.Array(
+  Schema.Struct({
+    error_code: Schema.String,
+    count: Schema.Int,
+    first_at: Schema.DateTimeUtcFromNumber,
+    last_at: Schema.DateTimeUtcFromNumber,
+    order_ids: Schema.parseJson(Schema.Array(OrderId))
+  })
+)
+
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { maxPending } = yield* AppConfig
   const decodeOrder = Schema.decodeUnknown(Order)
+  const decodeFailures = Schema.decodeUnknown(FailuresRows)
   const encodeNewOrders = Schema.encodeSync(Schema.parseJson(Schema.Array(Order.insert)))
   const encodeRecords = Schema.encodeSync(Schema.parseJson(RecordRows))
 
@@ -205,6 +218,95 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
+  const byId = (id: OrderId) =>
+    Effect.map(
+      sql<{ seq: number; user_id: string; status: Status }>`
+        SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`,
+      Arr.head
+    )
+
+  const cancel = (id: OrderId, now: number) =>
+    act(id, transitions.cancel.from, transitions.cancel.to, now, sql`finished_at = max(${now}, accepted_at)`)
+
+  const reopened = (now: number) => sql`
+    attempts = 0, losses = 0, due_at = max(${now}, accepted_at), started_at = NULL, finished_at = NULL, result = NULL`
+
+  const reopen = (id: OrderId, now: number) =>
+    act(id, transitions.reopen.from, transitions.reopen.to, now, reopened(now))
+
+  /** Changes one order by its id, if it is in one of the statuses. */
+  const act = Effect.fnUntraced(function* (
+    id: OrderId,
+    from: ReadonlyArray<Status>,
+    to: Status,
+    now: number,
+    set: Statement.Fragment
+  ) {
+    const found = yield* byId(id)
+    if (Option.isNone(found)) return { results: [Result.Missing()], changes: [] }
+    const before = found.value
+    const changed = from.includes(before.status)
+    if (changed) yield* sql`UPDATE orders SET status = ${to}, ${set} WHERE seq = ${before.seq}`
+    const row = yield* Effect.flatten(byId(id)).pipe(Effect.orDie)
+    const order = yield* decodeOrder(row)
+    const attempts = order.attempts
+    return {
+      results: [Result.Acted({ order, changed })],
+      changes: changed ? [change({ ...before, order_id: id, attempts }, before.status, to, now, now)] : []
+    }
+  })
+
+  const reopenMany = Effect.fnUntraced(function* (
+    { filter, finishedBy, limit }: Extract<Command, { readonly _tag: "ReopenMany" }>,
+    now: number
+  ) {
+    const status = filter.status ?? transitions.reopen.from[0]
+    if (!transitions.reopen.from.some((from) => from === status)) {
+      return { results: [Result.Reopened({ count: 0 })], changes: [] }
+    }
+    const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
+      UPDATE orders
+      SET status = ${transitions.reopen.to}, ${reopened(now)}
+      WHERE seq IN (
+        SELECT seq FROM orders
+        WHERE ${yield* fits({ ...filter, status })} AND finished_at <= ${finishedBy.epochMillis}
+        ORDER BY seq
+        LIMIT ${limit}
+      )
+      RETURNING seq, order_id, user_id, attempts`
+    return {
+      results: [Result.Reopened({ count: rows.length })],
+      changes: rows.map((row) => change(row, status, transitions.reopen.to, now, now))
+    }
+  })
+
+  /** The key of the first order accepted at that time or later, found by halving: times of acceptance ascend with keys. */
+  const firstKeyFrom = Effect.fnUntraced(function* (time: number) {
+    const [range] = yield* sql<{ low: number; high: number }>`
+      SELECT
+        COALESCE((SELECT seq FROM orders ORDER BY seq LIMIT 1), 0) AS low,
+        COALESCE((SELECT seq FROM orders ORDER BY seq DESC LIMIT 1), 0) + 1 AS high`
+    let { low, high } = range ?? { low: 0, high: 0 }
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [row] = yield* sql<{ seq: number; accepted_at: number }>`
+        SELECT seq, accepted_at FROM orders WHERE seq >= ${middle} ORDER BY seq LIMIT 1`
+      if (row === undefined || row.accepted_at >= time) high = middle
+      else low = row.seq + 1
+    }
+    return low
+  })
+
+  const fits = Effect.fnUntraced(function* (filter: Filter) {
+    const terms = [sql`TRUE`]
+    if (filter.error_code !== undefined) terms.push(sql`${statusIs("Failed")} AND error_code = ${filter.error_code}`)
+    if (filter.status !== undefined) terms.push(sql`status = ${filter.status}`)
+    if (filter.user_id !== undefined) terms.push(sql`user_id = ${filter.user_id}`)
+    if (filter.accepted_after) terms.push(sql`seq >= ${yield* firstKeyFrom(filter.accepted_after.epochMillis)}`)
+    if (filter.accepted_before) terms.push(sql`seq < ${yield* firstKeyFrom(filter.accepted_before.epochMillis)}`)
+    return sql.and(terms)
+  })
+
   const readTotals = (rows: ReadonlyArray<Totals>) =>
     Option.match(Arr.head(rows), {
       onNone: () => Effect.dieMessage("The table `totals` has lost its row"),
@@ -251,6 +353,12 @@ export const makeSql = Effect.gen(function* () {
         return record(group.filter(Command.$is("Record")), now)
       case "Release":
         return joined(group.filter(Command.$is("Release")), (command) => release(command, now))
+      case "Cancel":
+        return joined(group.filter(Command.$is("Cancel")), ({ order_id }) => cancel(order_id, now))
+      case "Reopen":
+        return joined(group.filter(Command.$is("Reopen")), ({ order_id }) => reopen(order_id, now))
+      case "ReopenMany":
+        return joined(group.filter(Command.$is("ReopenMany")), (command) => reopenMany(command, now))
       case "Recover":
         return joined(group.filter(Command.$is("Recover")), ({ maxAttempts }) => recover(maxAttempts, now))
       case "Probe":
@@ -301,6 +409,36 @@ export const makeSql = Effect.gen(function* () {
         more: rows.length === limit && rows.every((row) => row.ready === 1)
       }
     }, orUnavailable),
+
+    list: (filter, before, limit) =>
+      Effect.gen(function* () {
+        const rows = yield* sql<{ seq: number }>`
+          SELECT seq, ${orderColumns} FROM orders
+          WHERE ${yield* fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
+          ORDER BY seq DESC
+          LIMIT ${limit}`
+        return yield* Effect.forEach(rows, (row) => Effect.map(decodeOrder(row), (order) => ({ key: row.seq, order })))
+      }).pipe(orUnavailable),
+
+    failures: Effect.gen(function* () {
+      const rows = yield* sql`
+        SELECT
+          error_code, count(*) AS count, min(finished_at) AS first_at, max(finished_at) AS last_at,
+          (
+            SELECT json_group_array(order_id)
+            FROM (
+              SELECT order_id FROM orders AS newest
+              WHERE newest.${statusIs("Failed")} AND newest.error_code = orders.error_code
+              ORDER BY seq DESC
+              LIMIT 5
+            )
+          ) AS order_ids
+        FROM orders
+        WHERE ${statusIs("Failed")}
+        GROUP BY error_code
+        ORDER BY count DESC, error_code`
+      return yield* decodeFailures(rows)
+    }).pipe(orUnavailable),
 
     totals: sql<Totals>`SELECT ${totalsColumns} FROM totals`.pipe(Effect.flatMap(readTotals), orUnavailable)
   }

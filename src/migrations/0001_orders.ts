@@ -29,12 +29,15 @@ export default Effect.gen(function* () {
       started_at    INTEGER,
       finished_at   INTEGER,
       last_error    TEXT    CHECK (last_error IS NULL OR json_valid(last_error)),
+      error_code    TEXT    GENERATED ALWAYS AS (last_error ->> 'code') VIRTUAL,
       result        TEXT    CHECK (result IS NULL OR json_valid(result))
     ) STRICT
   `
   yield* sql`CREATE INDEX orders_pending ON orders (due_at, seq) WHERE status = 'Pending' AND losses < 2`
   yield* sql`CREATE INDEX orders_suspect ON orders (due_at, seq) WHERE status = 'Pending' AND losses >= 2`
-  yield* sql`CREATE INDEX orders_processing ON orders (seq) WHERE status = 'Processing'`
+  yield* sql`CREATE INDEX orders_status ON orders (status, seq)`
+  yield* sql`CREATE INDEX orders_user ON orders (user_id, seq)`
+  yield* sql`CREATE INDEX orders_failed ON orders (error_code, seq, finished_at) WHERE status = 'Failed'`
 
   yield* sql`
     CREATE TABLE totals (
