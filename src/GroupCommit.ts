@@ -26,6 +26,10 @@ interface Entry {
 }
 
 const patienceMillis = 10_000
+/** How long it takes at most to find out whether writes succeed again, within what health checks wait. */
+const probeMillis = 500
+/** How long closing waits for the last writes. */
+const flushMillis = 2000
 const maxBatch = 1000
 
 /** Lets the callbacks of the sockets run, so that what one turn of the event loop brought becomes one batch. */
@@ -60,10 +64,14 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         return Deferred.done(entry.answer, exit)
       }
 
-      const fail = (entry: Entry) => {
-        healthy = false
-        return answer(entry, Exit.fail(new StorageUnavailable({})))
+      const setHealthy = (now: boolean) => {
+        if (healthy === now) return Effect.void
+        healthy = now
+        return now ? Effect.logInfo("Orders are written again") : Effect.logError("Orders cannot be written")
       }
+
+      const fail = (entry: Entry) =>
+        Effect.zipRight(setHealthy(false), answer(entry, Exit.fail(new StorageUnavailable({}))))
 
       const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
         Effect.suspend(() => repo.write(Arr.map(entries, (entry) => entry.command))).pipe(
@@ -72,12 +80,16 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
             if (Exit.isSuccess(exit)) {
               const { commit, results } = exit.value
               // A batch that had nothing to write proves nothing.
-              if (Option.isSome(commit) || entries.some((entry) => entry.command._tag === "Probe")) healthy = true
-              return Effect.zipRight(
-                Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
-                Effect.forEach(Arr.zip(entries, results), ([entry, result]) => answer(entry, Exit.succeed(result)), {
-                  discard: true
-                })
+              const proven = Option.isSome(commit) || entries.some((entry) => entry.command._tag === "Probe")
+              return Effect.all(
+                [
+                  proven ? setHealthy(true) : Effect.void,
+                  Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
+                  Effect.forEach(Arr.zip(entries, results), ([entry, result]) => answer(entry, Exit.succeed(result)), {
+                    discard: true
+                  })
+                ],
+                { discard: true }
               )
             }
             if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) {
@@ -86,9 +98,13 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
             // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
             return entries.length > 1
               ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
-              : Effect.zipRight(
-                  Effect.logError("A command could not be written", exit.cause),
-                  answer(entries[0], Exit.failCause(exit.cause))
+              : Effect.all(
+                  [
+                    setHealthy(false),
+                    Effect.logError("A command could not be written", exit.cause),
+                    answer(entries[0], Exit.failCause(exit.cause))
+                  ],
+                  { discard: true }
                 )
           })
         )
@@ -101,7 +117,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       yield* Effect.addFinalizer(() =>
         Effect.whileLoop({ while: () => arrived.length > 0, body: () => commitArrived, step: () => {} }).pipe(
           Effect.interruptible,
-          Effect.timeoutOption(patienceMillis)
+          Effect.timeoutOption(flushMillis)
         )
       )
       // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
@@ -116,7 +132,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       const failOverdue = Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.forEach(
           Arr.filter(waiting, (entry) => entry.deadline <= now),
-          (entry) => fail(entry),
+          fail,
           { discard: true }
         )
       )
@@ -142,7 +158,9 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           Effect.retry(enqueue(command, Number.POSITIVE_INFINITY), Schedule.jittered(Schedule.spaced("1 second"))).pipe(
             Effect.orDie
           ),
-        ready: Effect.suspend(() => (healthy ? Effect.succeed(true) : Effect.isSuccess(write(Command.Probe()))))
+        ready: Effect.suspend(() =>
+          healthy ? Effect.succeed(true) : Effect.isSuccess(enqueue(Command.Probe(), probeMillis))
+        )
       }
     })
   )

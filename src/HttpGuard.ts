@@ -5,7 +5,7 @@ import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Array as Arr, Cause, Effect, Schema, Stream } from "effect"
+import { Array as Arr, Cause, Effect, Predicate, Schema, Stream } from "effect"
 import {
   BodyTooLarge,
   BodyTooLargeProblem,
@@ -24,12 +24,13 @@ import {
   UnsupportedMediaType,
   UnsupportedMediaTypeProblem
 } from "./Api.ts"
-import { NodeServer } from "./HttpServer.ts"
+import { isDeeperThan, maxDepth } from "./JsonDepth.ts"
 import { Metrics } from "./Metrics.ts"
+import { NodeServer } from "./NodeServer.ts"
 import { mediaType } from "./Problem.ts"
 
 const bodyLimit = 65_536
-const depthLimit = 64
+const maxFields = 100
 /** How much of a body that is refused is still read, so that the client gets to see why. */
 const discardLimit = 16 * 1024 * 1024
 
@@ -148,11 +149,6 @@ const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | M
     return Effect.sync(stop)
   })
 
-const isDeeperThan = (value: unknown, limit: number): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  (limit === 0 || Object.values(value).some((inner) => isDeeperThan(inner, limit - 1)))
-
 const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedRequest> => {
   const malformed = (detail: string) => new MalformedRequest({ detail })
   if (bytes.length === 0) return malformed("The body is empty; send a JSON object.")
@@ -163,9 +159,12 @@ const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedRequest> => {
   } catch (error) {
     return malformed(`The body is not JSON: ${error instanceof Error ? error.message : error}.`)
   }
-  return isDeeperThan(body, depthLimit)
-    ? malformed(`The body is nested deeper than ${depthLimit} levels.`)
-    : Effect.succeed(body)
+  if (isDeeperThan(body, maxDepth)) return malformed(`The body is nested deeper than ${maxDepth} levels.`)
+  // Each unknown field is worth an error message; thousands of them would keep the event loop.
+  if (Predicate.isRecord(body) && Object.keys(body).length > maxFields) {
+    return malformed(`The body has more than ${maxFields} fields.`)
+  }
+  return Effect.succeed(body)
 }
 
 /** Reads the body of a request once, checks it, and lays it in the request as the JSON that HttpApi will ask for. */
@@ -240,6 +239,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         )
       })
 
+      if (response.status === 422) metrics.refused("InvalidRequest")
       const seconds = Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
       metrics.request(method, route?.path ?? "none", response.status, seconds)
       return HttpServerResponse.setHeaders(response, {

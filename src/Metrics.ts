@@ -27,7 +27,7 @@ const timer = (name: string, description: string) => Metric.histogram(name, seco
 
 const ordersAccepted = counter("orders_accepted_total", "Orders accepted")
 const ordersReplayed = counter("orders_replayed_total", "Orders submitted again with the same content")
-const ordersRefused = counter("orders_refused_total", "Orders refused, by reason")
+const ordersRefused = counter("orders_refused_total", "Requests refused, by problem")
 const ordersFinished = counter("orders_finished_total", "Orders that reached a final state, by state")
 const attemptsEnded = counter("attempts_total", "Runs of the processor that ended, by outcome")
 const ordersByStatus = Metric.gauge("orders", { description: "All orders ever accepted, by status" })
@@ -45,6 +45,11 @@ const rateOfLastMinute = (startedAt: number) => {
   let newest = Math.floor(startedAt / 1000)
   const advance = (now: number) => {
     const second = Math.floor(now / 1000)
+    // The clock was set back: begin anew, and do not wait for it to catch up.
+    if (second < newest - 60) {
+      slots.fill(0)
+      newest = second
+    }
     for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
     newest = Math.max(newest, second)
   }
@@ -162,7 +167,10 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       const config = yield* AppConfig
       const startedAt = yield* Clock.currentTimeMillis
 
+      const clock = yield* Effect.clock
       let totals = yield* repo.totals
+      let depth = 0
+      let busy = 0
       const setTotals = (next: Totals) => {
         totals = next
         for (const status of Status.literals) ordersIn(status).unsafeUpdate(next[status], [])
@@ -180,8 +188,8 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       const queueWaits = percentilesSinceNow(queueWait)
 
       yield* events.listen((commit) => {
-        for (const { at, elapsedMillis, from, status } of commit.changes) {
-          const now = at.epochMillis
+        const now = clock.unsafeCurrentTimeMillis()
+        for (const { elapsedMillis, from, status } of commit.changes) {
           if (Option.isNone(from)) {
             ordersAccepted.unsafeUpdate(1, [])
             acceptedRate.add(now, 1)
@@ -204,10 +212,10 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           ...view(totals),
           processing_time: processingTimes(),
           queue_wait: queueWaits(),
-          queue_depth: queueDepth.unsafeValue([]).value,
+          queue_depth: depth,
           queue_capacity: config.queueCapacity,
           workers: config.workers,
-          workers_busy: workersBusy.unsafeValue([]).value,
+          workers_busy: busy,
           accepted_per_second: acceptedRate.perSecond(now),
           completed_per_second: completedRate.perSecond(now)
         })),
@@ -215,8 +223,14 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
         refused: (reason) => refusedFor(reason).unsafeUpdate(1, []),
         attemptEnded: (outcome) => attemptsAs(outcome).unsafeUpdate(1, []),
-        workerBusy: (by) => workersBusy.unsafeModify(by, []),
-        queueDepth: (depth) => queueDepth.unsafeUpdate(depth, []),
+        workerBusy: (by) => {
+          busy += by
+          workersBusy.unsafeUpdate(busy, [])
+        },
+        queueDepth: (now) => {
+          depth = now
+          queueDepth.unsafeUpdate(now, [])
+        },
         request: (method, route, status, seconds) =>
           durationOf(`${method} ${route} ${status}`).unsafeUpdate(seconds, [])
       }

@@ -13,15 +13,17 @@ const idRules =
 const idText = <const B extends string>(brand: B) =>
   Schema.String.pipe(Schema.pattern(idPattern, { message: () => idRules }), Schema.brand(brand))
 
+const idJsonSchema = {
+  anyOf: [
+    { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    { type: "string", pattern: idPattern.source }
+  ]
+}
+
 /** An id as it stands in JSON: a canonical safe integer goes out as a number, anything else as a string. */
 const idJson = <const B extends string>(brand: B) =>
   Schema.transform(
-    Schema.Union(
-      Schema.Number.annotations({
-        jsonSchema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
-      }),
-      Schema.String.annotations({ jsonSchema: { type: "string", pattern: idPattern.source } })
-    ),
+    Schema.Union(Schema.Number, Schema.String).annotations({ jsonSchema: idJsonSchema }),
     idText(brand),
     {
       strict: true,
@@ -80,7 +82,9 @@ const keepsItsNumbers = (value: unknown): boolean =>
     : typeof value !== "object" || value === null || Object.values(value).every(keepsItsNumbers)
 
 /** Any JSON object up to 8 KiB, handed on as it came: no key is dropped, renamed or interpreted, not even `__proto__`. */
-const Metadata = Schema.declare((input): input is { readonly [key: string]: unknown } => Predicate.isRecord(input))
+const Metadata = Schema.declare((input): input is { readonly [key: string]: unknown } => Predicate.isRecord(input), {
+  message: () => "expected a JSON object"
+})
   .pipe(
     Schema.filter(
       (metadata) => utf8.encode(JSON.stringify(metadata)).length <= 8192 || "expected at most 8 KiB of JSON"
@@ -96,10 +100,15 @@ const Metadata = Schema.declare((input): input is { readonly [key: string]: unkn
     jsonSchema: { type: "object", description: "Any JSON object, 8 KiB at most" }
   })
 
-const ItemIds = Schema.Array(idJson("ItemId")).pipe(
-  Schema.minItems(1, { message: () => "expected at least one item" }),
-  Schema.maxItems(1000, { message: () => "expected at most 1000 items" })
-)
+const itemRules = "expected an array of 1 to 1000 item ids"
+
+/** The length is looked at first: explaining each of thirty thousand bad items would hold up everything else. */
+const ItemIds = Schema.compose(
+  Schema.Array(Schema.Unknown)
+    .annotations({ message: () => itemRules })
+    .pipe(Schema.filter((items) => (items.length >= 1 && items.length <= 1000) || itemRules)),
+  Schema.Array(idJson("ItemId"))
+).annotations({ jsonSchema: { type: "array", minItems: 1, maxItems: 1000, items: idJsonSchema } })
 
 export const Status = Schema.Literal("Pending", "Processing", "Completed", "Failed", "Cancelled").annotations({
   identifier: "Status",

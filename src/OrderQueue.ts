@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, Option, Queue } from "effect"
+import { Cause, Clock, Context, Effect, Layer, Option, Queue } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import type { Lane, RowKey } from "./Command.ts"
 import { keepRunning } from "./KeepRunning.ts"
@@ -92,10 +92,14 @@ const makeLane = Effect.fnUntraced(function* (lane: Lane, capacity: number, onDe
     onDepth(depth())
     return window.nextDueAt
   }).pipe(
-    Effect.catchTag("StorageUnavailable", () => {
+    Effect.catchAllCause((cause) => {
       ready = false
       behind = true
-      return Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
+      const told = Cause.isDie(cause) ? Effect.logError("Orders cannot be read", cause) : Effect.void
+      return Effect.zipRight(
+        told,
+        Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
+      )
     })
   )
 

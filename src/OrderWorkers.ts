@@ -8,14 +8,17 @@ import {
   Exit,
   Fiber,
   FiberMap,
+  Inspectable,
   Layer,
   Option,
   Random,
-  Runtime
+  Runtime,
+  Schedule
 } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { type Claim, Command, type Lane, Outcome, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
+import { isDeeperThan, maxDepth } from "./JsonDepth.ts"
 import { Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
@@ -45,8 +48,11 @@ const failure = (cause: Cause.Cause<unknown>): Failure => {
   if (error instanceof Unavailable) {
     return { code: "unavailable", message: error.message, retry: true, delay: error.delay }
   }
-  return { code: "defect", message: error instanceof Error ? error.message : String(error), retry: true }
+  const message = error instanceof Error ? error.message : Inspectable.toStringUnknown(error)
+  return { code: "defect", message, retry: true }
 }
+
+const unrecordable = { code: "unrecordable", message: "The outcome of the attempt could not be recorded" }
 
 const invalidResult = (message: string): Failure => ({ code: "invalid_result", message, retry: false })
 
@@ -58,7 +64,10 @@ const resultOf = (value: unknown): Either.Either<Option.Option<unknown>, Failure
   if (json.value.length > maxResult) {
     return Either.left(invalidResult(`The processor's result has more than ${maxResult} characters of JSON`))
   }
-  return Either.right(Option.some(JSON.parse(json.value)))
+  const result: unknown = JSON.parse(json.value)
+  return isDeeperThan(result, maxDepth)
+    ? Either.left(invalidResult(`The processor's result is nested deeper than ${maxDepth} levels`))
+    : Either.right(Option.some(result))
 }
 
 /**
@@ -126,14 +135,19 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       return Outcome.Postponed({ error, dueAt: DateTime.add(at, { millis: wait }) })
     })
 
-    const process = Effect.fnUntraced(function* (claim: Claim) {
+    const processClaimed = Effect.fnUntraced(function* (claim: Claim) {
       if (cancelled.has(claim.key)) return
       const exit = yield* Effect.flatMap(FiberMap.run(attempts, claim.key, attempt(claim)), Fiber.await)
       if (cancelled.has(claim.key)) return metrics.attemptEnded("cancelled")
       if (graceIsOver && Exit.isInterrupted(exit)) return metrics.attemptEnded("released")
       const outcome = yield* outcomeOf(exit, claim.attempt)
       const at = yield* DateTime.now
-      yield* commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at }))
+      const record = (outcome: Outcome) =>
+        commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at }))
+      // Whatever is wrong with the outcome, the order must not stay in the worker's hands for ever.
+      yield* Effect.catchAllCause(record(outcome), () =>
+        record(Outcome.Failed({ error: { ...unrecordable, attempt: claim.attempt, at } }))
+      )
       metrics.attemptEnded(outcome._tag.toLowerCase())
       if (outcome._tag === "Completed") return
       yield* Effect.log(
@@ -152,7 +166,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         if (result._tag !== "Claimed") return
         metrics.workerBusy(1)
         yield* Effect.ensuring(
-          process(result.claim),
+          processClaimed(result.claim),
           Effect.sync(() => {
             metrics.workerBusy(-1)
             cancelled.delete(key)
@@ -162,9 +176,16 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
     )
 
+    const ready = Effect.suspend(() => processor.ready).pipe(
+      Effect.sandbox,
+      Effect.tapError((cause) => Effect.logError("The processor cannot say whether it is ready", cause)),
+      Effect.retry(Schedule.spaced("1 second")),
+      Effect.orDie
+    )
+
     const work = (lane: Lane) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(Effect.zipLeft(queue.take(lane), processor.ready)), (key) => handle(lane, key))
+        Effect.flatMap(restore(Effect.zipLeft(queue.take(lane), ready)), (key) => handle(lane, key))
       ).pipe(Effect.forever, Effect.interruptible)
 
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
@@ -176,7 +197,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         yield* FiberMap.clear(attempts)
         yield* Effect.timeoutOption(idle, "1 second")
       }
-      const released = yield* Effect.option(commits.write(Command.Release({ key: Option.none(), counted: false })))
+      const released = yield* commits
+        .write(Command.Release({ key: Option.none(), counted: false }))
+        .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.option)
       if (Option.isSome(released) && released.value._tag === "Released" && released.value.count > 0) {
         yield* Effect.logInfo(`Put back ${released.value.count} orders whose processing was not finished`)
       }

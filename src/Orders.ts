@@ -83,7 +83,7 @@ export class Orders extends Context.Tag("orders/Orders")<
       })
 
       return {
-        accept: Effect.fn("Orders.accept")(function* (order) {
+        accept: Effect.fnUntraced(function* (order) {
           const { order_id } = order
           const result = yield* commits.write(Command.Insert({ order }))
           switch (result._tag) {
@@ -92,14 +92,14 @@ export class Orders extends Context.Tag("orders/Orders")<
             case "Known": {
               const fields = differences(result.order, order)
               if (fields.length > 0) {
-                metrics.refused("conflict")
+                metrics.refused("OrderConflict")
                 return yield* new OrderConflict({ order_id, fields })
               }
               metrics.replayed()
               return { order_id, replay: Option.some(result.order) }
             }
             case "Full":
-              metrics.refused("backlog_full")
+              metrics.refused("BacklogFull")
               return yield* backlogFull
             default:
               return yield* Effect.dieMessage(`An Insert cannot be answered with ${result._tag}`)
@@ -132,7 +132,7 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         failures: repo.failures,
 
-        find: Effect.fn("Orders.find")(function* (id) {
+        find: Effect.fnUntraced(function* (id) {
           const order = yield* repo.find(id)
           return yield* Option.match(order, { onNone: () => new OrderNotFound(), onSome: Effect.succeed })
         })

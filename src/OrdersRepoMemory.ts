@@ -1,15 +1,12 @@
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
+import { addTo, change, noTotals, statusAfter } from "./Batch.ts"
 import {
-  addTo,
   type Command,
-  change,
   type Filter,
-  noTotals,
   type OrderChange,
   Result,
   type RowKey,
-  statusAfter,
   suspectLosses,
   workerLost
 } from "./Command.ts"
@@ -114,16 +111,15 @@ export const makeMemory = Effect.gen(function* () {
       case "Claim": {
         const row = Option.getOrUndefined(inStatus(command.key, transitions.claim.from))
         if (row === undefined) return Result.Unchanged()
-        const startedAt = Math.max(now, DateTime.toEpochMillis(row.order.accepted_at))
         const order = new Order({
           ...row.order,
           status: transitions.claim.to,
           attempts: row.order.attempts + 1,
-          started_at: Option.some(DateTime.unsafeMake(startedAt)),
+          started_at: Option.some(DateTime.unsafeMake(now)),
           finished_at: Option.none(),
           next_attempt_at: Option.none()
         })
-        put(row, { ...row, order, run: row.run + 1 }, startedAt, row.dueAt)
+        put(row, { ...row, order, run: row.run + 1 }, now, row.dueAt)
         return Result.Claimed({ claim: { key: row.seq, order, run: row.run + 1, attempt: order.attempts } })
       }
       case "Record": {

@@ -4,20 +4,15 @@ import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
+import { addTo, change, type Done, groups, noTotals, statusAfter } from "./Batch.ts"
 import {
-  addTo,
   type Claim,
   Command,
-  change,
-  type Done,
   type Filter,
-  groups,
   type Lane,
-  noTotals,
   type OrderChange,
   Result,
   type RowKey,
-  statusAfter,
   suspectLosses,
   type Totals,
   workerLost
@@ -132,7 +127,7 @@ export const makeSql = Effect.gen(function* () {
       UPDATE orders
       SET
         status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
-        started_at = max(${now}, accepted_at), finished_at = NULL
+        started_at = ${now}, finished_at = NULL
       WHERE ${statusIs(transitions.claim.from[0])} AND seq IN (SELECT value FROM json_each(${JSON.stringify(keys)}))
       RETURNING seq, run, due_at, ${orderColumns}`
     const claims = new Map<RowKey, Claim>()

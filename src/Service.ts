@@ -2,26 +2,27 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import { Layer } from "effect"
 import { GroupCommit } from "./GroupCommit.ts"
 import { HttpLive } from "./Http.ts"
-import { DrainLive, NodeServer, ServerLive } from "./HttpServer.ts"
 import { Metrics } from "./Metrics.ts"
+import { DrainLive, NodeServer, ServerLive } from "./NodeServer.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import { Orders } from "./Orders.ts"
 import { OrderWorkersLive } from "./OrderWorkers.ts"
 
 /**
- * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom, ended
- * from the top: no new work, running requests answered, HTTP closed, workers finished, writes flushed.
+ * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom: an
+ * address that is taken ends the start before any work is begun. Ended from the top: no new work, running requests
+ * answered, HTTP closed, workers finished, writes flushed.
  */
 export const ServiceLive = DrainLive.pipe(
   Layer.provideMerge(HttpLive),
   HttpServer.withLogAddress,
-  Layer.provideMerge(ServerLive),
-  Layer.provideMerge(NodeServer.layer),
   Layer.provideMerge(OrderWorkersLive),
   Layer.provideMerge(Orders.layer),
   Layer.provideMerge(OrderQueue.layer),
   Layer.provideMerge(Metrics.layer),
   Layer.provideMerge(GroupCommit.layer),
-  Layer.provideMerge(OrderEvents.layer)
+  Layer.provideMerge(OrderEvents.layer),
+  Layer.provideMerge(ServerLive),
+  Layer.provideMerge(NodeServer.layer)
 )

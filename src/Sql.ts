@@ -5,7 +5,7 @@ import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import { Cause, Effect, Layer, type ParseResult, Predicate, Random } from "effect"
+import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import { StorageUnavailable } from "./Order.ts"
@@ -19,6 +19,8 @@ export const migrations = {
 /** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
 const resultCode = (error: unknown): string =>
   Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 const busy = /^SQLITE_(BUSY|LOCKED)/
 const unavailable =
@@ -34,12 +36,16 @@ export const orUnavailable = <A, R>(
   Effect.catchAll(self, (error) => {
     if (error._tag === "SqlError" && unavailable.test(resultCode(error.cause))) {
       return Effect.zipRight(
-        Effect.logWarning(`Storage unavailable: ${resultCode(error.cause)}`, error.cause),
+        Effect.logWarning(`Storage unavailable: ${resultCode(error.cause)}: ${messageOf(error.cause)}`),
         new StorageUnavailable({})
       )
     }
     return Effect.die(error)
   })
+
+const isBusy = (error: unknown) => error instanceof SqlError && busy.test(resultCode(error.cause))
+
+const tenSeconds = Schedule.spaced("100 millis").pipe(Schedule.upTo("10 seconds"))
 
 const shortWhile = Effect.flatMap(Random.nextIntBetween(5, 100), Effect.sleep)
 
@@ -52,19 +58,15 @@ export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effe
   Effect.gen(function* () {
     const connection = yield* sql.reserve
     const run = (statement: string) => connection.execute(statement, [], undefined)
-    yield* run("BEGIN IMMEDIATE")
-    return yield* body.pipe(
-      Effect.provideService(SqlClient.TransactionConnection, [connection, 0]),
+    return yield* run("BEGIN IMMEDIATE").pipe(
+      Effect.zipRight(Effect.provideService(body, SqlClient.TransactionConnection, [connection, 0])),
       Effect.zipLeft(run("COMMIT")),
       Effect.onError(() => Effect.ignore(run("ROLLBACK")))
     )
   }).pipe(
     Effect.scoped,
     Effect.retry({
-      while: (error) =>
-        error instanceof SqlError && busy.test(resultCode(error.cause))
-          ? Effect.as(Effect.interruptible(shortWhile), true)
-          : Effect.succeed(false)
+      while: (error) => (isBusy(error) ? Effect.as(Effect.interruptible(shortWhile), true) : Effect.succeed(false))
     }),
     Effect.uninterruptible
   )
@@ -88,7 +90,7 @@ const preflight = (file: string) =>
         await handle.close()
       }
     },
-    catch: (cause) => refuse(file, cause instanceof Error ? cause.message : String(cause))
+    catch: (cause) => refuse(file, messageOf(cause))
   }).pipe(
     Effect.filterOrFail(
       (isDatabase) => isDatabase,
@@ -103,8 +105,13 @@ const orRefuse =
     Effect.catchAllCause(self, (cause) => {
       const error = Cause.squash(cause)
       if (error instanceof StartupError) return error
+      if (isBusy(error)) {
+        return new StartupError({
+          lines: [`DATABASE_URL: ${file} is being written by another program: wait or stop it`]
+        })
+      }
       const source = error instanceof SqlError ? error.cause : error
-      return refuse(file, source instanceof Error ? source.message : String(source))
+      return refuse(file, messageOf(source))
     })
 
 /** Opens without changing anything in the file. */
@@ -118,7 +125,7 @@ const open = (file: string) =>
 const lock = (file: string) =>
   Effect.flatMap(open(`${file}.lock`), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
     Effect.mapError((error) =>
-      error._tag === "SqlError" && busy.test(resultCode(error.cause))
+      isBusy(error)
         ? new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
         : error
     ),
@@ -134,6 +141,8 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   yield* sql`PRAGMA journal_mode = WAL`.unprepared
   // Must be said on every connection: better-sqlite3 is built to fall back to NORMAL in WAL mode.
   yield* sql`PRAGMA synchronous = FULL`.unprepared
+  // Large statements would otherwise need a writable folder for temporary files.
+  yield* sql`PRAGMA temp_store = MEMORY`.unprepared
   yield* sql`PRAGMA application_id = ${sql.literal(String(applicationId))}`.unprepared
   yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) }).pipe(
     Effect.provideService(SqlClient.SqlClient, sql)
@@ -157,9 +166,11 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient, StartupError, AppConfig> 
   Effect.gen(function* () {
     const { databaseFile } = yield* AppConfig
     yield* preflight(databaseFile)
-    yield* lock(databaseFile)
-    const sql = yield* open(databaseFile)
-    yield* setUp(sql).pipe(orRefuse(databaseFile))
+    // The lock must be the same by whatever link the file is reached.
+    const file = yield* Effect.promise(() => Fs.realpath(databaseFile)).pipe(orRefuse(databaseFile))
+    yield* lock(file)
+    const sql = yield* open(file)
+    yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
     return sql
   })
 ).pipe(Layer.provide(Reactivity.layer))

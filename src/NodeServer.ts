@@ -1,0 +1,140 @@
+import { randomUUID } from "node:crypto"
+import * as Http from "node:http"
+import type { Socket } from "node:net"
+import type * as HttpServer from "@effect/platform/HttpServer"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Effect, Layer, Predicate } from "effect"
+import { AppConfig } from "./AppConfig.ts"
+import { mediaType, problemType } from "./Problem.ts"
+import { StartupError } from "./StartupError.ts"
+
+const options = {
+  // Node would answer a missing Host without a body; the guard has one.
+  requireHostHeader: false,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  connectionsCheckingInterval: 2000
+}
+
+/** Running requests that have not ended by then are cut off, in milliseconds. */
+const drainMillis = 8000
+
+/** The answer to what never reaches the application, with a problem like every other error. */
+const refusal = (status: number, problem: string, detail: string) => {
+  const title = Http.STATUS_CODES[status] ?? "Error"
+  const body = JSON.stringify({ type: problemType(problem), title, status, detail })
+  const headers = {
+    "content-type": mediaType,
+    "content-length": Buffer.byteLength(body),
+    "x-content-type-options": "nosniff",
+    "x-request-id": randomUUID(),
+    connection: "close"
+  }
+  return { body, headers, status, title }
+}
+
+const refusalOf = (error: Error) => {
+  const code = Predicate.hasProperty(error, "code") ? error.code : undefined
+  if (code === "HPE_HEADER_OVERFLOW") return refusal(431, "HeadersTooLarge", "The request's headers are too large.")
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return refusal(408, "RequestTimeout", "The request did not arrive in time.")
+  }
+  return refusal(400, "MalformedRequest", "This is not an HTTP request that can be read.")
+}
+
+const respond = (response: Http.ServerResponse, { body, headers, status }: ReturnType<typeof refusal>) =>
+  response.writeHead(status, headers).end(body)
+
+/** Node's HTTP server with its limits, and what is known of its shutting down. */
+export class NodeServer extends Context.Tag("orders/NodeServer")<
+  NodeServer,
+  {
+    readonly server: Http.Server
+    readonly isDraining: () => boolean
+    /**
+     * Ends HTTP: from now on new work is refused and connections are not kept; then waits until every running request
+     * has been answered, 8 seconds at most, and closes the server and what is left.
+     */
+    readonly drain: Effect.Effect<void>
+  }
+>() {
+  static readonly layer = Layer.sync(this, () => {
+    const server = Http.createServer(options)
+    let draining = false
+    let running = 0
+    let whenIdle = () => {}
+    /** The sockets on which a request is being answered, and those of them that sent something unreadable after it. */
+    const answering = new Set<Socket>()
+    const broken = new WeakSet<Socket>()
+
+    server.on("request", (request, response) => {
+      const { socket } = request
+      running += 1
+      answering.add(socket)
+      response.on("close", () => {
+        running -= 1
+        answering.delete(socket)
+        if (broken.has(socket)) socket.end()
+        if (running === 0) whenIdle()
+      })
+      // The absolute form that proxies use (RFC 9112, 3.2.2).
+      request.url = request.url?.replace(/^https?:\/\/[^/?]*(?=[/?]|$)/i, "") || "/"
+      if (server.listenerCount("request") === 1) {
+        respond(response, refusal(503, "Starting", "The service is starting or has ended; try again in a second."))
+      }
+    })
+    server.on("checkExpectation", (_request, response) => {
+      respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for what is not offered."))
+    })
+    server.on("clientError", (error: Error, socket: Socket) => {
+      // The request before it may be an order that has been accepted: its answer must not be replaced by this one.
+      if (answering.has(socket)) return broken.add(socket)
+      if (!socket.writable || socket.destroyed) return socket.destroy()
+      const { body, headers, status, title } = refusalOf(error)
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+      return socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`)
+    })
+    const idle = Effect.async<void>((resume) => {
+      whenIdle = () => resume(Effect.void)
+      if (running === 0) whenIdle()
+    })
+    return {
+      server,
+      isDraining: () => draining,
+      drain: Effect.suspend(() => {
+        draining = true
+        return Effect.zipRight(
+          Effect.timeoutOption(Effect.interruptible(idle), drainMillis),
+          Effect.sync(() => {
+            server.close()
+            server.closeAllConnections()
+          })
+        )
+      })
+    }
+  })
+}
+
+/** Listens on `HOST` and `PORT`. An address that cannot be had is a `StartupError` of one line. */
+export const ServerLive: Layer.Layer<
+  HttpServer.HttpServer | Layer.Layer.Success<typeof NodeHttpServer.layerContext>,
+  StartupError,
+  AppConfig | NodeServer
+> = Layer.unwrapEffect(
+  Effect.gen(function* () {
+    const { host, port } = yield* AppConfig
+    const { server } = yield* NodeServer
+    return NodeHttpServer.layer(() => server, { host, port, backlog: 4096 }).pipe(
+      Layer.mapError(({ cause }) => {
+        const code = Predicate.hasProperty(cause, "code") ? cause.code : cause
+        const why =
+          code === "EADDRINUSE" ? "is in use: stop the other program, or set another PORT" : `cannot be had: ${code}`
+        return new StartupError({ lines: [`HOST, PORT: ${host}:${port} ${why}`] })
+      })
+    )
+  })
+)
+
+/** Built last, so released first: its release is the first step of a shutdown. */
+export const DrainLive = Layer.scopedDiscard(Effect.acquireRelease(NodeServer, (server) => server.drain))
