@@ -84,6 +84,15 @@ export const DrainingProblem = asProblem(Draining, {
     `The service is shutting down; nothing was stored. Send the request again in ${error.retry_after} seconds.`
 })
 
+export class TooManyStreams extends Schema.TaggedError<TooManyStreams>()("TooManyStreams", {
+  retry_after: RetryAfter
+}) {}
+export const TooManyStreamsProblem = asProblem(TooManyStreams, {
+  status: 503,
+  title: "Too many streams",
+  detail: () => "As many event streams are open as may be. Close one, or ask for single orders with ?wait."
+})
+
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   reasons: Schema.Array(Schema.String),
   retry_after: RetryAfter
@@ -94,20 +103,33 @@ export const NotReadyProblem = asProblem(NotReady, {
   detail: (error) => `Not ready: ${error.reasons.join(", ")}.`
 })
 
+const Fault = Schema.Struct({
+  pointer: Schema.String.annotations({ description: "A JSON Pointer by RFC 6901, empty for the whole" }),
+  detail: Schema.String
+}).annotations({ identifier: "Fault" })
+
+/** Where the faults are, each place once: of the members of a union the first says what was expected. */
+export const faults = (
+  issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey>; readonly message: string }>
+) => {
+  const details = new Map<string, string>()
+  for (const { message, path } of issues) {
+    const pointer = path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+    if (!details.has(pointer))
+      details.set(pointer, message.includes("(Encoded side)") ? "expected a JSON object" : message)
+  }
+  return Array.from(details, ([pointer, detail]) => ({ pointer, detail }))
+}
+
 const invalidRequest = { status: 422, title: "Invalid request" }
 const invalidRequestType = problemType("InvalidRequest")
-const maxFaults = 100
+export const maxFaults = 100
 
 /** Every decode failure of path, query or body, as one 422 with a JSON Pointer (RFC 6901) to each fault. */
 const InvalidRequest = Schema.transform(
   Schema.Struct({
     ...problemFields("InvalidRequest", invalidRequest),
-    errors: Schema.Array(
-      Schema.Struct({
-        pointer: Schema.String.annotations({ description: "A JSON Pointer by RFC 6901, empty for the whole" }),
-        detail: Schema.String
-      })
-    )
+    errors: Schema.Array(Fault)
   }),
   Schema.typeSchema(HttpApiDecodeError),
   {
@@ -125,13 +147,7 @@ const InvalidRequest = Schema.transform(
         }))
       }),
     encode: ({ issues }) => {
-      const details = new Map<string, string>()
-      for (const issue of issues) {
-        const pointer = issue.path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
-        // A union reports each of its members: the first is the one that says what was expected.
-        if (!details.has(pointer)) details.set(pointer, pointer === "" ? "expected a JSON object" : issue.message)
-      }
-      const errors = Array.from(details, ([pointer, detail]) => ({ pointer, detail }))
+      const errors = faults(issues)
       const shown = errors.slice(0, maxFaults)
       const found = errors.length === 1 ? "1 fault" : `${errors.length} faults`
       return {
@@ -259,6 +275,40 @@ const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identif
 
 const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
 
+/** What became of one order of a bulk call. */
+const BulkResult = Schema.Union(
+  Schema.Struct({ index: Schema.Int, order_id: OrderIdJson, result: Schema.Literal("accepted") }),
+  Schema.Struct({ index: Schema.Int, order_id: OrderIdJson, result: Schema.Literal("replayed"), status: Status }),
+  Schema.Struct({
+    index: Schema.Int,
+    order_id: OrderIdJson,
+    result: Schema.Literal("conflict"),
+    fields: Schema.Array(Schema.String)
+  }),
+  Schema.Struct({
+    index: Schema.Int,
+    order_id: Schema.NullOr(OrderIdJson),
+    result: Schema.Literal("invalid"),
+    errors: Schema.Array(Fault)
+  }),
+  Schema.Struct({
+    index: Schema.Int,
+    order_id: OrderIdJson,
+    result: Schema.Literal("refused"),
+    retry_after: RetryAfter
+  })
+).annotations({ identifier: "BulkResult" })
+
+/** One result for each order, in their order, and how many there are of each. */
+export class BulkAnswer extends Schema.Class<BulkAnswer>("BulkAnswer")({
+  accepted: Schema.NonNegativeInt,
+  replayed: Schema.NonNegativeInt,
+  conflict: Schema.NonNegativeInt,
+  invalid: Schema.NonNegativeInt,
+  refused: Schema.NonNegativeInt,
+  results: Schema.Array(BulkResult)
+}) {}
+
 const exampleAnswer = {
   order_id: 101,
   status: "Completed",
@@ -341,8 +391,23 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
 const OrderPath = Schema.Struct({ order_id: OrderId.annotations({ description: "The order's id" }) })
 const OrderAnswer = Order.json.annotations({ identifier: "Order", description: "The order as it stands now" })
 
+const FindParameters = Schema.Struct({
+  wait: Schema.optional(
+    Schema.NumberFromString.pipe(Schema.between(0, 30)).annotations({
+      message: () => ({ message: "expected a number of seconds from 0 to 30", override: true }),
+      jsonSchema: {
+        type: "number",
+        minimum: 0,
+        maximum: 30,
+        description: "Answer when the order is final, or after so many seconds"
+      }
+    })
+  )
+}).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
+
 const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
   .setPath(OrderPath)
+  .setUrlParams(FindParameters)
   .addSuccess(OrderAnswer)
   .addError(OrderNotFoundProblem)
   .addError(InternalErrorProblem)
@@ -350,10 +415,91 @@ const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
   .annotateContext(
     documented({
       summary: "Look at an order",
-      description: "Its status, content, times, attempts, last error and result, as of the last commit.",
+      description:
+        "Its status, content, times, attempts, last error and result, as of the last commit. With `wait` the answer comes " +
+        "when the order is Completed, Failed or Cancelled, or after that many seconds as it is then.",
       answers: {
         200: {
           example: exampleAnswer
+        }
+      }
+    })
+  )
+
+const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
+  .setPayload(
+    Schema.Union(
+      Schema.Array(NewOrder).annotations({ description: "Up to 10,000 orders" }),
+      Schema.String.annotations({ description: "Up to 10,000 lines, an order each" }).pipe(
+        HttpApiSchema.withEncoding({ kind: "Text", contentType: "application/x-ndjson" })
+      )
+    )
+  )
+  .addSuccess(BulkAnswer.annotations({ description: "What became of each" }))
+  .addError(MalformedRequestProblem)
+  .addError(ForeignOriginProblem)
+  .addError(BodyTooLargeProblem)
+  .addError(UnsupportedMediaTypeProblem)
+  .addError(InternalErrorProblem)
+  .addError(StorageUnavailableProblem)
+  .addError(DrainingProblem)
+  .annotateContext(
+    documented({
+      summary: "Submit many orders",
+      description:
+        "Up to 10,000 orders in 8 MiB, as a JSON array or as NDJSON. Each is judged for itself: one that is bad, known or " +
+        "refused costs the others nothing. What is `accepted` is committed and synced to disk. After a 503 some may have " +
+        "been accepted, and the call can be repeated.",
+      request: [exampleOrder],
+      answers: {
+        200: {
+          example: {
+            accepted: 1,
+            replayed: 0,
+            conflict: 0,
+            invalid: 1,
+            refused: 0,
+            results: [
+              { index: 0, order_id: 101, result: "accepted" },
+              {
+                index: 1,
+                order_id: null,
+                result: "invalid",
+                errors: [{ pointer: "/order_id", detail: "is missing" }]
+              }
+            ]
+          }
+        }
+      }
+    })
+  )
+
+const watch = HttpApiEndpoint.get("watch", "/api/events")
+  .setUrlParams(
+    Schema.Struct({
+      order_id: Schema.optional(OrderId.annotations({ description: "Changes of this order" })),
+      user_id: Schema.optional(UserId.annotations({ description: "Changes of this user's orders" })),
+      status: Schema.optional(Status)
+    }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
+  )
+  .addSuccess(
+    Schema.String.annotations({ description: "Server-Sent Events" }).pipe(
+      HttpApiSchema.withEncoding({ kind: "Text", contentType: "text/event-stream" })
+    )
+  )
+  .addError(InternalErrorProblem)
+  .addError(TooManyStreamsProblem)
+  .annotateContext(
+    documented({
+      summary: "Watch orders change",
+      description:
+        "Every committed change of status from now on, as Server-Sent Events, with a comment every 15 seconds when there " +
+        "is none. Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
+        "loses the oldest events.",
+      answers: {
+        200: {
+          example:
+            'event: order\ndata: {"order_id":101,"status":"Completed","at":"2026-01-31T12:00:02.004Z","attempts":1,"user_id":1}\n\n'
         }
       }
     })
@@ -500,12 +646,14 @@ export class Api extends HttpApi.make("orders")
   .add(
     HttpApiGroup.make("orders")
       .add(submit)
+      .add(submitMany)
       .add(find)
       .add(cancel)
       .add(retry)
       .add(list)
       .add(retryMany)
       .add(failures)
+      .add(watch)
       .annotateContext(OpenApi.annotations({ title: "Orders", description: "Handing orders in and looking at them" }))
   )
   .add(

@@ -43,6 +43,8 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
   {
     /** Answers after the commit. After 10 seconds it fails, and whether the command was or will be done is unknown. */
     readonly write: (command: Command) => Effect.Effect<Result, StorageUnavailable>
+    /** The same for many, which go into one transaction, or a few when they are more than a thousand. */
+    readonly writeAll: (commands: ReadonlyArray<Command>) => Effect.Effect<ReadonlyArray<Result>, StorageUnavailable>
     /** Waits as long as it takes, and tries again while the storage fails. */
     readonly settle: (command: Command) => Effect.Effect<Result>
     /** Whether writes succeed. After a failure it is found out by trying one. */
@@ -138,22 +140,23 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       )
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 
-      const enqueue = (command: Command, wait: number) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const entry = {
-            command,
-            answer: Deferred.unsafeMake<Result, StorageUnavailable>(FiberId.none),
-            deadline: now + wait
-          }
-          waiting.add(entry)
-          arrived.push(entry)
-          signal.unsafeOffer(undefined)
-          return Deferred.await(entry.answer)
-        })
+      const add = (command: Command, deadline: number) => {
+        const entry = { command, answer: Deferred.unsafeMake<Result, StorageUnavailable>(FiberId.none), deadline }
+        waiting.add(entry)
+        arrived.push(entry)
+        signal.unsafeOffer(undefined)
+        return Deferred.await(entry.answer)
+      }
 
-      const write = (command: Command) => enqueue(command, patienceMillis)
+      const enqueue = (command: Command, wait: number) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => add(command, now + wait))
+
       return {
-        write,
+        write: (command) => enqueue(command, patienceMillis),
+        writeAll: (commands) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            Effect.all(commands.map((command) => add(command, now + patienceMillis)))
+          ),
         settle: (command) =>
           Effect.retry(enqueue(command, Number.POSITIVE_INFINITY), Schedule.jittered(Schedule.spaced("1 second"))).pipe(
             Effect.orDie

@@ -5,8 +5,10 @@ import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema } from "effect"
 import { Accepted, Api, FailuresByCode, NotReady, OrderList, Replayed, Retried, ServiceMetrics } from "./Api.ts"
+import { orderLimit, takeMany } from "./BulkIntake.ts"
+import { makeEventStream } from "./EventStream.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { makeGuard, type Route } from "./HttpGuard.ts"
 import { Metrics } from "./Metrics.ts"
@@ -32,6 +34,9 @@ const OrdersApi = HttpApiBuilder.group(
   "orders",
   Effect.fnUntraced(function* (handlers) {
     const orders = yield* Orders
+    const takeAll = takeMany(orders)
+    const streamEvents = yield* makeEventStream
+    const { draining } = yield* NodeServer
     return handlers
       .handle(
         "submit",
@@ -54,7 +59,22 @@ const OrdersApi = HttpApiBuilder.group(
         // A client that hangs up must not cut an acceptance in two.
         { uninterruptible: true }
       )
-      .handle("find", ({ path }) => withRetryAfter(orders.find(path.order_id)))
+      .handleRaw("submitMany", ({ request }) =>
+        Effect.orDie(request.json).pipe(
+          Effect.flatMap(takeAll),
+          withRetryAfter,
+          // Ten thousand results are not put through the schema one by one; a test compares them with it.
+          Effect.map((answer) => HttpServerResponse.unsafeJson(answer))
+        )
+      )
+      .handle("find", ({ path, urlParams: { wait } }) =>
+        withRetryAfter(
+          wait === undefined
+            ? orders.find(path.order_id)
+            : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
+        )
+      )
+      .handle("watch", ({ urlParams }) => withRetryAfter(streamEvents(urlParams)))
       .handle("cancel", ({ path }) => withRetryAfter(orders.cancel(path.order_id)), { uninterruptible: true })
       .handle("retry", ({ path }) => withRetryAfter(orders.retry(path.order_id)), { uninterruptible: true })
       .handle("retryMany", ({ payload }) =>
@@ -113,6 +133,9 @@ export const AllRoutes = Layer.mergeAll(
   HttpApiSwagger.layerHttpLayerRouter({ api: Api, path: docsPath })
 )
 
+const bodyOf = (path: string) =>
+  path === "/api/orders" ? { limit: 8 * 1024 * 1024, lines: true } : { limit: orderLimit, lines: false }
+
 const routes = (): ReadonlyArray<Route> => {
   const found: Array<Route> = [
     { method: "GET", path: openapiPath },
@@ -126,7 +149,7 @@ const routes = (): ReadonlyArray<Route> => {
   HttpApi.reflect(Api, {
     onGroup: () => {},
     onEndpoint: ({ endpoint: { method, path, payloadSchema } }) =>
-      found.push({ method, path, hasBody: Option.isSome(payloadSchema) })
+      found.push({ method, path, body: Option.isSome(payloadSchema) ? bodyOf(path) : undefined })
   })
   return found
 }

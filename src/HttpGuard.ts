@@ -5,7 +5,7 @@ import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Array as Arr, Cause, Effect, Predicate, Schema, Stream } from "effect"
+import { Array as Arr, Cause, Effect, Schema, Stream } from "effect"
 import {
   BodyTooLarge,
   BodyTooLargeProblem,
@@ -24,13 +24,11 @@ import {
   UnsupportedMediaType,
   UnsupportedMediaTypeProblem
 } from "./Api.ts"
-import { isDeeperThan, maxDepth } from "./JsonDepth.ts"
+import { linesType, Malformed, parseJson, parseLines } from "./Json.ts"
 import { Metrics } from "./Metrics.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { mediaType } from "./Problem.ts"
 
-const bodyLimit = 65_536
-const maxFields = 100
 /** How much of a body that is refused is still read, so that the client gets to see why. */
 const discardLimit = 16 * 1024 * 1024
 
@@ -89,8 +87,8 @@ export interface Route {
   readonly method: string
   /** As the router has it: a segment that begins with `:` stands for any. */
   readonly path: string
-  /** It takes JSON; the body of a request to any other route is not looked at. */
-  readonly hasBody?: boolean
+  /** It takes JSON of so many bytes, or lines of JSON too; the body of a request to any other route is not looked at. */
+  readonly body?: { readonly limit: number; readonly lines: boolean } | undefined
   /** The Content-Security-Policy of its pages, where the strictest would break them. */
   readonly contentSecurityPolicy?: string
 }
@@ -115,12 +113,17 @@ const isForeign = (headers: IncomingHttpHeaders) => {
   return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
 }
 
-/** What is wrong with the media type; JSON in UTF-8 is the only one, also where none is given. */
-const wrongMediaType = (headers: IncomingHttpHeaders): string | undefined => {
-  const [type = "", ...parameters] = (headers["content-type"] ?? "application/json").toLowerCase().split(";")
-  if (type.trim() !== "application/json") {
-    return `Send the body as Content-Type: application/json, not ${JSON.stringify(type.trim())}.`
+/** JSON is also meant where no media type is given. */
+const mediaTypeOf = (headers: IncomingHttpHeaders) =>
+  (headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase()
+
+/** What is wrong with the media type, which is JSON or lines of JSON, in UTF-8. */
+const wrongMediaType = (headers: IncomingHttpHeaders, lines: boolean): string | undefined => {
+  const type = mediaTypeOf(headers)
+  if (type !== "application/json" && !(lines && type === linesType)) {
+    return `Send the body as Content-Type: application/json${lines ? ` or ${linesType}` : ""}, not ${JSON.stringify(type)}.`
   }
+  const [, ...parameters] = (headers["content-type"] ?? "").toLowerCase().split(";")
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1])
     .find(Boolean)
@@ -129,14 +132,14 @@ const wrongMediaType = (headers: IncomingHttpHeaders): string | undefined => {
   return encoding === undefined || encoding === "identity" ? undefined : "Send the body without a Content-Encoding."
 }
 
-const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | MalformedRequest> =>
+const read = (incoming: IncomingMessage, limit: number): Effect.Effect<Buffer, BodyTooLarge | MalformedRequest> =>
   Effect.async((resume) => {
     const chunks: Array<Buffer> = []
     let size = 0
     const onData = (chunk: Buffer) => {
       size += chunk.length
       chunks.push(chunk)
-      if (size > bodyLimit) end(new BodyTooLarge({ limit: bodyLimit }))
+      if (size > limit) end(new BodyTooLarge({ limit }))
     }
     const onEnd = () => end(Effect.succeed(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
     const onClose = () => end(new MalformedRequest({ detail: "The connection closed before the body was complete." }))
@@ -149,29 +152,25 @@ const read = (incoming: IncomingMessage): Effect.Effect<Buffer, BodyTooLarge | M
     return Effect.sync(stop)
   })
 
-const parse = (bytes: Buffer): Effect.Effect<unknown, MalformedRequest> => {
-  const malformed = (detail: string) => new MalformedRequest({ detail })
-  if (bytes.length === 0) return malformed("The body is empty; send a JSON object.")
-  if (!isUtf8(bytes)) return malformed("The body is not UTF-8.")
-  let body: unknown
-  try {
-    body = JSON.parse(bytes.toString())
-  } catch (error) {
-    return malformed(`The body is not JSON: ${error instanceof Error ? error.message : error}.`)
-  }
-  if (isDeeperThan(body, maxDepth)) return malformed(`The body is nested deeper than ${maxDepth} levels.`)
-  // Each unknown field is worth an error message; thousands of them would keep the event loop.
-  if (Predicate.isRecord(body) && Object.keys(body).length > maxFields) {
-    return malformed(`The body has more than ${maxFields} fields.`)
-  }
-  return Effect.succeed(body)
+const decodeUtf8 = (bytes: Buffer): Effect.Effect<string, MalformedRequest> => {
+  if (bytes.length === 0) return new MalformedRequest({ detail: "The body is empty; send JSON." })
+  if (!isUtf8(bytes)) return new MalformedRequest({ detail: "The body is not UTF-8." })
+  return Effect.succeed(bytes.toString())
 }
 
-/** Reads the body of a request once, checks it, and lays it in the request as the JSON that HttpApi will ask for. */
-const layJson = (request: HttpServerRequest.HttpServerRequest, incoming: IncomingMessage) => {
-  const tooLarge = Number(incoming.headers["content-length"] ?? 0) > bodyLimit
-  return (tooLarge ? new BodyTooLarge({ limit: bodyLimit }) : Effect.interruptible(read(incoming))).pipe(
-    Effect.flatMap(parse),
+/** Reads the body of a request once, checks it, and lays it in the request as the JSON that its handler will ask for. */
+const layJson = (request: HttpServerRequest.HttpServerRequest, incoming: IncomingMessage, limit: number) => {
+  const tooLarge = Number(incoming.headers["content-length"] ?? 0) > limit
+  return (tooLarge ? new BodyTooLarge({ limit }) : Effect.interruptible(read(incoming, limit))).pipe(
+    Effect.flatMap(decodeUtf8),
+    Effect.flatMap((text): Effect.Effect<unknown, MalformedRequest> => {
+      // Each line is judged for itself.
+      if (mediaTypeOf(incoming.headers) === linesType) return Effect.succeed(parseLines(text))
+      const json = parseJson(text)
+      return json instanceof Malformed
+        ? new MalformedRequest({ detail: `The body ${json.why}.` })
+        : Effect.succeed(json)
+    }),
     Effect.map((json) => Object.defineProperty(request, "json", { value: Effect.succeed(json) }))
   )
 }
@@ -221,10 +220,11 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (isRead(method)) return app
         if (isForeign(headers)) return new ForeignOrigin()
         if (isDraining()) return new Draining({ retry_after: 5 })
-        if (route.hasBody !== true) return app
-        const wrong = wrongMediaType(headers)
+        if (route.body === undefined) return app
+        const { limit, lines } = route.body
+        const wrong = wrongMediaType(headers, lines)
         if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
-        return Effect.zipRight(layJson(request, incoming), app)
+        return Effect.zipRight(layJson(request, incoming, limit), app)
       }
 
       const response = yield* Effect.catchAllCause(Effect.suspend(admitted), (cause) => {

@@ -3,7 +3,7 @@ import * as Http from "node:http"
 import type { Socket } from "node:net"
 import type * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer, Predicate } from "effect"
+import { Context, Deferred, Effect, FiberId, Layer, Predicate } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { mediaType, problemType } from "./Problem.ts"
 import { StartupError } from "./StartupError.ts"
@@ -52,6 +52,8 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
   {
     readonly server: Http.Server
     readonly isDraining: () => boolean
+    /** Ends when the drain begins: what waits or streams ends then too. */
+    readonly draining: Effect.Effect<void>
     /**
      * Ends HTTP: from now on new work is refused and connections are not kept; then waits until every running request
      * has been answered, 8 seconds at most, and closes the server and what is left.
@@ -61,7 +63,8 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
 >() {
   static readonly layer = Layer.sync(this, () => {
     const server = Http.createServer(options)
-    let draining = false
+    let isDraining = false
+    const draining = Deferred.unsafeMake<void>(FiberId.none)
     let running = 0
     let whenIdle = () => {}
     /** The sockets on which a request is being answered, and those of them that sent something unreadable after it. */
@@ -101,9 +104,11 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
     })
     return {
       server,
-      isDraining: () => draining,
+      isDraining: () => isDraining,
+      draining: Deferred.await(draining),
       drain: Effect.suspend(() => {
-        draining = true
+        isDraining = true
+        Deferred.unsafeDone(draining, Effect.void)
         return Effect.zipRight(
           Effect.timeoutOption(Effect.interruptible(idle), drainMillis),
           Effect.sync(() => {

@@ -18,7 +18,7 @@ import {
 import { AppConfig } from "./AppConfig.ts"
 import { type Claim, Command, type Lane, Outcome, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
-import { isDeeperThan, maxDepth } from "./JsonDepth.ts"
+import { isDeeperThan, maxDepth } from "./Json.ts"
 import { Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"

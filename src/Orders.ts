@@ -1,11 +1,24 @@
 import { isDeepStrictEqual } from "node:util"
-import { Array as Arr, Context, DateTime, Effect, Layer, Option, Struct } from "effect"
+import {
+  Array as Arr,
+  Context,
+  DateTime,
+  Deferred,
+  type Duration,
+  Effect,
+  type Either,
+  FiberId,
+  Layer,
+  Option,
+  Struct
+} from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { Command, type Filter, type RowKey } from "./Command.ts"
+import { Command, type Filter, type Result, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { Metrics } from "./Metrics.ts"
 import {
   BacklogFull,
+  isFinal,
   type NewOrder,
   type Order,
   OrderConflict,
@@ -16,6 +29,7 @@ import {
   type StorageUnavailable,
   transitions
 } from "./Order.ts"
+import { OrderEvents } from "./OrderEvents.ts"
 import { type Failures, OrdersRepo } from "./OrdersRepo.ts"
 
 /** `replay` is none when the order is new; otherwise the order as it was accepted before and stands now. */
@@ -33,6 +47,19 @@ export class Orders extends Context.Tag("orders/Orders")<
      * other content under a known id is an `OrderConflict`.
      */
     readonly accept: (order: NewOrder) => Effect.Effect<Acceptance, OrderConflict | BacklogFull | StorageUnavailable>
+    /**
+     * The same for many, in batches: what became of each, in their order. One that is refused costs the others nothing.
+     * After `StorageUnavailable` some may have been stored, and the call can be repeated.
+     */
+    readonly acceptMany: (
+      orders: ReadonlyArray<NewOrder>
+    ) => Effect.Effect<ReadonlyArray<Either.Either<Acceptance, OrderConflict | BacklogFull>>, StorageUnavailable>
+    /** The order as soon as it is in a final state, or as it is after that time, or when `unless` ends first. */
+    readonly findFinal: (
+      id: OrderId,
+      wait: Duration.DurationInput,
+      unless: Effect.Effect<void>
+    ) => Effect.Effect<Order, OrderNotFound | StorageUnavailable>
     /**
      * Pending or Processing becomes Cancelled; then the attempt that may be running is interrupted. An order cancelled
      * before is answered as it is.
@@ -55,10 +82,11 @@ export class Orders extends Context.Tag("orders/Orders")<
     readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | StorageUnavailable>
   }
 >() {
-  static readonly layer = Layer.effect(
+  static readonly layer = Layer.scoped(
     this,
     Effect.gen(function* () {
       const commits = yield* GroupCommit
+      const events = yield* OrderEvents
       const repo = yield* OrdersRepo
       const metrics = yield* Metrics
       const { maxPending } = yield* AppConfig
@@ -67,6 +95,43 @@ export class Orders extends Context.Tag("orders/Orders")<
         metrics.drainRate,
         (rate) => new BacklogFull({ retry_after: untilRoom(maxPending, rate) })
       )
+
+      const acceptance = (order: NewOrder, result: Result): Effect.Effect<Acceptance, OrderConflict | BacklogFull> => {
+        const { order_id } = order
+        switch (result._tag) {
+          case "Inserted":
+            return Effect.succeed({ order_id, replay: Option.none() })
+          case "Known": {
+            const fields = differences(result.order, order)
+            if (fields.length > 0) {
+              metrics.refused("OrderConflict")
+              return new OrderConflict({ order_id, fields })
+            }
+            metrics.replayed()
+            return Effect.succeed({ order_id, replay: Option.some(result.order) })
+          }
+          case "Full":
+            metrics.refused("BacklogFull")
+            return backlogFull
+          default:
+            return Effect.dieMessage(`An Insert cannot be answered with ${result._tag}`)
+        }
+      }
+
+      const find = Effect.fnUntraced(function* (id: OrderId) {
+        const order = yield* repo.find(id)
+        return yield* Option.match(order, { onNone: () => new OrderNotFound(), onSome: Effect.succeed })
+      })
+
+      /** Who waits for which order to reach a final state. */
+      const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
+      yield* events.listen(({ changes }) => {
+        if (waiters.size === 0) return
+        const final = new Set(changes.filter(({ status }) => isFinal(status)).map(({ order_id }) => order_id))
+        for (const waiter of waiters) {
+          if (final.has(waiter.order_id)) Deferred.unsafeDone(waiter.final, Effect.void)
+        }
+      })
 
       /** Does it, unless the order is in none of the statuses it starts from; being where it leads to is fine too. */
       const act = Effect.fn("Orders.act")(function* (
@@ -83,28 +148,31 @@ export class Orders extends Context.Tag("orders/Orders")<
       })
 
       return {
-        accept: Effect.fnUntraced(function* (order) {
-          const { order_id } = order
-          const result = yield* commits.write(Command.Insert({ order }))
-          switch (result._tag) {
-            case "Inserted":
-              return { order_id, replay: Option.none() }
-            case "Known": {
-              const fields = differences(result.order, order)
-              if (fields.length > 0) {
-                metrics.refused("OrderConflict")
-                return yield* new OrderConflict({ order_id, fields })
-              }
-              metrics.replayed()
-              return { order_id, replay: Option.some(result.order) }
-            }
-            case "Full":
-              metrics.refused("BacklogFull")
-              return yield* backlogFull
-            default:
-              return yield* Effect.dieMessage(`An Insert cannot be answered with ${result._tag}`)
-          }
+        accept: (order) =>
+          Effect.flatMap(commits.write(Command.Insert({ order })), (result) => acceptance(order, result)),
+
+        acceptMany: Effect.fn("Orders.acceptMany")(function* (orders) {
+          const results = yield* commits.writeAll(orders.map((order) => Command.Insert({ order })))
+          return yield* Effect.forEach(Arr.zip(orders, results), ([order, result]) =>
+            Effect.either(acceptance(order, result))
+          )
         }),
+
+        findFinal: Effect.fn("Orders.findFinal")(function* (id, wait, unless) {
+          // Listening before looking: what happens in between is not missed.
+          const final = yield* Effect.acquireRelease(
+            Effect.sync(() => {
+              const waiting = { order_id: id, final: Deferred.unsafeMake<void>(FiberId.none) }
+              waiters.add(waiting)
+              return waiting
+            }),
+            (waiting) => Effect.sync(() => waiters.delete(waiting))
+          )
+          const order = yield* find(id)
+          if (isFinal(order.status)) return order
+          yield* Deferred.await(final.final).pipe(Effect.raceFirst(unless), Effect.timeoutOption(wait))
+          return yield* find(id)
+        }, Effect.scoped),
 
         cancel: (id) => act(id, Command.Cancel({ order_id: id }), transitions.cancel.from, transitions.cancel.to),
 
@@ -132,10 +200,7 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         failures: repo.failures,
 
-        find: Effect.fnUntraced(function* (id) {
-          const order = yield* repo.find(id)
-          return yield* Option.match(order, { onNone: () => new OrderNotFound(), onSome: Effect.succeed })
-        })
+        find
       }
     })
   )

@@ -1,0 +1,69 @@
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import { Array as Arr, Effect, Either, Option, ParseResult, Predicate, Schema } from "effect"
+import { faults, maxFaults } from "./Api.ts"
+import { Malformed } from "./Json.ts"
+import { NewOrder, OrderIdJson } from "./Order.ts"
+import type { Orders } from "./Orders.ts"
+
+const maxOrders = 10_000
+export const orderLimit = 65_536
+/** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
+const batch = 250
+
+const decode = Schema.decodeUnknownEither(NewOrder)
+const decodeId = Schema.decodeUnknownOption(OrderIdJson)
+const encodeId = Schema.encodeSync(OrderIdJson)
+
+const idOf = (json: unknown) =>
+  Option.getOrNull(
+    Option.map(Predicate.hasProperty(json, "order_id") ? decodeId(json.order_id) : Option.none(), encodeId)
+  )
+
+const decodeOne = (json: unknown) => {
+  const whole = (detail: string) => Either.left([{ pointer: "", detail }])
+  if (json instanceof Malformed) return whole(`it ${json.why}`)
+  if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
+    return whole(`an order may have at most ${orderLimit} bytes`)
+  return Either.mapLeft(decode(json), (error) =>
+    faults(ParseResult.ArrayFormatter.formatErrorSync(error)).slice(0, maxFaults)
+  )
+}
+
+const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [{ _tag: "Type", path: [], message }] })
+
+/** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
+export const takeMany = (orders: Orders["Type"]) =>
+  Effect.fn("BulkIntake.takeMany")(function* (body: unknown) {
+    if (!Array.isArray(body)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
+    if (body.length > maxOrders) return yield* tooMany(`expected at most ${maxOrders} orders, not ${body.length}`)
+
+    const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
+    const results: Array<{ readonly index: number; readonly result: keyof typeof count }> = []
+    for (const [part, values] of Arr.chunksOf(body, batch).entries()) {
+      const decoded = values.map(decodeOne)
+      const accepted = yield* orders.acceptMany(Arr.getRights(decoded))
+      let next = 0
+      for (const [offset, order] of decoded.entries()) {
+        const index = part * batch + offset
+        const order_id = idOf(values[offset])
+        const outcome = Either.isRight(order) ? accepted[next++] : undefined
+        const result =
+          Either.isLeft(order) || outcome === undefined
+            ? { index, order_id, result: "invalid" as const, errors: Either.isLeft(order) ? order.left : [] }
+            : Either.match(outcome, {
+                onLeft: (error) =>
+                  error._tag === "OrderConflict"
+                    ? { index, order_id, result: "conflict" as const, fields: error.fields }
+                    : { index, order_id, result: "refused" as const, retry_after: error.retry_after },
+                onRight: ({ replay }) =>
+                  Option.match(replay, {
+                    onNone: () => ({ index, order_id, result: "accepted" as const }),
+                    onSome: ({ status }) => ({ index, order_id, result: "replayed" as const, status })
+                  })
+              })
+        count[result.result] += 1
+        results.push(result)
+      }
+    }
+    return { ...count, results }
+  })

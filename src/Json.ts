@@ -1,0 +1,48 @@
+import { Predicate } from "effect"
+
+/** The media type of lines of JSON. */
+export const linesType = "application/x-ndjson"
+
+/** How deep JSON may be nested, coming in and as a result: deeper than anyone needs, and safe for every later reader. */
+export const maxDepth = 64
+
+/** Each unknown field is worth an error message; thousands of them would hold up everything else. */
+const maxFields = 100
+
+export const isDeeperThan = (value: unknown, limit: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (limit === 0 || Object.values(value).some((inner) => isDeeperThan(inner, limit - 1)))
+
+/** Stands for a text that is no JSON, or none that is looked at further. `why` goes on from a subject. */
+export class Malformed {
+  readonly why: string
+  constructor(why: string) {
+    this.why = why
+  }
+}
+
+const checked = (json: unknown): unknown => {
+  if (isDeeperThan(json, maxDepth)) return new Malformed(`is nested deeper than ${maxDepth} levels`)
+  if (Predicate.isRecord(json) && Object.keys(json).length > maxFields) {
+    return new Malformed(`has more than ${maxFields} fields`)
+  }
+  return json
+}
+
+/** The JSON of a text, or what is wrong with it; of an array each member is judged for itself. */
+export const parseJson = (text: string): unknown => {
+  try {
+    const json: unknown = JSON.parse(text)
+    return Array.isArray(json) ? json.map(checked) : checked(json)
+  } catch (error) {
+    return new Malformed(`is not JSON: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+/** One value for each line that is not empty. */
+export const parseLines = (text: string): ReadonlyArray<unknown> =>
+  text
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map(parseJson)
