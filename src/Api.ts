@@ -11,6 +11,7 @@ import {
   NewOrder,
   Order,
   OrderConflictProblem,
+  OrderGoneProblem,
   OrderId,
   OrderIdJson,
   OrderNotFoundProblem,
@@ -410,6 +411,7 @@ const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
   .setUrlParams(FindParameters)
   .addSuccess(OrderAnswer)
   .addError(OrderNotFoundProblem)
+  .addError(OrderGoneProblem)
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
   .annotateContext(
@@ -515,6 +517,7 @@ const act = <const Name extends string>(
     .addSuccess(OrderAnswer)
     .addError(ForeignOriginProblem)
     .addError(OrderNotFoundProblem)
+    .addError(OrderGoneProblem)
     .addError(OrderStatusConflictProblem)
     .addError(InternalErrorProblem)
     .addError(StorageUnavailableProblem)

@@ -1,6 +1,15 @@
 import { type Array as Arr, DateTime, Option } from "effect"
-import { type Command, type OrderChange, Outcome, type Result, type RowKey, type Totals } from "./Command.ts"
-import { type Status, transitions } from "./Order.ts"
+import {
+  type Command,
+  type OrderChange,
+  Outcome,
+  type PrunedRecord,
+  type Result,
+  type RowKey,
+  type Totals
+} from "./Command.ts"
+import { fingerprint } from "./Content.ts"
+import { type Order, OrderId, type Status, transitions } from "./Order.ts"
 
 /**
  * The commands in groups of one kind, so that each group can be one statement: neighbours only, and no order twice in
@@ -70,3 +79,11 @@ export interface Done {
   readonly results: ReadonlyArray<Result>
   readonly changes: ReadonlyArray<OrderChange>
 }
+
+/** What is kept of an order that is pruned. */
+export const recordOf = (order: Order): PrunedRecord => ({
+  order_id: OrderId.make(order.order_id),
+  fingerprint: fingerprint(order),
+  status: order.status,
+  finished_at: Option.getOrElse(order.finished_at, () => order.accepted_at)
+})

@@ -58,7 +58,7 @@ export const takeMany = (orders: Orders["Type"]) =>
                 onRight: ({ replay }) =>
                   Option.match(replay, {
                     onNone: () => ({ index, order_id, result: "accepted" as const }),
-                    onSome: ({ status }) => ({ index, order_id, result: "replayed" as const, status })
+                    onSome: (status) => ({ index, order_id, result: "replayed" as const, status })
                   })
               })
         count[result.result] += 1

@@ -32,6 +32,17 @@ export interface Filter {
   readonly accepted_before?: DateTime.Utc | undefined
 }
 
+/** What remains of a pruned order. */
+export interface PrunedRecord {
+  readonly order_id: OrderId
+  readonly fingerprint: string
+  readonly status: Status
+  readonly finished_at: DateTime.Utc
+}
+
+/** The statuses that retention applies to. */
+export const prunable: ReadonlyArray<Status> = ["Completed", "Cancelled"]
+
 /** Everything that can be written. */
 export type Command = Data.TaggedEnum<{
   /** Adds an order unless its id is known or as many orders wait as may wait. */
@@ -42,6 +53,11 @@ export type Command = Data.TaggedEnum<{
   Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
   /** Processing -> Pending: one order, or all of them. Uncounted, the run does not count as an attempt. */
   Release: { readonly key: Option.Option<RowKey>; readonly counted: boolean }
+  /**
+   * Of the next `limit` orders behind the key `after`, those accepted before that time, removes the Completed and
+   * Cancelled ones that were final before it, but for a small record.
+   */
+  Prune: { readonly before: DateTime.Utc; readonly after: RowKey; readonly limit: number }
   /** Pending or Processing -> Cancelled. */
   Cancel: { readonly order_id: OrderId }
   /** Failed or Cancelled -> Pending, with a fresh set of attempts. */
@@ -63,6 +79,8 @@ export type Result = Data.TaggedEnum<{
   Inserted: {}
   /** The id is taken; this is the order that has it. */
   Known: { readonly order: Order }
+  /** The id is taken by an order that was pruned; this is what remains of it. */
+  Gone: { readonly record: PrunedRecord }
   /** Nothing was stored: the backlog is full. */
   Full: {}
   Claimed: { readonly claim: Claim }
@@ -72,6 +90,8 @@ export type Result = Data.TaggedEnum<{
   Acted: { readonly order: Order; readonly changed: boolean }
   Missing: {}
   Reopened: { readonly count: number }
+  /** `last` is the last key that was looked at; none if there is none left. */
+  Pruned: { readonly count: number; readonly last: Option.Option<RowKey> }
   Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}

@@ -50,7 +50,7 @@ const OrdersApi = HttpApiBuilder.group(
                   status: 202,
                   headers: { location }
                 }),
-              onSome: ({ status }) =>
+              onSome: (status) =>
                 HttpServerResponse.unsafeJson(encodeReplayed(new Replayed({ message, order_id, status })), {
                   headers: { location, "idempotent-replayed": "true" }
                 })

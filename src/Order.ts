@@ -231,10 +231,24 @@ export const OrderConflictProblem = asProblem(OrderConflict, {
   status: 409,
   title: "Order id already used",
   detail: (error) =>
-    `Order ${error.order_id} was accepted before with other content (${error.fields.join(", ")}). Use a new order_id.`
+    `Order ${error.order_id} was accepted before with other content${
+      error.fields.length > 0 ? ` (${error.fields.join(", ")})` : ""
+    }. Use a new order_id.`
 })
 
 export const RetryAfter = Schema.Int.annotations({ description: "Seconds to wait; also in the Retry-After header" })
+
+/** The order was final so long ago that only this is left of it. */
+export class OrderGone extends Schema.TaggedError<OrderGone>()("OrderGone", {
+  order_id: OrderIdJson,
+  order_status: Status,
+  finished_at: JsonTime
+}) {}
+export const OrderGoneProblem = asProblem(OrderGone, {
+  status: 410,
+  title: "Order gone",
+  detail: (error) => `Order ${error.order_id} was ${error.order_status} and has been removed after its retention.`
+})
 
 /** The order is in a state from which this cannot be done. Nothing changed. */
 export class OrderStatusConflict extends Schema.TaggedError<OrderStatusConflict>()("OrderStatusConflict", {

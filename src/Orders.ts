@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util"
 import {
   Array as Arr,
   Context,
@@ -9,11 +8,11 @@ import {
   type Either,
   FiberId,
   Layer,
-  Option,
-  Struct
+  Option
 } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { Command, type Filter, type Result, type RowKey } from "./Command.ts"
+import { differences, fingerprint } from "./Content.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { Metrics } from "./Metrics.ts"
 import {
@@ -22,6 +21,7 @@ import {
   type NewOrder,
   type Order,
   OrderConflict,
+  OrderGone,
   type OrderId,
   OrderNotFound,
   OrderStatusConflict,
@@ -32,10 +32,10 @@ import {
 import { OrderEvents } from "./OrderEvents.ts"
 import { type Failures, OrdersRepo } from "./OrdersRepo.ts"
 
-/** `replay` is none when the order is new; otherwise the order as it was accepted before and stands now. */
+/** `replay` is none when the order is new; otherwise the status in which the order accepted before is now. */
 export interface Acceptance {
   readonly order_id: OrderId
-  readonly replay: Option.Option<Order>
+  readonly replay: Option.Option<Status>
 }
 
 /** What can be asked of orders. */
@@ -59,14 +59,18 @@ export class Orders extends Context.Tag("orders/Orders")<
       id: OrderId,
       wait: Duration.DurationInput,
       unless: Effect.Effect<void>
-    ) => Effect.Effect<Order, OrderNotFound | StorageUnavailable>
+    ) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
     /**
      * Pending or Processing becomes Cancelled; then the attempt that may be running is interrupted. An order cancelled
      * before is answered as it is.
      */
-    readonly cancel: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderStatusConflict | StorageUnavailable>
+    readonly cancel: (
+      id: OrderId
+    ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
     /** Failed or Cancelled becomes Pending, with a fresh set of attempts. */
-    readonly retry: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderStatusConflict | StorageUnavailable>
+    readonly retry: (
+      id: OrderId
+    ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
     /** The same for all that fit and are final now, in batches of 500: the number of orders retried. */
     readonly retryMany: (filter: Filter) => Effect.Effect<number, StorageUnavailable>
     /** A page, newest first, and the key to go on before; none on the last page. */
@@ -79,7 +83,7 @@ export class Orders extends Context.Tag("orders/Orders")<
       StorageUnavailable
     >
     readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
-    readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | StorageUnavailable>
+    readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
   }
 >() {
   static readonly layer = Layer.scoped(
@@ -108,7 +112,15 @@ export class Orders extends Context.Tag("orders/Orders")<
               return new OrderConflict({ order_id, fields })
             }
             metrics.replayed()
-            return Effect.succeed({ order_id, replay: Option.some(result.order) })
+            return Effect.succeed({ order_id, replay: Option.some(result.order.status) })
+          }
+          case "Gone": {
+            if (fingerprint(order) !== result.record.fingerprint) {
+              metrics.refused("OrderConflict")
+              return new OrderConflict({ order_id, fields: [] })
+            }
+            metrics.replayed()
+            return Effect.succeed({ order_id, replay: Option.some(result.record.status) })
           }
           case "Full":
             metrics.refused("BacklogFull")
@@ -118,9 +130,16 @@ export class Orders extends Context.Tag("orders/Orders")<
         }
       }
 
+      const missing = Effect.fnUntraced(function* (id: OrderId) {
+        const record = yield* repo.findPruned(id)
+        if (Option.isNone(record)) return yield* new OrderNotFound()
+        const { finished_at, status } = record.value
+        return yield* new OrderGone({ order_id: id, order_status: status, finished_at })
+      })
+
       const find = Effect.fnUntraced(function* (id: OrderId) {
         const order = yield* repo.find(id)
-        return yield* Option.match(order, { onNone: () => new OrderNotFound(), onSome: Effect.succeed })
+        return Option.isSome(order) ? order.value : yield* missing(id)
       })
 
       /** Who waits for which order to reach a final state. */
@@ -141,7 +160,7 @@ export class Orders extends Context.Tag("orders/Orders")<
         already?: Status
       ) {
         const result = yield* commits.write(command)
-        if (result._tag !== "Acted") return yield* new OrderNotFound()
+        if (result._tag !== "Acted") return yield* missing(id)
         const { changed, order } = result
         if (changed || order.status === already) return order
         return yield* new OrderStatusConflict({ order_id: id, order_status: order.status, possible })
@@ -212,20 +231,3 @@ const batch = 500
 /** Seconds until a tenth of the backlog has been worked off, from 1 to 300; 10 while nothing tells how fast that is. */
 const untilRoom = (maxPending: number, perSecond: number) =>
   perSecond === 0 ? 10 : Math.min(300, Math.max(1, Math.ceil(maxPending / 10 / perSecond)))
-
-/** As JSON would bring it back, so that what is compared is what is stored: `-0` is 0, and key order does not matter. */
-const stored = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
-
-const content = ({ currency, item_ids, metadata, total_amount, user_id }: Order | NewOrder) => ({
-  user_id,
-  item_ids,
-  total_amount,
-  currency: Option.getOrNull(currency),
-  metadata: stored(Option.getOrNull(metadata))
-})
-
-/** The fields in which a submitted order differs from the stored one of the same id. */
-const differences = (known: Order, sent: NewOrder): ReadonlyArray<string> => {
-  const [before, now] = [content(known), content(sent)]
-  return Struct.keys(before).filter((field) => !isDeepStrictEqual(before[field], now[field]))
-}

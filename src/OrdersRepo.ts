@@ -1,5 +1,5 @@
 import { type Array as Arr, Context, type DateTime, type Effect, Layer, type Option } from "effect"
-import type { Command, Commit, Filter, Lane, Result, RowKey, Totals } from "./Command.ts"
+import type { Command, Commit, Filter, Lane, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
 import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
 import { makeMemory } from "./OrdersRepoMemory.ts"
 import { makeSql } from "./OrdersRepoSql.ts"
@@ -38,6 +38,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       StorageUnavailable
     >
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
+    /** What remains of a pruned order. */
+    readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
     /** Looks at the first `limit` Pending orders of a lane. A clock that was set back makes no new order wait. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     /** Newest first, from the order before the key `before`, `limit` at most, each with its key. */

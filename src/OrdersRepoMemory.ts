@@ -1,10 +1,12 @@
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { addTo, change, noTotals, statusAfter } from "./Batch.ts"
+import { addTo, change, noTotals, recordOf, statusAfter } from "./Batch.ts"
 import {
   type Command,
   type Filter,
   type OrderChange,
+  type PrunedRecord,
+  prunable,
   Result,
   type RowKey,
   suspectLosses,
@@ -24,7 +26,9 @@ interface Row {
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
 export const makeMemory = Effect.gen(function* () {
   const { maxPending } = yield* AppConfig
-  const rows: Array<Row> = []
+  const rows = new Map<RowKey, Row>()
+  const pruned = new Map<OrderId, PrunedRecord>()
+  let lastKey = 0
   const keys = new Map<OrderId, RowKey>()
   let totals = noTotals
   let latestAcceptance = 0
@@ -32,15 +36,16 @@ export const makeMemory = Effect.gen(function* () {
   const changed: Array<OrderChange> = []
   /** Puts the row in place and notes the change. */
   const put = (before: Row | undefined, row: Row, at: number, since: number) => {
-    rows[row.seq - 1] = row
+    rows.set(row.seq, row)
     const made = change({ ...row.order, seq: row.seq }, before?.order.status, row.order.status, at, since)
     changed.push(made)
     totals = addTo(totals, [made])
   }
   const inStatus = (key: RowKey, from: ReadonlyArray<Status>) =>
-    Option.filter(Option.fromNullable(rows[key - 1]), (row) => from.includes(row.order.status))
+    Option.filter(Option.fromNullable(rows.get(key)), (row) => from.includes(row.order.status))
 
-  const processing = () => rows.filter((row) => row.order.status === transitions.release.from[0])
+  const all = () => Array.from(rows.values())
+  const processing = () => all().filter((row) => row.order.status === transitions.release.from[0])
 
   /** The order of a row as it waits, for the first time or again. */
   const waiting = (row: Row, to: Partial<Order>) =>
@@ -68,7 +73,7 @@ export const makeMemory = Effect.gen(function* () {
     if (key === undefined) return Result.Missing()
     const row = Option.getOrUndefined(inStatus(key, from))
     if (row !== undefined) change(row)
-    return Option.match(Option.fromNullable(rows[key - 1]), {
+    return Option.match(Option.fromNullable(rows.get(key)), {
       onNone: () => Result.Missing(),
       onSome: ({ order }) => Result.Acted({ order, changed: row !== undefined })
     })
@@ -88,8 +93,10 @@ export const makeMemory = Effect.gen(function* () {
   const run = (command: Command, now: number): Result => {
     switch (command._tag) {
       case "Insert": {
-        const known = rows[(keys.get(command.order.order_id) ?? 0) - 1]
+        const known = rows.get(keys.get(command.order.order_id) ?? 0)
+        const gone = pruned.get(command.order.order_id)
         if (known !== undefined) return Result.Known({ order: known.order })
+        if (gone !== undefined) return Result.Gone({ record: gone })
         if (totals.Pending >= maxPending) return Result.Full()
         latestAcceptance = Math.max(now, latestAcceptance)
         const order = new Order({
@@ -103,7 +110,7 @@ export const makeMemory = Effect.gen(function* () {
           last_error: Option.none(),
           result: Option.none()
         })
-        const seq = rows.length + 1
+        const seq = ++lastKey
         keys.set(order.order_id, seq)
         put(undefined, { seq, order, run: 0, dueAt: latestAcceptance, losses: 0 }, latestAcceptance, latestAcceptance)
         return Result.Inserted()
@@ -165,13 +172,29 @@ export const makeMemory = Effect.gen(function* () {
         return act(command.order_id, transitions.reopen.from, (row) => reopen(row, now))
       case "ReopenMany": {
         const status = command.filter.status ?? transitions.reopen.from[0]
-        const found = rows
+        const found = all()
           .filter((row) => inStatus(row.seq, transitions.reopen.from)._tag === "Some")
           .filter(fits({ ...command.filter, status }))
           .filter((row) => Option.exists(row.order.finished_at, DateTime.lessThanOrEqualTo(command.finishedBy)))
           .slice(0, command.limit)
         for (const row of found) reopen(row, now)
         return Result.Reopened({ count: found.length })
+      }
+      case "Prune": {
+        const { after, before, limit } = command
+        const looked = all()
+          .filter((row) => row.seq > after && DateTime.lessThan(row.order.accepted_at, before))
+          .slice(0, limit)
+        const old = looked.filter(
+          ({ order }) => prunable.includes(order.status) && Option.exists(order.finished_at, DateTime.lessThan(before))
+        )
+        for (const { order, seq } of old) {
+          const record = recordOf(order)
+          pruned.set(record.order_id, record)
+          keys.delete(record.order_id)
+          rows.delete(seq)
+        }
+        return Result.Pruned({ count: old.length, last: Option.map(Arr.last(looked), (row) => row.seq) })
       }
       case "Recover": {
         const held = processing()
@@ -202,12 +225,14 @@ export const makeMemory = Effect.gen(function* () {
         return { results, commit: Option.some({ changes, totals }) }
       }),
 
-    find: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows[(keys.get(id) ?? 0) - 1]), (row) => row.order)),
+    find: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows.get(keys.get(id) ?? 0)), (row) => row.order)),
+
+    findPruned: (id) => Effect.sync(() => Option.fromNullable(pruned.get(id))),
 
     window: (lane, limit) =>
       Effect.map(Clock.currentTimeMillis, (clock) => {
         const now = Math.max(clock, latestAcceptance)
-        const line = rows
+        const line = all()
           .filter((row) => row.order.status === transitions.claim.from[0])
           .filter((row) => lane === (row.losses < suspectLosses ? "open" : "suspect"))
           .sort((a, b) => a.dueAt - b.dueAt || a.seq - b.seq)
@@ -222,8 +247,8 @@ export const makeMemory = Effect.gen(function* () {
 
     list: (filter, before, limit) =>
       Effect.sync(() =>
-        rows
-          .slice(0, Math.max(0, Option.getOrElse(before, () => rows.length + 1) - 1))
+        all()
+          .filter((row) => row.seq < Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER))
           .filter(fits(filter))
           .reverse()
           .slice(0, limit)
@@ -231,7 +256,7 @@ export const makeMemory = Effect.gen(function* () {
       ),
 
     failures: Effect.sync(() => {
-      const failed = rows.flatMap(({ order }) =>
+      const failed = all().flatMap(({ order }) =>
         order.status !== transitions.fail.to || Option.isNone(order.last_error) || Option.isNone(order.finished_at)
           ? []
           : [{ order_id: order.order_id, error_code: order.last_error.value.code, at: order.finished_at.value }]

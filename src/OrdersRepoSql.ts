@@ -4,20 +4,21 @@ import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
-import { addTo, change, type Done, groups, noTotals, statusAfter } from "./Batch.ts"
+import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter } from "./Batch.ts"
 import {
   type Claim,
   Command,
   type Filter,
   type Lane,
   type OrderChange,
+  prunable,
   Result,
   type RowKey,
   suspectLosses,
   type Totals,
   workerLost
 } from "./Command.ts"
-import { LastError, type NewOrder, Order, OrderId, type Status, transitions } from "./Order.ts"
+import { LastError, type NewOrder, Order, OrderId, Status, transitions } from "./Order.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 import { orUnavailable, transaction } from "./Sql.ts"
 
@@ -43,6 +44,15 @@ const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: 
   last_error: outcome._tag === "Completed" ? Option.none() : Option.some(outcome.error)
 })
 
+const PrunedRows = Schema.Array(
+  Schema.Struct({
+    order_id: OrderId,
+    fingerprint: Schema.String,
+    status: Status,
+    finished_at: Schema.DateTimeUtcFromNumber
+  })
+)
+
 const FailuresRows = Schema.Array(
   Schema.Struct({
     error_code: Schema.String,
@@ -58,6 +68,8 @@ export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { maxPending } = yield* AppConfig
   const decodeOrder = Schema.decodeUnknown(Order)
+  const decodePruned = Schema.decodeUnknown(PrunedRows)
+  const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
   const decodeFailures = Schema.decodeUnknown(FailuresRows)
   const encodeNewOrders = Schema.encodeSync(Schema.parseJson(Schema.Array(Order.insert)))
   const encodeRecords = Schema.encodeSync(Schema.parseJson(RecordRows))
@@ -74,6 +86,12 @@ export const makeSql = Effect.gen(function* () {
   }
   const latestAcceptance = sql.literal("(SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)")
 
+  const prunedOf = (ids: ReadonlyArray<string>) =>
+    Effect.flatMap(
+      sql`SELECT * FROM pruned WHERE order_id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`,
+      decodePruned
+    )
+
   const insert = Effect.fnUntraced(function* (orders: ReadonlyArray<NewOrder>, now: number) {
     const firstOf = new Map<string, number>()
     for (const [index, order] of orders.entries()) {
@@ -89,7 +107,9 @@ export const makeSql = Effect.gen(function* () {
       FROM
         json_each(${encodeNewOrders(distinct)}) AS new,
         (SELECT max(${now}, COALESCE(${latestAcceptance}, 0)) AS now) AS clock
-      WHERE NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
+      WHERE
+        NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
+        AND NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = new.value ->> 'order_id')
       ORDER BY new.key
       LIMIT max(0, ${maxPending} - (SELECT pending FROM totals))
       ON CONFLICT (order_id) DO NOTHING
@@ -107,9 +127,13 @@ export const makeSql = Effect.gen(function* () {
     const known = new Map(
       (yield* Effect.forEach(found, (row) => decodeOrder(row))).map((order) => [order.order_id, order])
     )
+    const gone = new Map((yield* prunedOf(others)).map((record) => [record.order_id, record]))
     const results = orders.map((order, index) => {
+      if (isInserted(order, index)) return Result.Inserted()
       const twin = known.get(order.order_id)
-      return isInserted(order, index) ? Result.Inserted() : twin ? Result.Known({ order: twin }) : Result.Full()
+      if (twin !== undefined) return Result.Known({ order: twin })
+      const record = gone.get(order.order_id)
+      return record === undefined ? Result.Full() : Result.Gone({ record })
     })
     return { results, changes }
   })
@@ -190,6 +214,28 @@ export const makeSql = Effect.gen(function* () {
       results: [Result.Released({ count: rows.length })],
       changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release.to, now, now))
     }
+  })
+
+  const prune = Effect.fnUntraced(function* ({ after, before, limit }: Extract<Command, { readonly _tag: "Prune" }>) {
+    const rows = yield* sql<{ seq: number; status: Status; finished_at: number | null }>`
+      SELECT seq, ${orderColumns} FROM orders
+      WHERE seq > ${after} AND seq < ${yield* firstKeyFrom(before.epochMillis)}
+      ORDER BY seq
+      LIMIT ${limit}`
+    const old = rows.filter(
+      ({ finished_at, status }) => prunable.includes(status) && finished_at !== null && finished_at < before.epochMillis
+    )
+    if (old.length > 0) {
+      const records = yield* Effect.forEach(old, (row) => Effect.map(decodeOrder(row), recordOf))
+      yield* sql`
+        INSERT INTO pruned (order_id, fingerprint, status, finished_at)
+        SELECT value ->> 'order_id', value ->> 'fingerprint', value ->> 'status', value ->> 'finished_at'
+        FROM json_each(${encodePruned(records)})`
+      const keys = JSON.stringify(old.map((row) => row.seq))
+      yield* sql`DELETE FROM orders WHERE seq IN (SELECT value FROM json_each(${keys}))`
+    }
+    const last = Option.map(Arr.last(rows), (row) => row.seq)
+    return { results: [Result.Pruned({ count: old.length, last })], changes: [] }
   })
 
   const recover = Effect.fnUntraced(function* (maxAttempts: number, now: number) {
@@ -354,6 +400,8 @@ export const makeSql = Effect.gen(function* () {
         return joined(group.filter(Command.$is("Reopen")), ({ order_id }) => reopen(order_id, now))
       case "ReopenMany":
         return joined(group.filter(Command.$is("ReopenMany")), (command) => reopenMany(command, now))
+      case "Prune":
+        return joined(group.filter(Command.$is("Prune")), prune)
       case "Recover":
         return joined(group.filter(Command.$is("Recover")), ({ maxAttempts }) => recover(maxAttempts, now))
       case "Probe":
@@ -386,6 +434,8 @@ export const makeSql = Effect.gen(function* () {
         Effect.flatMap((rows) => Effect.transposeMapOption(Arr.head(rows), (row) => decodeOrder(row))),
         orUnavailable
       ),
+
+    findPruned: (id) => orUnavailable(Effect.map(prunedOf([id]), Arr.head)),
 
     window: Effect.fnUntraced(function* (lane: Lane, limit: number) {
       const now = yield* Clock.currentTimeMillis

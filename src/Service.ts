@@ -8,6 +8,7 @@ import { OrderEvents } from "./OrderEvents.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import { Orders } from "./Orders.ts"
 import { OrderWorkersLive } from "./OrderWorkers.ts"
+import { RetentionLive } from "./Retention.ts"
 
 /**
  * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom: an
@@ -18,6 +19,7 @@ export const ServiceLive = DrainLive.pipe(
   Layer.provideMerge(HttpLive),
   HttpServer.withLogAddress,
   Layer.provideMerge(OrderWorkersLive),
+  Layer.provideMerge(RetentionLive),
   Layer.provideMerge(Orders.layer),
   Layer.provideMerge(OrderQueue.layer),
   Layer.provideMerge(Metrics.layer),

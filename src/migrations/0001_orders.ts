@@ -6,6 +6,7 @@ import { Effect } from "effect"
  * - `run` is the number of the latest claim, never reused; `attempts` counts the runs that count.
  * - `due_at` is when the order may be worked: its acceptance, or its next attempt.
  * - `losses` counts the runs that were lost with the process; from two on the order is a suspect and worked alone.
+ * - `pruned` is what remains of orders past their retention.
  * - `totals` has one row: all-time counts by status, and the summed processing time of Completed orders.
  */
 export default Effect.gen(function* () {
@@ -38,6 +39,15 @@ export default Effect.gen(function* () {
   yield* sql`CREATE INDEX orders_status ON orders (status, seq)`
   yield* sql`CREATE INDEX orders_user ON orders (user_id, seq)`
   yield* sql`CREATE INDEX orders_failed ON orders (error_code, seq, finished_at) WHERE status = 'Failed'`
+
+  yield* sql`
+    CREATE TABLE pruned (
+      order_id      TEXT    PRIMARY KEY,
+      fingerprint   TEXT    NOT NULL,
+      status        TEXT    NOT NULL CHECK (status IN ('Completed', 'Cancelled')),
+      finished_at   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+  `
 
   yield* sql`
     CREATE TABLE totals (
