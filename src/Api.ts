@@ -451,7 +451,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
       description:
         "Up to 10,000 orders in 8 MiB, as a JSON array or as NDJSON. Each is judged for itself: one that is bad, known or " +
         "refused costs the others nothing. What is `accepted` is committed and synced to disk. After a 503 some may have " +
-        "been accepted, and the call can be repeated.",
+        "been accepted, and the call can be repeated. After 1,000 faults only the first of each bad order is named.",
       request: [exampleOrder],
       answers: {
         200: {

@@ -1,6 +1,7 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate, Schema } from "effect"
 import { faults, maxFaults } from "./Api.ts"
+import { nextTurn } from "./GroupCommit.ts"
 import { Malformed } from "./Json.ts"
 import { NewOrder, OrderIdJson } from "./Order.ts"
 import type { Orders } from "./Orders.ts"
@@ -10,7 +11,14 @@ export const orderLimit = 65_536
 /** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
 const batch = 250
 
-const decode = Schema.decodeUnknownEither(NewOrder)
+/** In one call all faults are named up to here; after that, of each bad order the first. */
+const maxFaultsOfCall = 1000
+
+const decodeAll = Schema.decodeUnknownEither(NewOrder)
+const decodeFirst = Schema.decodeUnknownEither(
+  NewOrder.annotations({ parseOptions: { errors: "first", onExcessProperty: "error" } })
+)
+
 const decodeId = Schema.decodeUnknownOption(OrderIdJson)
 const encodeId = Schema.encodeSync(OrderIdJson)
 
@@ -19,7 +27,7 @@ const idOf = (json: unknown) =>
     Option.map(Predicate.hasProperty(json, "order_id") ? decodeId(json.order_id) : Option.none(), encodeId)
   )
 
-const decodeOne = (json: unknown) => {
+const decodeOne = (json: unknown, decode: typeof decodeAll) => {
   const whole = (detail: string) => Either.left([{ pointer: "", detail }])
   if (json instanceof Malformed) return whole(`it ${json.why}`)
   if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
@@ -39,8 +47,14 @@ export const takeMany = (orders: Orders["Type"]) =>
 
     const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
     const results: Array<{ readonly index: number; readonly result: keyof typeof count }> = []
+    let faultCount = 0
     for (const [part, values] of Arr.chunksOf(body, batch).entries()) {
-      const decoded = values.map(decodeOne)
+      yield* nextTurn
+      const decoded = values.map((value) => {
+        const order = decodeOne(value, faultCount < maxFaultsOfCall ? decodeAll : decodeFirst)
+        if (Either.isLeft(order)) faultCount += order.left.length
+        return order
+      })
       const accepted = yield* orders.acceptMany(Arr.getRights(decoded))
       let next = 0
       for (const [offset, order] of decoded.entries()) {

@@ -45,7 +45,9 @@ export const makeEventStream = Effect.gen(function* () {
     if (streams >= maxStreams) return yield* new TooManyStreams({ retry_after: 10 })
 
     const changes = Effect.gen(function* () {
-      const buffer = yield* Queue.sliding<string>(bufferSize)
+      // `unsafeOffer` does not slide: a queue that is full would drop the newest.
+      const buffer: Array<string> = []
+      const signal = yield* Queue.sliding<void>(1)
       yield* Effect.acquireRelease(
         Effect.sync(() => {
           streams += 1
@@ -61,11 +63,14 @@ export const makeEventStream = Effect.gen(function* () {
             (filter.order_id ?? change.order_id) === change.order_id &&
             (filter.user_id ?? change.user_id) === change.user_id &&
             (filter.status ?? change.status) === change.status
-          if (fits) buffer.unsafeOffer(format(change))
+          if (!fits) continue
+          if (buffer.length === bufferSize) buffer.shift()
+          buffer.push(format(change))
+          signal.unsafeOffer(undefined)
         }
       })
-      const next = Queue.takeBetween(buffer, 1, bufferSize).pipe(
-        Effect.map((chunk) => Array.from(chunk).join("")),
+      const next = Effect.suspend(() => (buffer.length > 0 ? Effect.void : Queue.take(signal))).pipe(
+        Effect.map(() => buffer.splice(0).join("")),
         Effect.timeoutTo({ duration: heartbeat, onSuccess: (text) => text, onTimeout: () => ": still here\n\n" })
       )
       return Stream.concat(Stream.make("retry: 2000\n\n"), Stream.repeatEffect(next))

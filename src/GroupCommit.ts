@@ -33,7 +33,7 @@ const flushMillis = 2000
 const maxBatch = 1000
 
 /** Lets the callbacks of the sockets run, so that what one turn of the event loop brought becomes one batch. */
-const nextTurn = Effect.async<void>((resume) => {
+export const nextTurn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 

@@ -67,18 +67,23 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
     const draining = Deferred.unsafeMake<void>(FiberId.none)
     let running = 0
     let whenIdle = () => {}
-    /** The sockets on which a request is being answered, and those of them that sent something unreadable after it. */
-    const answering = new Set<Socket>()
+    /** The requests of each socket that are being answered. */
+    const answering = new Map<Socket, Set<Http.IncomingMessage>>()
+    const isAnsweringOn = (socket: Socket) =>
+      Array.from(answering.get(socket) ?? []).some((request) => request.complete)
+    /** Sockets that sent something unreadable behind a request: they are closed after its answer. */
     const broken = new WeakSet<Socket>()
 
     server.on("request", (request, response) => {
       const { socket } = request
       running += 1
-      answering.add(socket)
+      const requests = answering.get(socket) ?? new Set()
+      answering.set(socket, requests.add(request))
       response.on("close", () => {
         running -= 1
-        answering.delete(socket)
-        if (broken.has(socket)) socket.end()
+        requests.delete(request)
+        if (requests.size === 0) answering.delete(socket)
+        if (broken.has(socket) && !isAnsweringOn(socket)) socket.destroySoon()
         if (running === 0) whenIdle()
       })
       // The absolute form that proxies use (RFC 9112, 3.2.2).
@@ -91,8 +96,8 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for what is not offered."))
     })
     server.on("clientError", (error: Error, socket: Socket) => {
-      // The request before it may be an order that has been accepted: its answer must not be replaced by this one.
-      if (answering.has(socket)) return broken.add(socket)
+      // A complete request before it may be an order that is being stored: its answer must not be replaced by this one.
+      if (isAnsweringOn(socket)) return broken.add(socket)
       if (!socket.writable || socket.destroyed) return socket.destroy()
       const { body, headers, status, title } = refusalOf(error)
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)

@@ -27,6 +27,8 @@ import { OrderQueue } from "./OrderQueue.ts"
 const maxCode = 64
 const maxMessage = 1024
 const maxResult = 65_536
+/** The longest delay a processor can ask for: a year, in milliseconds. */
+const longestDelay = 365 * 86_400_000
 
 interface Failure {
   readonly code: string
@@ -105,6 +107,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const runFork = Runtime.runFork(yield* Effect.runtime<never>())
     yield* events.listen(({ changes }) => {
       for (const { from, key, status } of changes) {
+        // Asked for again and claimed anew, perhaps while another worker still holds the cancelled run.
+        if (status === "Processing") cancelled.delete(key)
         if (status !== "Cancelled" || !Option.contains(from, "Processing")) continue
         cancelled.add(key)
         runFork(FiberMap.remove(attempts, key))
@@ -131,7 +135,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       const error = { code: code.slice(0, maxCode), message: message.slice(0, maxMessage), attempt, at }
       if (!retry || attempt >= maxAttempts) return Outcome.Failed({ error })
       const wait =
-        delay === undefined ? yield* backoff(attempt, retryBase, retryMax) : Math.round(Duration.toMillis(delay))
+        delay === undefined
+          ? yield* backoff(attempt, retryBase, retryMax)
+          : Math.round(Math.min(Duration.toMillis(delay), longestDelay))
       return Outcome.Postponed({ error, dueAt: DateTime.add(at, { millis: wait }) })
     })
 
@@ -140,13 +146,12 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       const exit = yield* Effect.flatMap(FiberMap.run(attempts, claim.key, attempt(claim)), Fiber.await)
       if (cancelled.has(claim.key)) return metrics.attemptEnded("cancelled")
       if (graceIsOver && Exit.isInterrupted(exit)) return metrics.attemptEnded("released")
-      const outcome = yield* outcomeOf(exit, claim.attempt)
       const at = yield* DateTime.now
       const record = (outcome: Outcome) =>
-        commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at }))
-      // Whatever is wrong with the outcome, the order must not stay in the worker's hands for ever.
-      yield* Effect.catchAllCause(record(outcome), () =>
-        record(Outcome.Failed({ error: { ...unrecordable, attempt: claim.attempt, at } }))
+        Effect.as(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at })), outcome)
+      const outcome = yield* Effect.flatMap(outcomeOf(exit, claim.attempt), record).pipe(
+        // Whatever is wrong with the outcome, the order must not stay in the worker's hands for ever.
+        Effect.catchAllCause(() => record(Outcome.Failed({ error: { ...unrecordable, attempt: claim.attempt, at } })))
       )
       metrics.attemptEnded(outcome._tag.toLowerCase())
       if (outcome._tag === "Completed") return

@@ -164,7 +164,12 @@ export const makeMemory = Effect.gen(function* () {
             ...row.order,
             status: transitions.cancel.to,
             next_attempt_at: Option.none(),
-            finished_at: Option.some(DateTime.max(DateTime.unsafeMake(now), row.order.accepted_at))
+            finished_at: Option.some(
+              [row.order.accepted_at, ...Option.toArray(row.order.started_at)].reduce(
+                DateTime.max,
+                DateTime.unsafeMake(now)
+              )
+            )
           })
           put(row, { ...row, order }, now, now)
         })

@@ -80,9 +80,10 @@ export const makeSql = Effect.gen(function* () {
     last_error, result`)
   /** Spelled out, not bound, so that SQLite sees that the partial index of that status fits. */
   const statusIs = (status: Status) => sql.literal(`status = '${status}'`)
+  /** Each lane by its index, which SQLite would pass over for the one of all statuses, and then sort. */
   const lanes = {
-    open: sql.literal(`losses < ${suspectLosses}`),
-    suspect: sql.literal(`losses >= ${suspectLosses}`)
+    open: { front: sql.literal("orders INDEXED BY orders_pending"), isIn: sql.literal(`losses < ${suspectLosses}`) },
+    suspect: { front: sql.literal("orders INDEXED BY orders_suspect"), isIn: sql.literal(`losses >= ${suspectLosses}`) }
   }
   const latestAcceptance = sql.literal("(SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)")
 
@@ -192,7 +193,7 @@ export const makeSql = Effect.gen(function* () {
       FROM json_each(${encodeRecords(records.map(recordRow))}) AS done
       WHERE
         orders.seq = done.value ->> 'seq' AND orders.run = done.value ->> 'run'
-        AND orders.${statusIs(transitions.complete.from[0])}
+        AND +orders.${statusIs(transitions.complete.from[0])}
       RETURNING seq, order_id, user_id, attempts, status, started_at, finished_at`
     const recorded = new Set(rows.map((row) => row.seq))
     return {
@@ -267,7 +268,13 @@ export const makeSql = Effect.gen(function* () {
     )
 
   const cancel = (id: OrderId, now: number) =>
-    act(id, transitions.cancel.from, transitions.cancel.to, now, sql`finished_at = max(${now}, accepted_at)`)
+    act(
+      id,
+      transitions.cancel.from,
+      transitions.cancel.to,
+      now,
+      sql`finished_at = max(${now}, accepted_at, COALESCE(started_at, 0))`
+    )
 
   const reopened = (now: number) => sql`
     attempts = 0, losses = 0, due_at = max(${now}, accepted_at), started_at = NULL, finished_at = NULL, result = NULL`
@@ -309,7 +316,7 @@ export const makeSql = Effect.gen(function* () {
       UPDATE orders
       SET status = ${transitions.reopen.to}, ${reopened(now)}
       WHERE seq IN (
-        SELECT seq FROM orders
+        SELECT seq FROM ${ordersFor(filter)}
         WHERE ${yield* fits({ ...filter, status })} AND finished_at <= ${finishedBy.epochMillis}
         ORDER BY seq
         LIMIT ${limit}
@@ -337,6 +344,10 @@ export const makeSql = Effect.gen(function* () {
     }
     return low
   })
+
+  /** Where to look for orders that fit: error codes have an index, which SQLite would pass over for that of all statuses. */
+  const ordersFor = (filter: Filter) =>
+    filter.error_code === undefined ? sql.literal("orders") : sql.literal("orders INDEXED BY orders_failed")
 
   const fits = Effect.fnUntraced(function* (filter: Filter) {
     const terms = [sql`TRUE`]
@@ -441,8 +452,8 @@ export const makeSql = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       const rows = yield* sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
         SELECT seq, due_at, due_at <= max(${now}, COALESCE(${latestAcceptance}, 0)) AS ready
-        FROM orders
-        WHERE ${statusIs(transitions.claim.from[0])} AND ${lanes[lane]}
+        FROM ${lanes[lane].front}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${lanes[lane].isIn}
         ORDER BY due_at, seq
         LIMIT ${limit}`
       return {
@@ -458,7 +469,7 @@ export const makeSql = Effect.gen(function* () {
     list: (filter, before, limit) =>
       Effect.gen(function* () {
         const rows = yield* sql<{ seq: number }>`
-          SELECT seq, ${orderColumns} FROM orders
+          SELECT seq, ${orderColumns} FROM ${ordersFor(filter)}
           WHERE ${yield* fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
           ORDER BY seq DESC
           LIMIT ${limit}`
@@ -472,13 +483,13 @@ export const makeSql = Effect.gen(function* () {
           (
             SELECT json_group_array(order_id)
             FROM (
-              SELECT order_id FROM orders AS newest
+              SELECT order_id FROM orders AS newest INDEXED BY orders_failed
               WHERE newest.${statusIs("Failed")} AND newest.error_code = orders.error_code
               ORDER BY seq DESC
               LIMIT 5
             )
           ) AS order_ids
-        FROM orders
+        FROM orders INDEXED BY orders_failed
         WHERE ${statusIs("Failed")}
         GROUP BY error_code
         ORDER BY count DESC, error_code`

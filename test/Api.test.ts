@@ -32,7 +32,10 @@ const OpenApiDocument = Schema.Struct({
             headers: Schema.optional(Schema.Object),
             content: Schema.Record({
               key: Schema.String,
-              value: Schema.Struct({ schema: Schema.Object, example: Schema.optional(Schema.Object) })
+              value: Schema.Struct({
+                schema: Schema.Object,
+                example: Schema.optional(Schema.Union(Schema.Object, Schema.NonEmptyString))
+              })
             })
           })
         })
@@ -56,6 +59,8 @@ HttpApi.reflect(Api, {
     endpoints.set(`${reflected.group.identifier}.${reflected.endpoint.name}`, reflected)
   }
 })
+
+const successType = (operationId: string) => (operationId === "orders.watch" ? "text/event-stream" : "application/json")
 
 const strictly = { errors: "all", onExcessProperty: "error" } as const
 
@@ -94,7 +99,14 @@ describe("OpenAPI document", () => {
     )
     assert.deepStrictEqual(statuses, {
       "post /api/order": "200 202 400 403 409 413 415 422 500 503",
-      "get /api/order/{order_id}": "200 404 422 500 503",
+      "get /api/order/{order_id}": "200 404 410 422 500 503",
+      "post /api/order/{order_id}/cancel": "200 403 404 409 410 422 500 503",
+      "post /api/order/{order_id}/retry": "200 403 404 409 410 422 500 503",
+      "get /api/orders": "200 422 500 503",
+      "post /api/orders": "200 400 403 413 415 422 500 503",
+      "post /api/orders/retry": "200 400 403 413 415 422 500 503",
+      "get /api/events": "200 422 500 503",
+      "get /api/failures": "200 500 503",
       "get /api/metrics": "200 500",
       "get /health": "200 500",
       "get /livez": "200 500",
@@ -102,10 +114,10 @@ describe("OpenAPI document", () => {
     })
   })
 
-  it("answers errors as application/problem+json and all else as application/json", () => {
+  it("answers errors as application/problem+json and all else as application/json, or as events", () => {
     for (const { operationId, responses } of operations) {
       for (const [status, { content }] of Object.entries(responses)) {
-        const mediaType = Number(status) >= 400 ? "application/problem+json" : "application/json"
+        const mediaType = Number(status) >= 400 ? "application/problem+json" : successType(operationId)
         assert.deepStrictEqual(Object.keys(content), [mediaType], `${operationId} ${status}`)
       }
     }
@@ -118,11 +130,18 @@ describe("OpenAPI document", () => {
       )
     )
     assert.deepStrictEqual(headers.sort(), [
+      "orders.cancel 503 Retry-After",
+      "orders.failures 503 Retry-After",
       "orders.find 503 Retry-After",
+      "orders.list 503 Retry-After",
+      "orders.retry 503 Retry-After",
+      "orders.retryMany 503 Retry-After",
       "orders.submit 200 Idempotent-Replayed",
       "orders.submit 200 Location",
       "orders.submit 202 Location",
       "orders.submit 503 Retry-After",
+      "orders.submitMany 503 Retry-After",
+      "orders.watch 503 Retry-After",
       "service.ready 503 Retry-After"
     ])
   })
@@ -140,7 +159,7 @@ describe("OpenAPI document", () => {
 
       for (const [status, { ast }] of successes) {
         const answer = Schema.make(Option.getOrThrow(ast))
-        const example = responses[status]?.content["application/json"]?.example
+        const example = responses[status]?.content[successType(operationId)]?.example
         const decoded = Schema.decodeUnknownSync(answer)(example, strictly)
         assert.deepStrictEqual(JSON.parse(JSON.stringify(Schema.encodeSync(answer)(decoded))), example, operationId)
       }
@@ -164,6 +183,8 @@ describe("OpenAPI document", () => {
       "403 urn:orders:problem:foreign-origin",
       "404 urn:orders:problem:order-not-found",
       "409 urn:orders:problem:order-conflict",
+      "409 urn:orders:problem:order-status-conflict",
+      "410 urn:orders:problem:order-gone",
       "413 urn:orders:problem:body-too-large",
       "415 urn:orders:problem:unsupported-media-type",
       "422 urn:orders:problem:invalid-request",
@@ -171,7 +192,8 @@ describe("OpenAPI document", () => {
       "503 urn:orders:problem:backlog-full",
       "503 urn:orders:problem:draining",
       "503 urn:orders:problem:not-ready",
-      "503 urn:orders:problem:storage-unavailable"
+      "503 urn:orders:problem:storage-unavailable",
+      "503 urn:orders:problem:too-many-streams"
     ])
     for (const { required } of problems) assert.includeMembers([...required], ["type", "title", "status", "detail"])
     assert.notInclude(JSON.stringify(document), "_tag")
@@ -191,7 +213,7 @@ describe("Problems", () => {
     .flatMap(([name, schema]) => (Schema.isSchema(schema) ? [{ name, schema: Schema.make(schema.ast) }] : []))
 
   it("are all here", () => {
-    assert.strictEqual(problems.length, 14)
+    assert.strictEqual(problems.length, 17)
   })
 
   for (const { name, schema } of problems) {

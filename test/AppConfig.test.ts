@@ -1,7 +1,7 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel } from "effect"
+import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -127,7 +127,20 @@ const everySetting: Record<string, Setting> = {
   PROCESSING_TIME: duration((settings) => settings.processingTime, ["0 millis", "1 hour"], []),
   PROCESSING_JITTER: share((settings) => settings.processingJitter),
   PROCESSING_FAILURES: share((settings) => settings.processingFailures),
+  MAX_ATTEMPTS: wholeNumber((settings) => settings.maxAttempts, 1, 1000),
+  RETRY_BASE: duration((settings) => settings.retryBase, ["1 millis", "1 day"], ["0 millis", "0.9 millis"]),
+  RETRY_MAX: duration((settings) => settings.retryMax, ["1 millis", "7 days"], ["0 millis", "0.9 millis"]),
   ATTEMPT_TIMEOUT: duration((settings) => settings.attemptTimeout, ["1 millis", "1 day"], ["0 millis", "0.9 millis"]),
+  RETENTION: {
+    read: (settings) => Option.getOrUndefined(Option.map(settings.retention, Duration.toMillis)),
+    allowed: 'off, or a duration such as "30 days"',
+    good: [
+      ["off", undefined],
+      ["1 second", 1000],
+      [" 30 days ", 30 * 86_400_000]
+    ],
+    bad: ["", "on", "999 millis", "-1 days", "36501 days", "Infinity", "30"]
+  },
   SHUTDOWN_GRACE: duration((settings) => settings.shutdownGrace, ["0 millis", "1 day"], []),
   LOG_LEVEL: oneOf(
     (settings) => settings.logLevel._tag,
@@ -154,7 +167,11 @@ describe("AppConfig", () => {
         processingTime: Duration.seconds(2),
         processingJitter: 0.5,
         processingFailures: 0,
+        maxAttempts: 12,
+        retryBase: Duration.seconds(1),
+        retryMax: Duration.minutes(5),
         attemptTimeout: Duration.seconds(30),
+        retention: Option.none(),
         shutdownGrace: Duration.seconds(25),
         logLevel: LogLevel.Info
       })

@@ -77,7 +77,7 @@ describe("the promise", () => {
       // 1. What was acknowledged is there.
       const second = yield* startService(folder, settings)
       const api = yield* clientOf(second.url)
-      const find = (id: number) => api.orders.find({ path: { order_id: OrderId.make(String(id)) } })
+      const find = (id: number) => api.orders.find({ path: { order_id: OrderId.make(String(id)) }, urlParams: {} })
       for (const id of load.ids("ok")) assert.strictEqual((yield* find(id)).order_id, String(id))
       // 2. What was refused stored nothing; the outcome of the unknown is settled by sending them again.
       for (const id of load.ids("refused")) {

@@ -1,8 +1,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, type Context, Effect, Exit, Fiber, Layer, type Scope, TestClock } from "effect"
+import { Array as Arr, type Context, DateTime, Effect, Exit, Fiber, Layer, type Scope, TestClock } from "effect"
 import type { AppConfig } from "../src/AppConfig.ts"
-import { Command, type RowKey } from "../src/Command.ts"
+import { Command, type Lane, Outcome, type RowKey } from "../src/Command.ts"
 import { GroupCommit } from "../src/GroupCommit.ts"
 import { Metrics } from "../src/Metrics.ts"
 import { StorageUnavailable } from "../src/Order.ts"
@@ -12,7 +12,7 @@ import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { config, memoryRepo, newOrder, sqlRepo } from "./TestLayers.ts"
 
 type Repo = Context.Tag.Service<OrdersRepo>
-type Window = Repo["window"]
+type Window = (limit: number) => ReturnType<Repo["window"]>
 type Services = OrderQueue | GroupCommit | Metrics | OrdersRepo | Scope.Scope
 
 const capacity = 10
@@ -35,7 +35,12 @@ const test = <E>(
       const repo = yield* OrdersRepo
       const pending = Arr.makeBy(options.pending ?? 1, (index) => insert(index + 1))
       if (options.pending !== undefined) yield* repo.write(pending)
-      return { ...repo, window: options.window?.(repo.window) ?? repo.window }
+      const open: Window = (limit) => repo.window("open", limit)
+      const changed = options.window?.(open) ?? open
+      return OrdersRepo.of({
+        ...repo,
+        window: (lane, limit) => (lane === "open" ? changed(limit) : repo.window(lane, limit))
+      })
     })
   ).pipe(Layer.provide(repo))
   const layer = OrderQueue.layer.pipe(
@@ -49,8 +54,9 @@ const test = <E>(
 }
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
-const take = Effect.flatMap(OrderQueue, (queue) => queue.take)
-const settled = (key: RowKey) => Effect.flatMap(OrderQueue, (queue) => queue.settled(key))
+const takeFrom = (lane: Lane) => Effect.flatMap(OrderQueue, (queue) => queue.take(lane))
+const take = takeFrom("open")
+const settled = (key: RowKey, lane: Lane = "open") => Effect.map(OrderQueue, (queue) => queue.settled(lane, key))
 const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 
 /** What a worker does with a key. */
@@ -64,14 +70,15 @@ const turns = Effect.repeatN(
   20
 )
 /** What can be taken without waiting for the clock. */
-const takeAll = Effect.gen(function* () {
+const takeAllFrom = Effect.fnUntraced(function* (lane: Lane) {
   const keys: Array<RowKey> = []
   yield* turns
-  const fiber = yield* Effect.fork(Effect.forever(Effect.map(take, (key) => keys.push(key))))
+  const fiber = yield* Effect.fork(Effect.forever(Effect.map(takeFrom(lane), (key) => keys.push(key))))
   yield* turns
   yield* Fiber.interrupt(fiber)
   return keys
 })
+const takeAll = takeAllFrom("open")
 const nothingToTake = Effect.map(takeAll, (keys) => assert.deepStrictEqual(keys, []))
 
 /** The fiber that feeds the queue, interrupted as soon as it may be. */
@@ -200,6 +207,72 @@ describe("hands out", () => {
     })
   )
 
+  const lost = (...keys: ReadonlyArray<RowKey>) =>
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      for (const key of keys) yield* repo.write([Command.Claim({ key })])
+      yield* repo.write([Command.Recover({ maxAttempts: 9 })])
+    })
+
+  test(
+    "suspects in a lane of their own, and nothing of one lane in the other",
+    {
+      repo: Layer.effect(
+        OrdersRepo,
+        Effect.gen(function* () {
+          const repo = yield* OrdersRepo
+          yield* repo.write(Arr.makeBy(8, (index) => insert(index + 1)))
+          yield* Effect.provideService(Effect.zipRight(lost(1, 2, 4, 5, 6, 7), lost(2, 4, 5, 6, 7)), OrdersRepo, repo)
+          return repo
+        })
+      ).pipe(Layer.provide(memoryRepo))
+    },
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* takeAll, [1, 3, 8])
+      assert.deepStrictEqual(yield* takeAllFrom("suspect"), [2, 4, 5, 6, 7])
+      // Taken and not settled, and settled in the wrong lane.
+      yield* settled(2)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* takeAllFrom("suspect"), [])
+      yield* settled(2, "suspect")
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* takeAllFrom("suspect"), [2])
+      yield* nothingToTake
+    })
+  )
+
+  test(
+    "an order again when its retry is due, in its turn among the others",
+    { pending: 2 },
+    Effect.gen(function* () {
+      yield* work
+      yield* work
+      const error = { code: "busy", message: "later", attempt: 1, at: DateTime.unsafeMake(0) }
+      const postpone = (key: RowKey, millis: number) =>
+        write(
+          Command.Record({
+            key,
+            run: 1,
+            outcome: Outcome.Postponed({ error, dueAt: DateTime.unsafeMake(millis) }),
+            at: DateTime.unsafeMake(0)
+          })
+        )
+      yield* postpone(1, 8000)
+      yield* postpone(2, 3500)
+      yield* nothingToTake
+      yield* TestClock.setTime(3499)
+      yield* nothingToTake
+      yield* TestClock.setTime(3500)
+      assert.deepStrictEqual(yield* takeAll, [2])
+      yield* TestClock.setTime(7999)
+      yield* write(insert(3))
+      yield* TestClock.setTime(8000)
+      yield* write(insert(4))
+      assert.deepStrictEqual(yield* takeAll, [3, 1, 4])
+      yield* nothingToTake
+    })
+  )
+
   const latch = Effect.unsafeMakeLatch(true)
   test(
     "an order that was committed while the table was being read",
@@ -255,7 +328,7 @@ describe("goes on", () => {
       `when its fiber is ${title}`,
       { pending: 15, window: first(trouble, trouble) },
       Effect.gen(function* () {
-        yield* Effect.repeatN(Effect.zipRight(turns, TestClock.adjust("100 millis")), 2)
+        yield* Effect.repeatN(Effect.zipRight(turns, TestClock.adjust("1 second")), 2)
         assert.deepStrictEqual(yield* Effect.replicateEffect(work, 15), Arr.range(1, 15))
         yield* nothingToTake
       })

@@ -18,7 +18,8 @@ import {
   TestClock
 } from "effect"
 import type { AppConfig } from "../src/AppConfig.ts"
-import { addTo, Command, type Commit, noTotals, Outcome, Result, type RowKey } from "../src/Command.ts"
+import { addTo, noTotals } from "../src/Batch.ts"
+import { Command, type Commit, type Filter, type Lane, Outcome, Result, type RowKey } from "../src/Command.ts"
 import { OrderId, type Status, transitions } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { config, memoryRepo, newOrder, type Settings, sqlRepo } from "./TestLayers.ts"
@@ -44,19 +45,36 @@ const changes = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
 
 const find = (id: number | string) =>
   Effect.flatMap(OrdersRepo, (repo) => Effect.flatten(repo.find(OrderId.make(String(id)))))
-const window = (limit: number) => Effect.flatMap(OrdersRepo, (repo) => repo.window(limit))
+const window = (limit: number, lane: Lane = "open") => Effect.flatMap(OrdersRepo, (repo) => repo.window(lane, limit))
+/** The ids of a page, and the key to go on before. */
+const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option.none(), limit = 100) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(repo.list(filter, before, limit), (found) => ({
+      ids: found.map(({ order }) => order.order_id),
+      last: Option.map(Arr.last(found), ({ key }) => key)
+    }))
+  )
+const listed = (filter: Filter = {}) => Effect.map(page(filter), ({ ids }) => ids)
+const failures = Effect.flatMap(OrdersRepo, (repo) => repo.failures)
 const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
 
 const insert = (id: number | string, rest: object = {}) => Command.Insert({ order: newOrder(id, rest) })
 const claim = (key: RowKey) => Command.Claim({ key })
 const at = (millis: number) => DateTime.unsafeMake(millis)
 const completed = (result: Option.Option<unknown> = Option.none()) => Outcome.Completed({ result })
-const failed = (message = "no stock") =>
-  Outcome.Failed({ error: { code: "out_of_stock", message, attempt: 1, at: at(7000) } })
+const failed = (message = "no stock", code = "out_of_stock") =>
+  Outcome.Failed({ error: { code, message, attempt: 1, at: at(7000) } })
+const postponed = (dueAt: number, code = "busy") =>
+  Outcome.Postponed({ error: { code, message: "later", attempt: 1, at: at(7000) }, dueAt: at(dueAt) })
 const record = (key: RowKey, run: number, outcome: Outcome = completed(), millis = 0) =>
   Command.Record({ key, run, outcome, at: at(millis) })
 const counted = Command.Release({ key: Option.none(), counted: true })
 const uncounted = Command.Release({ key: Option.none(), counted: false })
+const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
+const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(String(id)) })
+const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
+const reopenMany = (filter: Filter = {}, finishedBy = 1_000_000, limit = 100) =>
+  Command.ReopenMany({ filter, finishedBy: at(finishedBy), limit })
 const releaseOne = (key: RowKey) => Command.Release({ key: Option.some(key), counted: false })
 
 const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppConfig>) => {
@@ -374,7 +392,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
     // Clocks that are set back
 
     test(
-      "lets no time go back when the clock does",
+      "lets no acceptance go back when the clock does, and no run end before it started",
       Effect.gen(function* () {
         yield* TestClock.setTime(10_000)
         yield* write(insert(1))
@@ -385,7 +403,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         yield* write(record(1, 1, completed(), 3000))
         const [one, two] = yield* Effect.all([find(1), find(2)])
         same(two.accepted_at, at(10_000))
-        same([one.started_at, one.finished_at], [Option.some(at(10_000)), Option.some(at(10_000))])
+        same([one.started_at, one.finished_at], [Option.some(at(4000)), Option.some(at(4000))])
         assert.strictEqual((yield* totals).processingMillis, 0)
       })
     )
@@ -417,6 +435,556 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         same(yield* window(3), { ready: [2, 4], nextDueAt: Option.none(), more: false })
         yield* write(uncounted)
         same(yield* window(3), { ready: [1, 2, 4], nextDueAt: Option.none(), more: true })
+      })
+    )
+
+    // Retries
+
+    test(
+      "postpones an order to its next attempt",
+      Effect.gen(function* () {
+        yield* write(insert(1), claim(1))
+        yield* TestClock.setTime(2500)
+        const { commit, results } = yield* write(record(1, 1, postponed(9000), 2400))
+        same(results, [Result.Recorded()])
+        const change = { key: 1, order_id: "1", user_id: "1", from: Option.some("Processing"), status: "Pending" }
+        same(
+          commit,
+          Option.some({
+            changes: [{ ...change, attempts: 1, at: at(2500), elapsedMillis: 0 }],
+            totals: { ...noTotals, Pending: 1 }
+          })
+        )
+        const order = yield* find(1)
+        same(
+          { ...order },
+          {
+            ...order,
+            status: "Pending",
+            attempts: 1,
+            started_at: Option.none(),
+            finished_at: Option.none(),
+            next_attempt_at: Option.some(at(9000)),
+            last_error: Option.some(postponed(0).error),
+            result: Option.none()
+          }
+        )
+        same(yield* window(5), { ready: [], nextDueAt: Option.some(9000), more: false })
+        assert.deepStrictEqual(yield* tags(record(1, 1), record(1, 1, failed())), ["Unchanged", "Unchanged"])
+
+        yield* TestClock.setTime(9250)
+        const [again] = yield* changes(claim(1))
+        same([again?.elapsedMillis, again?.attempts], [250, 2])
+        const processing = yield* find(1)
+        same(
+          [processing.next_attempt_at, processing.last_error, processing.started_at],
+          [Option.none(), Option.some(postponed(0).error), Option.some(at(9250))]
+        )
+        assert.deepStrictEqual(yield* tags(record(1, 1), record(1, 2, completed(), 9300)), ["Unchanged", "Recorded"])
+        same((yield* find(1)).last_error, Option.none())
+        same(yield* totals, { ...noTotals, Completed: 1, processingMillis: 50 })
+      })
+    )
+
+    test(
+      "lines up by due time, then by arrival, new orders and retries alike",
+      Effect.gen(function* () {
+        yield* write(insert(1), insert(2), insert(3), claim(1), claim(2), claim(3))
+        yield* write(record(1, 1, postponed(2000)), record(2, 1, postponed(1000)), record(3, 1, postponed(3000)))
+        yield* TestClock.setTime(1000)
+        yield* write(insert(4))
+        yield* TestClock.setTime(2500)
+        yield* write(insert(5))
+        same(yield* window(9), { ready: [2, 4, 1, 5], nextDueAt: Option.some(3000), more: false })
+        same(yield* window(3), { ready: [2, 4, 1], nextDueAt: Option.none(), more: true })
+        same(yield* window(4), { ready: [2, 4, 1, 5], nextDueAt: Option.none(), more: true })
+        same(yield* window(5), { ready: [2, 4, 1, 5], nextDueAt: Option.some(3000), more: false })
+        yield* TestClock.setTime(2999)
+        same((yield* window(9)).ready, [2, 4, 1, 5])
+        yield* TestClock.setTime(3000)
+        same(yield* window(9), { ready: [2, 4, 1, 5, 3], nextDueAt: Option.none(), more: false })
+        yield* write(claim(1), uncounted)
+        same((yield* window(9)).ready, [2, 4, 1, 5, 3])
+        same((yield* find(1)).next_attempt_at, Option.some(at(2000)))
+      })
+    )
+
+    // Orders lost with the process
+
+    test(
+      "puts what was lost back as a counted attempt, and from the second loss in the suspects' lane",
+      Effect.gen(function* () {
+        yield* write(insert(1), insert(2), insert(3), claim(1), claim(2), claim(3), record(3, 1))
+        yield* TestClock.setTime(4000)
+        const { commit, results } = yield* write(recover())
+        same(results, [Result.Recovered({ pending: 2, failed: 0 })])
+        const made = { user_id: "1", from: Option.some("Processing"), status: "Pending", attempts: 1, at: at(4000) }
+        same(sorted(commit), {
+          changes: [
+            { key: 1, order_id: "1", ...made, elapsedMillis: 0 },
+            { key: 2, order_id: "2", ...made, elapsedMillis: 0 }
+          ],
+          totals: { ...noTotals, Pending: 2, Completed: 1 }
+        })
+        const order = yield* find(1)
+        same(
+          [order.status, order.attempts, order.started_at, order.next_attempt_at],
+          ["Pending", 1, Option.none(), Option.none()]
+        )
+        const error = yield* order.last_error
+        same([error.code, error.attempt, error.at], ["worker_lost", 1, at(4000)])
+        same([(yield* window(9)).ready, (yield* window(9, "suspect")).ready], [[1, 2], []])
+
+        yield* write(claim(2), recover())
+        same([(yield* window(9)).ready, (yield* window(9, "suspect")).ready], [[1], [2]])
+        assert.strictEqual((yield* find(2)).attempts, 2)
+        same(yield* write(recover()), { results: [Result.Recovered({ pending: 0, failed: 0 })], commit: Option.none() })
+
+        // A suspect stays one, whatever its later runs come to.
+        yield* write(claim(2), record(2, 3, postponed(5000)))
+        same(yield* window(9, "suspect"), { ready: [], nextDueAt: Option.some(5000), more: false })
+        yield* TestClock.setTime(5000)
+        yield* write(claim(2), uncounted)
+        same(yield* window(1, "suspect"), { ready: [2], nextDueAt: Option.none(), more: true })
+        same((yield* window(9)).ready, [1])
+      })
+    )
+
+    test(
+      "ends as worker_lost only a suspect whose attempts are used up",
+      Effect.gen(function* () {
+        const lose = (maxAttempts: number) => tags(claim(1), recover(maxAttempts))
+        yield* write(insert(1))
+        // Once and twice lost beside others, whose fault it may have been: no reason to fail, however few attempts.
+        for (const attempts of [1, 2]) {
+          yield* lose(1)
+          const order = yield* find(1)
+          same([order.status, order.attempts], ["Pending", attempts])
+        }
+        // A suspect with attempts left.
+        yield* lose(4)
+        assert.strictEqual((yield* find(1)).status, "Pending")
+        yield* TestClock.setTime(6000)
+        yield* write(claim(1))
+        yield* TestClock.setTime(6500)
+        const { commit, results } = yield* write(recover(4))
+        same(results, [Result.Recovered({ pending: 0, failed: 1 })])
+        same(
+          Option.map(commit, ({ changes, totals }) => [
+            changes.map(({ attempts, status }) => [status, attempts]),
+            totals
+          ]),
+          Option.some([[["Failed", 4]], { ...noTotals, Failed: 1 }])
+        )
+        const order = yield* find(1)
+        same(
+          [order.status, order.attempts, order.started_at, order.finished_at, order.next_attempt_at],
+          ["Failed", 4, Option.some(at(6000)), Option.some(at(6500)), Option.none()]
+        )
+        const error = yield* order.last_error
+        same([error.code, error.attempt, error.at], ["worker_lost", 4, at(6500)])
+        assert.deepStrictEqual(yield* tags(record(1, 4), claim(1)), ["Unchanged", "Unchanged"])
+        same((yield* window(9, "suspect")).ready, [])
+
+        // Asked for again, it is of good standing again.
+        yield* write(reopen(1))
+        same([(yield* window(9)).ready, (yield* window(9, "suspect")).ready], [[1], []])
+        yield* lose(1)
+        assert.strictEqual((yield* find(1)).status, "Pending")
+      })
+    )
+
+    test(
+      "a shutdown is no loss",
+      Effect.gen(function* () {
+        yield* write(insert(1))
+        for (let time = 0; time < 5; time++) yield* write(claim(1), uncounted)
+        yield* write(claim(1), counted, claim(1), recover(1))
+        same([(yield* window(9)).ready, (yield* window(9, "suspect")).ready], [[1], []])
+      })
+    )
+
+    // Cancelling and retrying
+
+    /** One order in each status, by its id; the retried one waits for its second attempt. */
+    const oneOfEach = Effect.gen(function* () {
+      yield* write(
+        ...Arr.map(Arr.make("new", "retried", "processing", "completed", "failed", "cancelled"), (id) => insert(id))
+      )
+      yield* write(claim(2), claim(3), claim(4), claim(5))
+      yield* write(
+        record(2, 1, postponed(5000)),
+        record(4, 1, completed(Option.some({ receipt: 1 })), 100),
+        record(5, 1, failed(), 200),
+        cancel("cancelled")
+      )
+    })
+
+    test(
+      "cancels what is Pending or Processing, and nothing else",
+      Effect.gen(function* () {
+        yield* oneOfEach
+        yield* TestClock.setTime(3000)
+        for (const [key, id, from, attempts] of [
+          [1, "new", "Pending", 0],
+          [2, "retried", "Pending", 1],
+          [3, "processing", "Processing", 1]
+        ] as const) {
+          const before = yield* find(id)
+          const { commit, results } = yield* write(cancel(id))
+          const order = yield* find(id)
+          same(results, [Result.Acted({ order, changed: true })])
+          same(
+            { ...order },
+            {
+              ...before,
+              status: "Cancelled",
+              next_attempt_at: Option.none(),
+              finished_at: Option.some(at(3000))
+            }
+          )
+          const change = { key, order_id: id, user_id: "1", from: Option.some(from), status: "Cancelled", attempts }
+          same(
+            Option.map(commit, ({ changes }) => changes),
+            Option.some([{ ...change, at: at(3000), elapsedMillis: 0 }])
+          )
+        }
+        same(yield* totals, { ...noTotals, Completed: 1, Failed: 1, Cancelled: 4, processingMillis: 100 })
+        for (const id of ["completed", "failed", "cancelled", "new"]) {
+          const order = yield* find(id)
+          same(yield* write(cancel(id)), { results: [Result.Acted({ order, changed: false })], commit: Option.none() })
+          same(yield* find(id), order)
+        }
+        same(yield* write(cancel("other")), { results: [Result.Missing()], commit: Option.none() })
+        // The attempt that was running comes too late, and what waited is not worked.
+        assert.deepStrictEqual(yield* tags(record(3, 1), claim(1), claim(2), claim(3), releaseOne(3), recover()), [
+          "Unchanged",
+          "Unchanged",
+          "Unchanged",
+          "Unchanged",
+          "Released",
+          "Recovered"
+        ])
+        assert.strictEqual((yield* find("processing")).status, "Cancelled")
+        yield* TestClock.setTime(9000)
+        same(yield* window(9), { ready: [], nextDueAt: Option.none(), more: false })
+      })
+    )
+
+    test(
+      "settles a cancel and an outcome of one batch in the order they came",
+      Effect.gen(function* () {
+        yield* write(insert(1), insert(2), claim(1), claim(2))
+        const [one, two, three, four] = yield* results(cancel(1), record(1, 1), record(2, 1), cancel(2))
+        assert.deepStrictEqual(
+          [one?._tag === "Acted" && one.changed, two?._tag, three?._tag, four?._tag === "Acted" && four.changed],
+          [true, "Unchanged", "Recorded", false]
+        )
+        assert.deepStrictEqual([(yield* find(1)).status, (yield* find(2)).status], ["Cancelled", "Completed"])
+        assert.strictEqual(four?._tag === "Acted" && four.order.status, "Completed")
+      })
+    )
+
+    test(
+      "lets no order be cancelled before it was accepted or started, when the clock was set back",
+      Effect.gen(function* () {
+        yield* TestClock.setTime(5000)
+        yield* write(insert(1), insert(2))
+        yield* TestClock.setTime(8000)
+        yield* write(claim(2))
+        yield* TestClock.setTime(4000)
+        yield* write(cancel(1), cancel(2))
+        same((yield* find(1)).finished_at, Option.some(at(5000)))
+        same((yield* find(2)).finished_at, Option.some(at(8000)))
+      })
+    )
+
+    test(
+      "reopens what is Failed or Cancelled, with a fresh set of attempts and the next run, and nothing else",
+      Effect.gen(function* () {
+        yield* oneOfEach
+        yield* write(claim(2), cancel("retried"))
+        yield* TestClock.setTime(3000)
+        for (const [key, id, from, run] of [
+          [2, "retried", "Cancelled", 3],
+          [5, "failed", "Failed", 2],
+          [6, "cancelled", "Cancelled", 1]
+        ] as const) {
+          const before = yield* find(id)
+          const { commit, results: acted } = yield* write(reopen(id))
+          const order = yield* find(id)
+          same(acted, [Result.Acted({ order, changed: true })])
+          same(
+            { ...order },
+            {
+              ...before,
+              status: "Pending",
+              attempts: 0,
+              started_at: Option.none(),
+              finished_at: Option.none(),
+              next_attempt_at: Option.some(at(3000)),
+              result: Option.none()
+            }
+          )
+          const change = { key, order_id: id, user_id: "1", from: Option.some(from), status: "Pending", attempts: 0 }
+          same(
+            Option.map(commit, ({ changes }) => changes),
+            Option.some([{ ...change, at: at(3000), elapsedMillis: 0 }])
+          )
+          const [claimed] = yield* Effect.zipLeft(results(claim(key)), write(releaseOne(key)))
+          same(claimed?._tag === "Claimed" && [claimed.claim.run, claimed.claim.attempt], [run, 1])
+          // A late outcome of the runs before.
+          assert.deepStrictEqual(yield* tags(record(key, run - 1)), ["Unchanged"])
+        }
+        same((yield* window(9)).ready, [1, 2, 5, 6])
+        for (const id of ["new", "processing", "completed", "failed"]) {
+          const order = yield* find(id)
+          same(yield* write(reopen(id)), { results: [Result.Acted({ order, changed: false })], commit: Option.none() })
+          same(yield* find(id), order)
+        }
+        same(yield* write(reopen("other")), { results: [Result.Missing()], commit: Option.none() })
+      })
+    )
+
+    test(
+      "reopens at the end of the line, even if that is full",
+      Effect.gen(function* () {
+        yield* write(insert(1), claim(1), record(1, 1, failed()), insert(2))
+        yield* TestClock.setTime(10)
+        assert.deepStrictEqual(yield* tags(reopen(1), insert(3)), ["Acted", "Full"])
+        same((yield* window(9)).ready, [2, 1])
+      }),
+      { maxPending: 1 }
+    )
+
+    test(
+      "reopens many by filter, the first `limit` of those final in time",
+      Effect.gen(function* () {
+        // Orders 1 to 8 Failed: odd ones of user 1, even ones of user 2, the last four by code "other". 9 and 10 Cancelled.
+        yield* write(
+          ...Arr.makeBy(8, (index) => insert(index + 1, { user_id: 1 + (index % 2) })),
+          insert(9),
+          insert(10)
+        )
+        for (let key = 1; key <= 8; key++) {
+          yield* TestClock.setTime(key * 100)
+          yield* write(claim(key), record(key, 1, failed("no", key > 4 ? "other" : "out_of_stock"), key * 100))
+        }
+        yield* write(cancel(9), cancel(10))
+        const reopened = (filter: Filter, finishedBy?: number, limit?: number) =>
+          Effect.gen(function* () {
+            const { commit, results } = yield* write(reopenMany(filter, finishedBy, limit))
+            const keys = sorted(commit).changes.map(({ key }) => key)
+            same(results, [Result.Reopened({ count: keys.length })])
+            for (const key of keys) {
+              const { attempts, finished_at, next_attempt_at, result, started_at, status } = yield* find(key)
+              same(
+                [status, attempts, started_at, finished_at, next_attempt_at, result],
+                ["Pending", 0, Option.none(), Option.none(), Option.some(at(800)), Option.none()]
+              )
+              yield* write(claim(key))
+              yield* write(record(key, key === 9 ? 1 : 2, failed("again", "again"), 900))
+            }
+            return keys
+          })
+        assert.deepStrictEqual(yield* reopened({ status: "Completed" }), [])
+        assert.deepStrictEqual(yield* reopened({ status: "Pending" }), [])
+        assert.deepStrictEqual(yield* reopened({ error_code: "none" }), [])
+        assert.deepStrictEqual(yield* reopened({ status: "Cancelled", error_code: "other" }), [])
+        assert.deepStrictEqual(yield* reopened({ accepted_before: at(0) }), [])
+        assert.deepStrictEqual(yield* reopened({ accepted_after: at(1) }), [])
+        assert.deepStrictEqual(yield* reopened({}, 99), [])
+        assert.deepStrictEqual(yield* reopened({}, 100), [1])
+        assert.deepStrictEqual(yield* reopened({ user_id: "2" }, 800, 1), [2])
+        assert.deepStrictEqual(yield* reopened({ user_id: "2", error_code: "other" }, 800), [6, 8])
+        assert.deepStrictEqual(yield* reopened({ error_code: "out_of_stock", accepted_after: at(0) }, 800), [3, 4])
+        assert.deepStrictEqual(yield* reopened({ accepted_before: at(1) }, 800, 100), [5, 7])
+        assert.deepStrictEqual(yield* reopened({}, 800), [])
+        assert.deepStrictEqual(yield* reopened({ status: "Cancelled" }, 800, 1), [9])
+        assert.strictEqual((yield* find(10)).status, "Cancelled")
+        assert.deepStrictEqual(yield* reopened({ error_code: "again" }, 899), [])
+      })
+    )
+
+    // Listing
+
+    test(
+      "lists newest first, by all filters together",
+      Effect.gen(function* () {
+        yield* oneOfEach
+        yield* TestClock.setTime(1000)
+        yield* write(insert("a", { user_id: 2 }), insert("b", { user_id: 2 }), insert("c", { user_id: 2 }))
+        yield* write(claim(7), claim(8), record(7, 1, failed("no", "other")), record(8, 1, failed()))
+        const orders = yield* Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 100))
+        same(
+          orders.map(({ key }) => key),
+          [9, 8, 7, 6, 5, 4, 3, 2, 1]
+        )
+        for (const { order } of orders) same(order, yield* find(order.order_id))
+
+        // Every combination, held against what the filters mean.
+        const some = <A>(...values: ReadonlyArray<A>) => [undefined, ...values]
+        for (const status of some("Pending", "Processing", "Completed", "Failed", "Cancelled") as ReadonlyArray<
+          Status | undefined
+        >) {
+          for (const user_id of some("1", "2", "3")) {
+            for (const error_code of some("out_of_stock", "other", "busy")) {
+              for (const [after, before] of [
+                [],
+                [0],
+                [1],
+                [1000],
+                [1001],
+                [0, 1000],
+                [0, 0],
+                [1, 1001],
+                [undefined, 1000]
+              ]) {
+                const filter = {
+                  status,
+                  user_id,
+                  error_code,
+                  accepted_after: after === undefined ? undefined : at(after),
+                  accepted_before: before === undefined ? undefined : at(before)
+                }
+                const expected = orders.flatMap(({ order }) =>
+                  (status ?? order.status) === order.status &&
+                  (user_id ?? order.user_id) === order.user_id &&
+                  (error_code === undefined ||
+                    (order.status === "Failed" &&
+                      Option.exists(order.last_error, ({ code }) => code === error_code))) &&
+                  order.accepted_at.epochMillis >= (after ?? 0) &&
+                  order.accepted_at.epochMillis < (before ?? Infinity)
+                    ? [order.order_id]
+                    : []
+                )
+                assert.deepStrictEqual(yield* listed(filter), expected, JSON.stringify(filter))
+              }
+            }
+          }
+        }
+      })
+    )
+
+    test(
+      "pages without repeating or skipping, whatever is inserted meanwhile",
+      Effect.gen(function* () {
+        same(yield* page(), { ids: [], last: Option.none() })
+        yield* write(...Arr.makeBy(25, (index) => insert(index + 1, { user_id: 1 + (index % 2) })))
+        for (const [filter, expected] of [
+          [{}, Arr.reverse(Arr.range(1, 25))],
+          [{ user_id: "2" }, Arr.makeBy(12, (index) => 24 - 2 * index)],
+          [{ status: "Pending" }, Arr.reverse(Arr.range(1, 25))]
+        ] satisfies ReadonlyArray<readonly [Filter, ReadonlyArray<number>]>) {
+          const seen: Array<string> = []
+          let next = Option.some(26)
+          while (Option.isSome(next)) {
+            const { ids, last } = yield* page(filter, next, 4)
+            assert.isAtMost(ids.length, 4)
+            seen.push(...ids)
+            next = last
+            yield* write(insert(`later-${filter.user_id ?? filter.status}-${seen.length}`, { user_id: 2 }))
+          }
+          assert.deepStrictEqual(seen, expected.map(String))
+        }
+        same(yield* page({}, Option.some(3), 9), { ids: ["2", "1"], last: Option.some(1) })
+        same(yield* page({}, Option.some(1), 9), { ids: [], last: Option.none() })
+      })
+    )
+
+    test(
+      "lists by time of acceptance, with equal times and a clock that was set back",
+      Effect.gen(function* () {
+        for (const [id, time] of [
+          [1, 100],
+          [2, 100],
+          [3, 300],
+          [4, 200],
+          [5, 300],
+          [6, 301],
+          [7, 50],
+          [8, 400]
+        ] as const) {
+          yield* TestClock.setTime(time)
+          yield* write(insert(id))
+        }
+        // Accepted at            100, 100, 300, 300, 300, 301, 301, 400
+        const range = (after?: number, before?: number) =>
+          Effect.map(
+            listed({
+              accepted_after: after === undefined ? undefined : at(after),
+              accepted_before: before === undefined ? undefined : at(before)
+            }),
+            (ids) => ids.map(Number).reverse()
+          )
+        assert.deepStrictEqual(yield* range(0, 1000), Arr.range(1, 8))
+        assert.deepStrictEqual(yield* range(100), Arr.range(1, 8))
+        assert.deepStrictEqual(yield* range(101), Arr.range(3, 8))
+        assert.deepStrictEqual(yield* range(300, 301), [3, 4, 5])
+        assert.deepStrictEqual(yield* range(300, 300), [])
+        assert.deepStrictEqual(yield* range(301, 400), [6, 7])
+        assert.deepStrictEqual(yield* range(undefined, 300), [1, 2])
+        assert.deepStrictEqual(yield* range(undefined, 100), [])
+        assert.deepStrictEqual(yield* range(400), [8])
+        assert.deepStrictEqual(yield* range(401), [])
+        assert.deepStrictEqual(yield* range(400, 100), [])
+      })
+    )
+
+    test(
+      "groups the Failed by error code, the most frequent first",
+      Effect.gen(function* () {
+        same(yield* failures, [])
+        yield* write(...Arr.makeBy(12, (index) => insert(index + 1)))
+        const ends = [
+          [1, "b", 900],
+          [2, "b", 300],
+          [3, "b", 500],
+          [4, "b", 400],
+          [5, "b", 600],
+          [6, "b", 700],
+          [7, "c", 800],
+          [8, "a", 100],
+          [9, "z", 100],
+          [10, "z", 100]
+        ] as const
+        for (const [key, code, time] of ends) yield* write(claim(key), record(key, 1, failed("no", code), time))
+        // Neither is Failed, though both have a last error.
+        yield* write(
+          claim(11),
+          record(11, 1, postponed(9000, "b")),
+          claim(12),
+          record(12, 1, failed("no", "b")),
+          reopen(12)
+        )
+        const group = (
+          error_code: string,
+          count: number,
+          first: number,
+          last: number,
+          order_ids: ReadonlyArray<string>
+        ) => ({
+          error_code,
+          count,
+          first_at: at(first),
+          last_at: at(last),
+          order_ids
+        })
+        same(yield* failures, [
+          group("b", 6, 300, 900, ["6", "5", "4", "3", "2"]),
+          group("z", 2, 100, 100, ["10", "9"]),
+          group("a", 1, 100, 100, ["8"]),
+          group("c", 1, 800, 800, ["7"])
+        ])
+        yield* write(reopen(7), reopen(6))
+        same(
+          (yield* failures).map(({ count, error_code }) => [error_code, count]),
+          [
+            ["b", 5],
+            ["z", 2],
+            ["a", 1]
+          ]
+        )
       })
     )
 
@@ -545,6 +1113,7 @@ describe("OrdersRepo.layer alone", () => {
       const { connection, plan } = yield* explained
       const primary = "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)"
       const byId = "SEARCH orders USING INDEX sqlite_autoindex_orders_1 (order_id=?)"
+      const isProcessing = "SEARCH orders USING COVERING INDEX orders_status (status=?)"
       /** `accepted_at` of the last row: the scan starts there, and ends there by its LIMIT. */
       const latest = "SCAN orders"
       const insertPlan = [
@@ -556,11 +1125,15 @@ describe("OrdersRepo.layer alone", () => {
         insert: yield* plan((repo) => repo.write([insert(1), insert(2)])),
         known: yield* plan((repo) => repo.write([insert(1), insert(2)])),
         find: yield* plan((repo) => repo.find(OrderId.make("1"))),
-        window: yield* plan((repo) => repo.window(10)),
+        open: yield* plan((repo) => repo.window("open", 10)),
+        suspect: yield* plan((repo) => repo.window("suspect", 10)),
         claim: yield* plan((repo) => repo.write([claim(1), claim(2)])),
-        record: yield* plan((repo) => repo.write([record(1, 1)])),
+        record: yield* plan((repo) => repo.write([record(1, 1, failed())])),
         releaseOne: yield* plan((repo) => repo.write([releaseOne(2)])),
         release: yield* plan((repo) => repo.write([uncounted])),
+        recover: yield* plan((repo) => repo.write([recover()])),
+        cancel: yield* plan((repo) => repo.write([cancel(2)])),
+        reopen: yield* plan((repo) => repo.write([reopen(2)])),
         probe: yield* plan((repo) => repo.write([Command.Probe()])),
         totals: yield* plan((repo) => repo.totals)
       }
@@ -568,16 +1141,70 @@ describe("OrdersRepo.layer alone", () => {
         insert: insertPlan,
         known: [...insertPlan, byId],
         find: [byId],
-        window: ["SCAN orders USING COVERING INDEX orders_pending", latest],
-        claim: [primary],
+        open: ["SCAN orders USING INDEX orders_pending", latest],
+        suspect: ["SCAN orders USING INDEX orders_suspect", latest],
+        claim: ["SEARCH orders USING COVERING INDEX orders_status (status=? AND seq=?)"],
         record: [primary],
         releaseOne: [primary],
-        release: ["SCAN orders USING COVERING INDEX orders_processing"],
+        release: [isProcessing],
+        recover: [isProcessing],
+        cancel: [byId, primary],
+        reopen: [byId, primary],
         probe: [],
         totals: []
       })
       const indexes = yield* connection.executeValues("SELECT name FROM pragma_index_list('orders') ORDER BY name", [])
-      assert.deepStrictEqual(indexes.flat(), ["orders_pending", "orders_processing", "sqlite_autoindex_orders_1"])
+      assert.deepStrictEqual(indexes.flat(), [
+        "orders_failed",
+        "orders_pending",
+        "orders_status",
+        "orders_suspect",
+        "orders_user",
+        "sqlite_autoindex_orders_1"
+      ])
+    })
+  )
+
+  test(
+    "lists, groups and retries by an index, whatever the filter, and sorts no orders",
+    Effect.gen(function* () {
+      const { plan } = yield* explained
+      yield* plan((repo) => repo.write(Arr.makeBy(20, (index) => insert(index + 1))))
+      const times = { accepted_after: at(0), accepted_before: at(1) }
+      const by = (index: string) => `SEARCH orders USING INDEX ${index}`
+      /** Each filter, the way by which it is listed, and that by which the Failed among them are retried. */
+      const ways: ReadonlyArray<readonly [Filter, list: string, retry: string]> = [
+        [{}, "SEARCH orders USING INTEGER PRIMARY KEY (rowid<?)", by("orders_status (status=?)")],
+        [{ status: "Failed" }, by("orders_status (status=? AND seq<?)"), by("orders_status (status=?)")],
+        [{ user_id: "1" }, by("orders_user (user_id=? AND seq<?)"), by("orders_user (user_id=?)")],
+        [{ status: "Failed", user_id: "1" }, by("orders_user (user_id=? AND seq<?)"), by("orders_user (user_id=?)")],
+        [{ error_code: "busy" }, by("orders_failed (error_code=? AND seq<?)"), by("orders_failed (error_code=?)")],
+        [
+          { status: "Failed", error_code: "busy", user_id: "1" },
+          by("orders_failed (error_code=? AND seq<?)"),
+          by("orders_failed (error_code=?)")
+        ]
+      ]
+      const byKey = "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)"
+      // The first and the last row: these scans end where they start, by their LIMIT. Then the halving.
+      const range = ["SCAN orders", "SCAN orders", "SEARCH orders USING INTEGER PRIMARY KEY (rowid>?)"]
+      const between = (way: string) =>
+        way.replace(/ AND seq<\?|(?<==\?)(?=\))/, " AND seq>? AND seq<?").replace("(rowid<?)", "(rowid>? AND rowid<?)")
+      for (const [filter, list, retry] of ways) {
+        const listing = (filter: Filter) => plan((repo) => repo.list(filter, Option.some(9), 5))
+        const retrying = (filter: Filter) => plan((repo) => repo.write([reopenMany(filter)]))
+        const name = JSON.stringify(filter)
+        assert.deepStrictEqual(yield* listing(filter), [list], name)
+        assert.deepStrictEqual(yield* retrying(filter), [byKey, retry], name)
+        assert.deepStrictEqual(yield* listing({ ...filter, ...times }), [...range, between(list)], name)
+        assert.deepStrictEqual(yield* retrying({ ...filter, ...times }), [...range, byKey, between(retry)], name)
+      }
+      assert.deepStrictEqual(yield* plan((repo) => repo.failures), [
+        "SCAN orders USING INDEX orders_failed",
+        "SEARCH newest USING INDEX orders_failed (error_code=?)",
+        // Of the groups, by their count.
+        "USE TEMP B-TREE FOR ORDER BY"
+      ])
     })
   )
 
@@ -651,8 +1278,18 @@ const ids = Arr.range(1, 6)
 const anyKey = fc.integer({ min: 1, max: 6 })
 const anyOutcome = fc.oneof(
   fc.jsonValue().map((result) => completed(Option.fromNullable(result))),
-  fc.string().map(failed)
+  fc.string().map((message) => failed(message)),
+  fc.integer({ min: 0, max: 400 }).map((dueAt) => postponed(dueAt))
 )
+const anyFilters: ReadonlyArray<Filter> = [
+  {},
+  { status: "Pending" },
+  { status: "Cancelled" },
+  { user_id: "2", status: "Failed" },
+  { error_code: "worker_lost" },
+  { error_code: "out_of_stock", accepted_before: at(150) },
+  { accepted_after: at(100), accepted_before: at(200) }
+]
 const anyCommand = fc.oneof(
   fc
     .record({ id: fc.constantFrom(...ids), user: fc.integer({ min: 1, max: 2 }) })
@@ -664,11 +1301,17 @@ const anyCommand = fc.oneof(
   fc
     .tuple(fc.option(fc.integer({ min: 1, max: 6 })), fc.boolean())
     .map(([key, counted]) => Command.Release({ key: Option.fromNullable(key), counted })),
+  fc.integer({ min: 1, max: 3 }).map(recover),
+  anyKey.map(cancel),
+  anyKey.map(reopen),
+  fc
+    .tuple(fc.constantFrom(...anyFilters), fc.integer({ min: 0, max: 300 }), fc.integer({ min: 1, max: 3 }))
+    .map((given) => reopenMany(...given)),
   fc.constant(Command.Probe())
 )
 const anySteps = fc.array(
   fc.record({ now: fc.integer({ min: 0, max: 300 }), commands: fc.array(anyCommand, { minLength: 1, maxLength: 8 }) }),
-  { minLength: 1, maxLength: 6 }
+  { minLength: 1, maxLength: 8 }
 )
 
 const isLegal = (from: Option.Option<Status>, to: Status) =>
@@ -683,7 +1326,11 @@ const seen = (repo: Context.Tag.Service<OrdersRepo>) =>
   Effect.all({
     orders: Effect.forEach(ids, (id) => repo.find(OrderId.make(String(id)))),
     totals: repo.totals,
-    windows: Effect.forEach(Arr.range(0, 4), repo.window)
+    windows: Effect.forEach(Arr.range(0, 4), (limit) => repo.window("open", limit)),
+    suspects: Effect.forEach(Arr.range(0, 2), (limit) => repo.window("suspect", limit)),
+    pages: Effect.forEach(anyFilters, (filter) => repo.list(filter, Option.none(), 4)),
+    older: repo.list({}, Option.some(3), 2),
+    failures: repo.failures
   })
 
 it.effect.prop(
@@ -732,5 +1379,5 @@ it.effect.prop(
         )
       }
     }).pipe(Effect.scoped, Effect.provide(config({ maxPending: 3 }))),
-  { fastCheck: { numRuns: 50 } }
+  { fastCheck: { numRuns: 150 } }
 )

@@ -7,7 +7,7 @@ import type { OrdersRepo } from "../src/OrdersRepo.ts"
 import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./TestLayers.ts"
 
 const find = (order_id: string) =>
-  Effect.flatMap(client, (api) => api.orders.find({ path: { order_id: OrderId.make(order_id) } }))
+  Effect.flatMap(client, (api) => api.orders.find({ path: { order_id: OrderId.make(order_id) }, urlParams: {} }))
 
 const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("10 millis") }).pipe(

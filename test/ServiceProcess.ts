@@ -13,8 +13,8 @@ export interface ServiceProcess {
   readonly exited: Effect.Effect<number | string>
 }
 
-const launch = (folder: string, settings: Record<string, string>) => {
-  const child = spawn(process.execPath, [main], {
+const launch = (folder: string, settings: Record<string, string>, program = main) => {
+  const child = spawn(process.execPath, [program], {
     cwd: folder,
     env: { PATH: process.env.PATH, NODE_ENV: "production", PORT: "0", LOG_FORMAT: "json", ...settings },
     stdio: ["ignore", "pipe", "pipe"]
@@ -31,10 +31,10 @@ const launch = (folder: string, settings: Record<string, string>) => {
 }
 
 /** Starts the service in a folder, waits until it listens, and kills it at the end of the scope if it still runs. */
-export const startService = (folder: string, settings: Record<string, string> = {}) =>
+export const startService = (folder: string, settings: Record<string, string> = {}, program = main) =>
   Effect.acquireRelease(
     Effect.promise(async (): Promise<ServiceProcess> => {
-      const { child, exited, output } = launch(folder, settings)
+      const { child, exited, output } = launch(folder, settings, program)
       const url = await new Promise<string>((resolve, reject) => {
         child.stdout.on("data", () => {
           const match = /Listening on (http:[^"]+)/.exec(output.stdout)

@@ -1,0 +1,348 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, DateTime, Deferred, Duration, Effect, Option, Schedule, Schema } from "effect"
+import { Command } from "../src/Command.ts"
+import { GroupCommit } from "../src/GroupCommit.ts"
+import { OrderId, UserId } from "../src/Order.ts"
+import { Permanent, Retryable } from "../src/OrderProcessor.ts"
+import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { baseUrl, client, newOrder, processor, type Settings, service, sqlRepo } from "./TestLayers.ts"
+
+type Process = Parameters<typeof processor>[0]
+
+const test = <E>(
+  title: string,
+  process: Process,
+  body: Effect.Effect<void, E, Effect.Effect.Context<typeof client> | GroupCommit | OrdersRepo>,
+  settings: Settings = {}
+) =>
+  it.live(title, () => {
+    const live = service({
+      repo: sqlRepo,
+      processor: processor(process),
+      settings: { shutdownGrace: Duration.zero, ...settings }
+    })
+    return body.pipe(Effect.provide(live))
+  })
+
+const path = (id: number | string) => ({ order_id: OrderId.make(String(id)) })
+const submit = (id: number | string, rest: object = {}) =>
+  Effect.flatMap(client, (api) => api.orders.submit({ payload: newOrder(id, rest) }))
+const find = (id: number | string) =>
+  Effect.flatMap(client, (api) => api.orders.find({ path: path(id), urlParams: {} }))
+const cancel = (id: number | string) => Effect.flatMap(client, (api) => api.orders.cancel({ path: path(id) }))
+const retry = (id: number | string) => Effect.flatMap(client, (api) => api.orders.retry({ path: path(id) }))
+
+const untilStatus = (id: number | string, status: string) =>
+  Effect.repeat(find(id), { until: (order) => order.status === status, schedule: Schedule.spaced("10 millis") }).pipe(
+    Effect.timeout("20 seconds"),
+    Effect.zipRight(find(id))
+  )
+
+const Problem = Schema.parseJson(
+  Schema.Struct({
+    type: Schema.String,
+    status: Schema.Int,
+    detail: Schema.String,
+    errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String, detail: Schema.String })))
+  })
+)
+
+/** A request the typed client would not send, or whose answer is to be seen as it is. */
+const problem = (method: string, path: string, body?: string) =>
+  Effect.flatMap(baseUrl, (url) =>
+    Effect.promise(async () => {
+      const init = body === undefined ? {} : { body, headers: { "content-type": "application/json" } }
+      const response = await fetch(`${url}${path}`, { method, ...init })
+      assert.strictEqual(response.headers.get("content-type"), "application/problem+json", path)
+      const answer = Schema.decodeUnknownSync(Problem)(await response.text())
+      assert.strictEqual(answer.status, response.status)
+      return { ...answer, type: answer.type.replace("urn:orders:problem:", "") }
+    })
+  )
+
+const pointers = (answer: Effect.Effect.Success<ReturnType<typeof problem>>) =>
+  (answer.errors ?? []).map(({ pointer }) => pointer).sort()
+
+/** Orders whose id starts with "bad" are refused for good, "busy" ones for now, "slow" ones take for ever. */
+const byName: Process = ({ order_id }, { run }) =>
+  order_id.startsWith("bad") && run === 1
+    ? new Permanent({ code: order_id.includes("address") ? "bad_address" : "bad_card", message: "no" })
+    : order_id.startsWith("busy") && run === 1
+      ? new Retryable({ code: "busy", message: "later", delay: Duration.days(1) })
+      : order_id.startsWith("slow")
+        ? Effect.never
+        : Effect.succeed({ run })
+
+describe("acting on orders over HTTP", () => {
+  test(
+    "cancels what waits or runs, answers a repeat alike, and refuses the rest with the status",
+    byName,
+    Effect.gen(function* () {
+      yield* Effect.forEach(["slow", "busy", "good", "bad"], (id) => submit(id))
+      yield* untilStatus("slow", "Processing")
+      yield* untilStatus("good", "Completed")
+      yield* untilStatus("bad", "Failed")
+      const waiting = yield* Effect.repeat(find("busy"), { until: (order) => Option.isSome(order.next_attempt_at) })
+      assert.strictEqual(Option.getOrThrow(waiting.last_error).code, "busy")
+
+      for (const id of ["slow", "busy"]) {
+        const order = yield* cancel(id)
+        assert.strictEqual(order.status, "Cancelled")
+        assert.isTrue(Option.isSome(order.finished_at))
+        assert.isTrue(Option.isNone(order.next_attempt_at))
+        assert.deepStrictEqual({ ...(yield* cancel(id)) }, { ...order })
+        assert.deepStrictEqual({ ...(yield* find(id)) }, { ...order })
+      }
+      for (const [id, status] of [
+        ["good", "Completed"],
+        ["bad", "Failed"]
+      ] as const) {
+        const before = yield* find(id)
+        const refusal = yield* problem("POST", `/api/order/${id}/cancel`)
+        assert.deepStrictEqual([refusal.status, refusal.type], [409, "order-status-conflict"])
+        assert.include(refusal.detail, `is ${status}`)
+        assert.strictEqual((yield* Effect.flip(cancel(id)))._tag, "OrderStatusConflict")
+        assert.deepStrictEqual({ ...(yield* find(id)) }, { ...before })
+      }
+    })
+  )
+
+  test(
+    "retries what Failed or was cancelled under the next run, and refuses the rest with the status",
+    byName,
+    Effect.gen(function* () {
+      yield* Effect.forEach(["slow", "busy", "good", "bad"], (id) => submit(id))
+      yield* untilStatus("bad", "Failed")
+      yield* untilStatus("good", "Completed")
+      yield* untilStatus("slow", "Processing")
+      yield* Effect.repeat(find("busy"), { until: (order) => Option.isSome(order.next_attempt_at) })
+      for (const [id, status] of [
+        ["good", "Completed"],
+        ["slow", "Processing"],
+        ["busy", "Pending"]
+      ] as const) {
+        const refusal = yield* problem("POST", `/api/order/${id}/retry`)
+        assert.deepStrictEqual([refusal.status, refusal.type], [409, "order-status-conflict"])
+        assert.include(refusal.detail, `is ${status}`)
+      }
+      yield* cancel("busy")
+      for (const id of ["bad", "busy"]) {
+        const order = yield* retry(id)
+        assert.deepStrictEqual([order.status, order.attempts], ["Pending", 0])
+        const end = yield* untilStatus(id, "Completed")
+        assert.deepStrictEqual([end.attempts, end.result], [1, Option.some({ run: 2 })])
+      }
+    })
+  )
+
+  test(
+    "answers 404 for an order it does not know, 422 for an id that is none, 405 for another method",
+    byName,
+    Effect.gen(function* () {
+      for (const verb of ["cancel", "retry"]) {
+        const missing = yield* problem("POST", `/api/order/nobody/${verb}`)
+        assert.deepStrictEqual(
+          [missing.status, missing.type, missing.detail],
+          [404, "order-not-found", "Order not found"]
+        )
+        const invalid = yield* problem("POST", `/api/order/-/${verb}`)
+        assert.deepStrictEqual(
+          [invalid.status, invalid.type, pointers(invalid)],
+          [422, "invalid-request", ["/order_id"]]
+        )
+        assert.strictEqual((yield* problem("GET", `/api/order/1/${verb}`)).status, 405)
+      }
+    })
+  )
+
+  test(
+    "groups failures by code, and retries many by filter",
+    byName,
+    Effect.gen(function* () {
+      const api = yield* client
+      assert.deepStrictEqual((yield* api.orders.failures()).failures, [])
+      const cards = Arr.makeBy(7, (index) => `bad-card-${index}`)
+      const addresses = Arr.makeBy(2, (index) => `bad-address-${index}`)
+      yield* Effect.forEach(cards, (id) => submit(id, { user_id: 7 }))
+      yield* Effect.forEach(addresses, (id) => submit(id))
+      yield* submit("busy")
+      yield* cancel("busy")
+      yield* Effect.forEach([...cards, ...addresses], (id) => untilStatus(id, "Failed"))
+      const { failures } = yield* api.orders.failures()
+      assert.deepStrictEqual(
+        failures.map(({ count, error_code, order_ids }) => [error_code, count, [...order_ids]]),
+        [
+          ["bad_card", 7, cards.slice(2).reverse()],
+          ["bad_address", 2, Arr.reverse(addresses)]
+        ]
+      )
+      for (const { first_at, last_at } of failures) assert.isTrue(DateTime.lessThanOrEqualTo(first_at, last_at))
+
+      const retryMany = (filter: object) =>
+        Effect.map(api.orders.retryMany({ payload: { status: "Failed", ...filter } }), ({ retried }) => retried)
+      assert.strictEqual(yield* retryMany({ error_code: "bad_address", user_id: UserId.make("7") }), 0)
+      assert.strictEqual(yield* retryMany({ accepted_after: yield* DateTime.now }), 0)
+      assert.strictEqual(yield* retryMany({ error_code: "bad_address" }), 2)
+      assert.strictEqual(yield* retryMany({}), 7)
+      assert.strictEqual(yield* retryMany({ status: "Cancelled" }), 1)
+      yield* Effect.forEach([...cards, ...addresses, "busy"], (id) => untilStatus(id, "Completed"))
+      assert.strictEqual(yield* retryMany({}), 0)
+      assert.deepStrictEqual((yield* api.orders.failures()).failures, [])
+
+      for (const [body, at] of [
+        ['{"status":"Completed"}', ["/status"]],
+        ['{"status":"Lost","error_code":"","user_id":-1,"accepted_after":"soon"}', undefined],
+        ['{"error":"x"}', ["/error"]]
+      ] as const) {
+        const invalid = yield* problem("POST", "/api/orders/retry", body)
+        assert.deepStrictEqual([invalid.status, invalid.type], [422, "invalid-request"])
+        assert.deepStrictEqual(
+          pointers(invalid),
+          at === undefined ? ["/accepted_after", "/error_code", "/status", "/user_id"] : [...at]
+        )
+      }
+      assert.strictEqual((yield* problem("POST", "/api/orders/retry", "{")).status, 400)
+    })
+  )
+
+  test(
+    "retries more than one batch of failures with one call, each once",
+    byName,
+    Effect.gen(function* () {
+      const api = yield* client
+      const commits = yield* GroupCommit
+      const ids = Arr.makeBy(1200, (index) => `bad-${index}`)
+      yield* Effect.forEach(ids, (id) => commits.write(Command.Insert({ order: newOrder(id) })), {
+        concurrency: "unbounded"
+      })
+      const until = (status: "orders_failed" | "orders_completed") =>
+        Effect.repeat(api.service.metrics(), {
+          until: (now) => now[status] === 1200,
+          schedule: Schedule.spaced("20 millis")
+        }).pipe(Effect.timeout("30 seconds"))
+      yield* until("orders_failed")
+      assert.strictEqual((yield* api.orders.retryMany({ payload: { status: "Failed" } })).retried, 1200)
+      yield* until("orders_completed")
+      const repo = yield* OrdersRepo
+      for (const { order } of yield* repo.list({}, Option.none(), 1200)) {
+        assert.deepStrictEqual(order.result, Option.some({ run: 2 }))
+      }
+    })
+  )
+})
+
+describe("listing over HTTP", () => {
+  test(
+    "takes every filter, and names every bad parameter",
+    byName,
+    Effect.gen(function* () {
+      const api = yield* client
+      yield* submit("good-1", { user_id: "u" })
+      yield* submit("bad-1")
+      yield* submit("bad-address", { user_id: "u" })
+      yield* submit("slow")
+      yield* untilStatus("good-1", "Completed")
+      yield* untilStatus("bad-1", "Failed")
+      yield* untilStatus("bad-address", "Failed")
+      yield* untilStatus("slow", "Processing")
+      const list = (filter: Partial<Parameters<typeof api.orders.list>[0]["urlParams"]>) =>
+        Effect.map(api.orders.list({ urlParams: { limit: 50, ...filter } }), ({ next_cursor, orders }) => {
+          assert.isUndefined(next_cursor)
+          return orders.map(({ order_id }) => String(order_id))
+        })
+      assert.deepStrictEqual(yield* list({}), ["slow", "bad-address", "bad-1", "good-1"])
+      assert.deepStrictEqual(yield* list({ status: "Failed" }), ["bad-address", "bad-1"])
+      assert.deepStrictEqual(yield* list({ user_id: UserId.make("u") }), ["bad-address", "good-1"])
+      assert.deepStrictEqual(yield* list({ error_code: "bad_card" }), ["bad-1"])
+      assert.deepStrictEqual(yield* list({ error_code: "bad_card", user_id: UserId.make("u") }), [])
+      const { accepted_at } = yield* find("bad-1")
+      assert.deepStrictEqual(yield* list({ accepted_before: accepted_at, user_id: UserId.make("u") }), ["good-1"])
+      assert.include(yield* list({ accepted_after: accepted_at }), "bad-1")
+      assert.notInclude(yield* list({ accepted_before: accepted_at }), "bad-1")
+      for (const order of (yield* api.orders.list({ urlParams: { limit: 50 } })).orders) {
+        assert.deepStrictEqual({ ...order }, { ...(yield* find(order.order_id)) })
+      }
+
+      for (const parameter of [
+        ...["status=Done", "status=", "user_id=-", "error_code=", "accepted_after=soon", "accepted_before=1"],
+        ...["limit=0", "limit=501", "limit=1.5", "limit=x", "cursor=x", "cursor=MA", "cursor=LTE", "cursor=", "page=2"]
+      ]) {
+        const invalid = yield* problem("GET", `/api/orders?${parameter}`)
+        assert.deepStrictEqual(
+          [invalid.status, invalid.type, pointers(invalid)],
+          [422, "invalid-request", [`/${parameter.replace(/=.*/, "")}`]],
+          parameter
+        )
+      }
+      assert.deepStrictEqual(pointers(yield* problem("GET", "/api/orders?limit=0&status=x&cursor=x")), [
+        "/cursor",
+        "/limit",
+        "/status"
+      ])
+    })
+  )
+
+  test(
+    "pages through thousands of orders while new ones arrive: none twice, none missing, newest first",
+    () => Effect.never,
+    Effect.gen(function* () {
+      const api = yield* client
+      const commits = yield* GroupCommit
+      const insert = (id: number) => commits.write(Command.Insert({ order: newOrder(id, { user_id: 1 + (id % 3) }) }))
+      const insertAll = (from: number, to: number) =>
+        Effect.forEach(Arr.range(from, to), insert, { concurrency: "unbounded", discard: true })
+      yield* insertAll(1, 3000)
+      let next = 3001
+      for (const [urlParams, expected] of [
+        [{ limit: 170 }, Arr.range(1, 3000)],
+        [{ limit: 70, user_id: UserId.make("2") }, Arr.range(1, 3000).filter((id) => id % 3 === 1)]
+      ] as const) {
+        const newest = next - 1
+        const seen: Array<string> = []
+        let cursor: number | undefined
+        let pages = 0
+        do {
+          const page = yield* api.orders.list({
+            urlParams: { ...urlParams, ...(cursor === undefined ? {} : { cursor }) }
+          })
+          assert.isAtMost(page.orders.length, urlParams.limit)
+          // A page that is followed by another is full.
+          if (page.next_cursor !== undefined) assert.strictEqual(page.orders.length, urlParams.limit)
+          seen.push(...page.orders.map(({ order_id }) => order_id))
+          cursor = page.next_cursor
+          pages += 1
+          yield* insertAll(next, next + 24)
+          next += 25
+        } while (cursor !== undefined)
+        const later = Arr.range(3001, Math.max(3001, newest)).filter((id) => newest > 3000 && id % 3 === 1)
+        assert.deepStrictEqual(seen, [...expected, ...later].map(String).reverse())
+        assert.strictEqual(pages, Math.ceil(seen.length / urlParams.limit))
+      }
+    }),
+    { workers: 1 }
+  )
+})
+
+describe("cancelling over HTTP", () => {
+  let interrupted = 0
+  const begun = Effect.runSync(Deferred.make<void>())
+  test(
+    "commits first, and then interrupts the attempt",
+    () =>
+      Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never).pipe(
+        Effect.onInterrupt(() => Effect.sync(() => (interrupted += 1)))
+      ),
+    Effect.gen(function* () {
+      yield* submit(1)
+      yield* Deferred.await(begun)
+      assert.strictEqual(interrupted, 0)
+      assert.strictEqual((yield* cancel(1)).status, "Cancelled")
+      yield* Effect.repeat(
+        Effect.sync(() => interrupted),
+        { until: (count) => count === 1, schedule: Schedule.spaced("5 millis") }
+      ).pipe(Effect.timeout("10 seconds"))
+      const now = yield* Effect.flatMap(client, (api) => api.service.metrics())
+      assert.deepStrictEqual([now.orders_cancelled, now.orders_processing], [1, 0])
+    })
+  )
+})

@@ -1,0 +1,98 @@
+import * as Path from "node:path"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Effect, Option, Schedule } from "effect"
+import * as Esbuild from "esbuild"
+import { OrderId } from "../src/Order.ts"
+import { startService } from "./ServiceProcess.ts"
+import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
+
+/** The service whose processor calls `process.exit` for the order `poison`, as one file. */
+const build = (folder: string) =>
+  Effect.promise(async () => {
+    const outfile = Path.join(folder, "poison.mjs")
+    await Esbuild.build({
+      entryPoints: [Path.resolve("test/fixtures/poison.ts")],
+      bundle: true,
+      platform: "node",
+      target: "node20",
+      format: "esm",
+      outfile,
+      plugins: [
+        {
+          // By its whole path, for the temporary folder has no node_modules.
+          name: "native module",
+          setup: (build) =>
+            build.onResolve({ filter: /^better-sqlite3$/ }, () => ({
+              path: Path.resolve("node_modules/better-sqlite3/lib/index.js"),
+              external: true
+            }))
+        }
+      ],
+      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+      logLevel: "error"
+    })
+    return outfile
+  })
+
+const innocents = Arr.makeBy(100, (index) => `order-${index}`)
+
+describe("an order that takes the process down", () => {
+  it.scopedLive(
+    "ends Failed as worker_lost, and all that were lost with it are Completed",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryFolder
+        const program = yield* build(folder)
+        const settings = { WORKERS: "100", MAX_ATTEMPTS: "5" }
+        const start = startService(folder, settings, program)
+        const ids = [...innocents.slice(0, 50), "poison", ...innocents.slice(50)]
+
+        let service = yield* start
+        let crashes = 0
+        const api = Effect.suspend(() => clientOf(service.url))
+        /** Does it with whatever process runs, and starts another when that one is gone. */
+        const whileItRuns = <A, E, R>(use: Effect.Effect<A, E, R>) =>
+          Effect.retry(
+            Effect.tapError(use, () =>
+              Effect.gen(function* () {
+                assert.strictEqual(yield* service.exited, 1)
+                crashes += 1
+                service = yield* start
+              })
+            ),
+            { times: 20 }
+          )
+
+        yield* whileItRuns(
+          Effect.flatMap(api, (api) =>
+            Effect.forEach(ids, (id) => api.orders.submit({ payload: newOrder(id) }), { concurrency: "unbounded" })
+          )
+        )
+        const left = whileItRuns(
+          Effect.flatMap(api, (api) =>
+            Effect.map(api.service.metrics(), (now) => now.orders_pending + now.orders_processing)
+          )
+        )
+        yield* Effect.repeat(left, { until: (count) => count === 0, schedule: Schedule.spaced("100 millis") })
+
+        const final = yield* api
+        const find = (id: string) => final.orders.find({ path: { order_id: OrderId.make(id) }, urlParams: {} })
+        const poison = yield* find("poison")
+        assert.strictEqual(poison.status, "Failed")
+        assert.strictEqual(Option.getOrThrow(poison.last_error).code, "worker_lost")
+        assert.strictEqual(poison.attempts, 5)
+        assert.strictEqual(crashes, 5)
+        const attempts = new Map<number, number>()
+        for (const id of innocents) {
+          const order = yield* find(id)
+          assert.strictEqual(order.status, "Completed", id)
+          attempts.set(order.attempts, (attempts.get(order.attempts) ?? 0) + 1)
+        }
+        // They were lost with it: otherwise nothing was tried here.
+        assert.isAbove(100 - (attempts.get(1) ?? 0), 50)
+        assert.strictEqual((yield* final.service.metrics()).total_orders, 101)
+      }).pipe(Effect.provide(NodeHttpClient.layer)),
+    120_000
+  )
+})
