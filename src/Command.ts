@@ -66,7 +66,7 @@ export type Command = Data.TaggedEnum<{
   ReopenMany: { readonly filter: Filter; readonly finishedBy: DateTime.Utc; readonly limit: number }
   /**
    * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
-   * up and it was the only one that can have brought the process down.
+   * up and it ran as a suspect: no other suspect ran then.
    */
   Recover: { readonly maxAttempts: number }
   /** Changes nothing, but proves that a transaction can be committed. */

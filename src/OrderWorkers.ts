@@ -83,8 +83,8 @@ const backoff = (attempt: number, base: Duration.Duration, max: Duration.Duratio
   )
 
 /**
- * `WORKERS` fibers, each: take -> claim -> process -> record; and one more that works the suspects. A worker keeps its order until the outcome is committed,
- * and nothing that happens to one order ends a worker.
+ * `WORKERS` fibers, each: take -> claim -> process -> record; and one more that works the suspects. A worker keeps its
+ * order until the outcome is committed, and nothing that happens to one order ends a worker.
  *
  * At the start, what a crash left Processing becomes Pending again. At the end the workers take no more and have
  * `SHUTDOWN_GRACE` to finish what they hold; what is not finished then is put back, uncounted.

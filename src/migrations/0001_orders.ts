@@ -34,8 +34,8 @@ export default Effect.gen(function* () {
       result        TEXT    CHECK (result IS NULL OR json_valid(result))
     ) STRICT
   `
-  yield* sql`CREATE INDEX orders_pending ON orders (due_at, seq) WHERE status = 'Pending' AND losses < 2`
-  yield* sql`CREATE INDEX orders_suspect ON orders (due_at, seq) WHERE status = 'Pending' AND losses >= 2`
+  yield* sql`CREATE INDEX orders_pending ON orders (due_at, seq, losses) WHERE status = 'Pending' AND losses < 2`
+  yield* sql`CREATE INDEX orders_suspect ON orders (due_at, seq, losses) WHERE status = 'Pending' AND losses >= 2`
   yield* sql`CREATE INDEX orders_status ON orders (status, seq)`
   yield* sql`CREATE INDEX orders_user ON orders (user_id, seq)`
   yield* sql`CREATE INDEX orders_failed ON orders (error_code, seq, finished_at) WHERE status = 'Failed'`
