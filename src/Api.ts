@@ -230,7 +230,12 @@ export class OrderList extends Schema.Class<OrderList>("OrderList")({
 
 /** Which orders to work again: all that are given must fit; with none given, all Failed ones. */
 export const RetryFilter = Schema.Struct({
-  status: Schema.optionalWith(Schema.Literal("Failed", "Cancelled"), { default: () => "Failed" as const }),
+  status: Schema.optionalWith(
+    Schema.Literal("Failed", "Cancelled").annotations({
+      message: () => ({ message: "expected Failed or Cancelled", override: true })
+    }),
+    { default: () => "Failed" as const }
+  ),
   user_id: Schema.optional(UserIdJson),
   error_code: Schema.optional(ErrorCode),
   ...times

@@ -2,7 +2,7 @@ import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate, Schema } from "effect"
 import { faults, maxFaults } from "./Api.ts"
 import { nextTurn } from "./GroupCommit.ts"
-import { Malformed } from "./Json.ts"
+import { checked, Line, Malformed, parseJson } from "./Json.ts"
 import { NewOrder, OrderIdJson } from "./Order.ts"
 import type { Orders } from "./Orders.ts"
 
@@ -27,7 +27,8 @@ const idOf = (json: unknown) =>
     Option.map(Predicate.hasProperty(json, "order_id") ? decodeId(json.order_id) : Option.none(), encodeId)
   )
 
-const decodeOne = (json: unknown, decode: typeof decodeAll) => {
+const decodeOne = (value: unknown, decode: typeof decodeAll) => {
+  const json = checked(value)
   const whole = (detail: string) => Either.left([{ pointer: "", detail }])
   if (json instanceof Malformed) return whole(`it ${json.why}`)
   if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
@@ -50,7 +51,8 @@ export const takeMany = (orders: Orders["Type"]) =>
     let faultCount = 0
     for (const [part, values] of Arr.chunksOf(body, batch).entries()) {
       yield* nextTurn
-      const decoded = values.map((value) => {
+      const orderValues = values.map((value) => (value instanceof Line ? parseJson(value.text) : value))
+      const decoded = orderValues.map((value) => {
         const order = decodeOne(value, faultCount < maxFaultsOfCall ? decodeAll : decodeFirst)
         if (Either.isLeft(order)) faultCount += order.left.length
         return order
@@ -59,7 +61,7 @@ export const takeMany = (orders: Orders["Type"]) =>
       let next = 0
       for (const [offset, order] of decoded.entries()) {
         const index = part * batch + offset
-        const order_id = idOf(values[offset])
+        const order_id = idOf(orderValues[offset])
         const outcome = Either.isRight(order) ? accepted[next++] : undefined
         const result =
           Either.isLeft(order) || outcome === undefined

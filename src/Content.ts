@@ -21,13 +21,17 @@ export const differences = (known: Order, sent: NewOrder): ReadonlyArray<string>
   return Struct.keys(before).filter((field) => !isDeepStrictEqual(before[field], now[field]))
 }
 
+/** With the keys in order, and so that no list reads like an object. */
 const sorted = (value: unknown): unknown =>
   Array.isArray(value)
-    ? value.map(sorted)
+    ? ["array", ...value.map(sorted)]
     : typeof value === "object" && value !== null
-      ? Object.entries(value)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([key, inner]) => [key, sorted(inner)])
+      ? [
+          "object",
+          ...Object.entries(value)
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([key, inner]) => [key, sorted(inner)])
+        ]
       : value
 
 /** SHA-256 of the content, whatever the order of the keys in it: equal for equal content, without keeping it. */

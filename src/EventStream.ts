@@ -21,7 +21,16 @@ export interface EventFilter {
 const encodeOrderId = Schema.encodeUnknownSync(OrderIdJson)
 const encodeUserId = Schema.encodeUnknownSync(UserIdJson)
 
-const format = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
+/** Made when it is sent, and once for all clients. */
+const texts = new WeakMap<OrderChange, string>()
+
+const format = (change: OrderChange) => {
+  const text = texts.get(change) ?? textOf(change)
+  texts.set(change, text)
+  return text
+}
+
+const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
   const data = {
     order_id: encodeOrderId(order_id),
     status,
@@ -46,7 +55,7 @@ export const makeEventStream = Effect.gen(function* () {
 
     const changes = Effect.gen(function* () {
       // `unsafeOffer` does not slide: a queue that is full would drop the newest.
-      const buffer: Array<string> = []
+      const buffer: Array<OrderChange> = []
       const signal = yield* Queue.sliding<void>(1)
       yield* Effect.acquireRelease(
         Effect.sync(() => {
@@ -65,12 +74,12 @@ export const makeEventStream = Effect.gen(function* () {
             (filter.status ?? change.status) === change.status
           if (!fits) continue
           if (buffer.length === bufferSize) buffer.shift()
-          buffer.push(format(change))
+          buffer.push(change)
           signal.unsafeOffer(undefined)
         }
       })
       const next = Effect.suspend(() => (buffer.length > 0 ? Effect.void : Queue.take(signal))).pipe(
-        Effect.map(() => buffer.splice(0).join("")),
+        Effect.map(() => buffer.splice(0).map(format).join("")),
         Effect.timeoutTo({ duration: heartbeat, onSuccess: (text) => text, onTimeout: () => ": still here\n\n" })
       )
       return Stream.concat(Stream.make("retry: 2000\n\n"), Stream.repeatEffect(next))

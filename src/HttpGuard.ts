@@ -24,7 +24,7 @@ import {
   UnsupportedMediaType,
   UnsupportedMediaTypeProblem
 } from "./Api.ts"
-import { linesType, Malformed, parseJson, parseLines } from "./Json.ts"
+import { checked, linesOf, linesType, Malformed, parseJson } from "./Json.ts"
 import { Metrics } from "./Metrics.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { mediaType } from "./Problem.ts"
@@ -159,14 +159,19 @@ const decodeUtf8 = (bytes: Buffer): Effect.Effect<string, MalformedRequest> => {
 }
 
 /** Reads the body of a request once, checks it, and lays it in the request as the JSON that its handler will ask for. */
-const layJson = (request: HttpServerRequest.HttpServerRequest, incoming: IncomingMessage, limit: number) => {
+const layJson = (
+  request: HttpServerRequest.HttpServerRequest,
+  incoming: IncomingMessage,
+  { limit, lines }: NonNullable<Route["body"]>
+) => {
   const tooLarge = Number(incoming.headers["content-length"] ?? 0) > limit
   return (tooLarge ? new BodyTooLarge({ limit }) : Effect.interruptible(read(incoming, limit))).pipe(
     Effect.flatMap(decodeUtf8),
     Effect.flatMap((text): Effect.Effect<unknown, MalformedRequest> => {
-      // Each line is judged for itself.
-      if (mediaTypeOf(incoming.headers) === linesType) return Effect.succeed(parseLines(text))
-      const json = parseJson(text)
+      // Of many orders each is judged for itself, by the handler.
+      if (mediaTypeOf(incoming.headers) === linesType) return Effect.succeed(linesOf(text))
+      const parsed = parseJson(text)
+      const json = lines && Array.isArray(parsed) ? parsed : checked(parsed)
       return json instanceof Malformed
         ? new MalformedRequest({ detail: `The body ${json.why}.` })
         : Effect.succeed(json)
@@ -221,10 +226,9 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (isForeign(headers)) return new ForeignOrigin()
         if (isDraining()) return new Draining({ retry_after: 5 })
         if (route.body === undefined) return app
-        const { limit, lines } = route.body
-        const wrong = wrongMediaType(headers, lines)
+        const wrong = wrongMediaType(headers, route.body.lines)
         if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
-        return Effect.zipRight(layJson(request, incoming, limit), app)
+        return Effect.zipRight(layJson(request, incoming, route.body), app)
       }
 
       const response = yield* Effect.catchAllCause(Effect.suspend(admitted), (cause) => {

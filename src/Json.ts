@@ -22,7 +22,8 @@ export class Malformed {
   }
 }
 
-const checked = (json: unknown): unknown => {
+/** Refuses what would cost too much to look at further. */
+export const checked = (json: unknown): unknown => {
   if (isDeeperThan(json, maxDepth)) return new Malformed(`is nested deeper than ${maxDepth} levels`)
   if (Predicate.isRecord(json) && Object.keys(json).length > maxFields) {
     return new Malformed(`has more than ${maxFields} fields`)
@@ -30,19 +31,26 @@ const checked = (json: unknown): unknown => {
   return json
 }
 
-/** The JSON of a text, or what is wrong with it; of an array each member is judged for itself. */
+/** The JSON of a text, unchecked, or what is wrong with it. */
 export const parseJson = (text: string): unknown => {
   try {
-    const json: unknown = JSON.parse(text)
-    return Array.isArray(json) ? json.map(checked) : checked(json)
+    return JSON.parse(text)
   } catch (error) {
     return new Malformed(`is not JSON: ${error instanceof Error ? error.message : error}`)
   }
 }
 
-/** One value for each line that is not empty. */
-export const parseLines = (text: string): ReadonlyArray<unknown> =>
+/** A line that has yet to be parsed: a call of many bad ones must not be worked off in one turn. */
+export class Line {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** The lines that are not empty. */
+export const linesOf = (text: string): ReadonlyArray<Line> =>
   text
     .split("\n")
     .filter((line) => line.trim() !== "")
-    .map(parseJson)
+    .map((line) => new Line(line))

@@ -148,11 +148,15 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (graceIsOver && Exit.isInterrupted(exit)) return metrics.attemptEnded("released")
       const at = yield* DateTime.now
       const record = (outcome: Outcome) =>
-        Effect.as(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at })), outcome)
-      const outcome = yield* Effect.flatMap(outcomeOf(exit, claim.attempt), record).pipe(
+        Effect.map(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at })), (result) => ({
+          outcome,
+          isRecorded: result._tag === "Recorded"
+        }))
+      const { isRecorded, outcome } = yield* Effect.flatMap(outcomeOf(exit, claim.attempt), record).pipe(
         // Whatever is wrong with the outcome, the order must not stay in the worker's hands for ever.
         Effect.catchAllCause(() => record(Outcome.Failed({ error: { ...unrecordable, attempt: claim.attempt, at } })))
       )
+      if (!isRecorded) return metrics.attemptEnded("superseded")
       metrics.attemptEnded(outcome._tag.toLowerCase())
       if (outcome._tag === "Completed") return
       yield* Effect.log(

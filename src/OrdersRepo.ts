@@ -48,7 +48,7 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       before: Option.Option<RowKey>,
       limit: number
     ) => Effect.Effect<ReadonlyArray<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
-    /** The Failed orders by error code, the most frequent first. */
+    /** The Failed orders by error code, the hundred most frequent ones first. */
     readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
   }

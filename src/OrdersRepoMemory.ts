@@ -278,6 +278,7 @@ export const makeMemory = Effect.gen(function* () {
             .map((failure) => failure.order_id)
         }))
         .sort((a, b) => b.count - a.count || (a.error_code < b.error_code ? -1 : 1))
+        .slice(0, 100)
     }),
 
     totals: Effect.sync(() => totals)

@@ -492,7 +492,8 @@ export const makeSql = Effect.gen(function* () {
         FROM orders INDEXED BY orders_failed
         WHERE ${statusIs("Failed")}
         GROUP BY error_code
-        ORDER BY count DESC, error_code`
+        ORDER BY count DESC, error_code
+        LIMIT 100`
       return yield* decodeFailures(rows)
     }).pipe(orUnavailable),
 

@@ -75,6 +75,18 @@ const byName: Process = ({ order_id }, { run }) =>
 
 describe("acting on orders over HTTP", () => {
   test(
+    "an order that fails twice is Completed at its third attempt, with the clock of the wall",
+    (_order, { attempt }) => (attempt < 3 ? new Retryable({ message: "not yet" }) : Effect.succeed({ attempt })),
+    Effect.gen(function* () {
+      yield* submit(1)
+      const order = yield* untilStatus(1, "Completed")
+      assert.strictEqual(order.attempts, 3)
+      assert.deepStrictEqual(order.result, Option.some({ attempt: 3 }))
+    }),
+    { retryBase: Duration.millis(20) }
+  )
+
+  test(
     "cancels what waits or runs, answers a repeat alike, and refuses the rest with the status",
     byName,
     Effect.gen(function* () {

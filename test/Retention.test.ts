@@ -114,6 +114,15 @@ const conformance = (name: string, repo: Layer.Layer<OrdersRepo, unknown, AppCon
 conformance("SQL", sqlRepo)
 conformance("memory", memoryRepo)
 
+describe("fingerprint", () => {
+  it("is the same whatever the order of the keys, and another for a list that looks like an object", () => {
+    const of = (metadata: object) => fingerprint(newOrder(1, { metadata }))
+    assert.strictEqual(of({ a: 1, b: { d: 2, c: 3 } }), of({ b: { c: 3, d: 2 }, a: 1 }))
+    assert.notStrictEqual(of({ x: { a: 1 } }), of({ x: [["a", 1]] }))
+    assert.notStrictEqual(of({ x: [] }), of({ x: {} }))
+  })
+})
+
 describe("RetentionLive", () => {
   const service = (settings: Settings) =>
     RetentionLive.pipe(
