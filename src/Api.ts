@@ -255,6 +255,17 @@ export class FailuresByCode extends Schema.Class<FailuresByCode>("FailuresByCode
   )
 }) {}
 
+const Breaker = Schema.Struct({
+  state: Schema.Literal("closed", "open", "half_open"),
+  failures_in_a_row: Count,
+  last_error_code: Schema.OptionFromNullOr(Schema.String),
+  opened_at: Schema.OptionFromNullOr(JsonTime),
+  next_probe_at: Schema.OptionFromNullOr(JsonTime)
+}).annotations({
+  identifier: "Breaker",
+  description: "While it is open the processor is at fault: orders wait, and one is tried at times (half_open)"
+})
+
 /** All-time counts survive a restart; percentiles and rates begin with the process. */
 export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics")({
   total_orders: Count,
@@ -273,11 +284,31 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   queue_capacity: Count,
   workers: Count,
   workers_busy: Count,
+  processor: Schema.Literal("simulated", "webhook", "custom").annotations({
+    description: "What processes the orders; the simulated one only waits"
+  }),
   accepted_per_second: PerSecond,
-  completed_per_second: PerSecond
+  completed_per_second: PerSecond,
+  breaker: Breaker
 }) {}
 
 const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
+
+/** Ready; with `verbose`, what was looked at. An open breaker keeps no order from being accepted. */
+const Ready = Schema.Struct({
+  status: Schema.Literal("ok"),
+  checks: Schema.optional(
+    Schema.Struct({ writes: Schema.Literal("ok"), reads: Schema.Literal("ok"), breaker: Breaker })
+  )
+}).annotations({ identifier: "Ready" })
+
+const closedBreaker = {
+  state: "closed",
+  failures_in_a_row: 0,
+  last_error_code: null,
+  opened_at: null,
+  next_probe_at: null
+}
 
 const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
 
@@ -545,7 +576,9 @@ const cancel = act("cancel", "cancel", {
 
 const retry = act("retry", "retry", {
   summary: "Work an order again",
-  description: "A Failed or Cancelled order becomes Pending with a fresh set of attempts, and the next run number.",
+  description:
+    "A Failed or Cancelled order becomes Pending with a fresh set of attempts. To its processor it is a new order: the " +
+    "webhook-id is the next one.",
   example: { ...exampleAnswer, status: "Pending", attempts: 0, started_at: null, finished_at: null }
 })
 
@@ -635,11 +668,32 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
             queue_capacity: 1000,
             workers: 100,
             workers_busy: 100,
+            processor: "webhook",
             accepted_per_second: 16.6,
-            completed_per_second: 5
+            completed_per_second: 5,
+            breaker: closedBreaker
           }
         }
       }
+    })
+  )
+
+const ready = HttpApiEndpoint.get("ready", "/readyz")
+  .setUrlParams(
+    Schema.Struct({
+      verbose: Schema.optional(Schema.String.annotations({ description: "Show what was looked at" }))
+    })
+  )
+  .addSuccess(Ready.annotations({ description: "Yes" }))
+  .addError(InternalErrorProblem)
+  .addError(NotReadyProblem)
+  .annotateContext(
+    documented({
+      summary: "Should traffic come here?",
+      description:
+        "503 while shutting down, and while writes fail. With `?verbose` it tells what was looked at, and how the circuit " +
+        "breaker in front of the processor stands.",
+      answers: { 200: { example: { status: "ok", checks: { writes: "ok", reads: "ok", breaker: closedBreaker } } } }
     })
   )
 
@@ -669,14 +723,7 @@ export class Api extends HttpApi.make("orders")
       .add(metrics)
       .add(probe("health", "/health", "Is the service up?", "Answers as long as the process does."))
       .add(probe("live", "/livez", "Should the process be left running?", "Answers as long as the process does."))
-      .add(
-        probe(
-          "ready",
-          "/readyz",
-          "Should traffic come here?",
-          "503 while shutting down, and while writes fail."
-        ).addError(NotReadyProblem)
-      )
+      .add(ready)
       .annotateContext(OpenApi.annotations({ title: "Service", description: "How the service itself is doing" }))
   )
   .annotateContext(

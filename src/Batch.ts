@@ -35,7 +35,8 @@ export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
 export const statusAfter = Outcome.$match({
   Completed: () => transitions.complete.to,
   Failed: () => transitions.fail.to,
-  Postponed: () => transitions.postpone.to
+  Postponed: () => transitions.postpone.to,
+  Released: () => transitions.release.to
 })
 
 export const noTotals: Totals = {

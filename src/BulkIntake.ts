@@ -3,7 +3,8 @@ import { Array as Arr, Effect, Either, Option, ParseResult, Predicate, Schema } 
 import { faults, maxFaults } from "./Api.ts"
 import { nextTurn } from "./GroupCommit.ts"
 import { checked, Line, Malformed, parseJson } from "./Json.ts"
-import { NewOrder, OrderIdJson } from "./Order.ts"
+import { decodeNewOrder } from "./NewOrderDecoder.ts"
+import { OrderIdJson } from "./Order.ts"
 import type { Orders } from "./Orders.ts"
 
 const maxOrders = 10_000
@@ -14,11 +15,6 @@ const batch = 250
 /** In one call all faults are named up to here; after that, of each bad order the first. */
 const maxFaultsOfCall = 1000
 
-const decodeAll = Schema.decodeUnknownEither(NewOrder)
-const decodeFirst = Schema.decodeUnknownEither(
-  NewOrder.annotations({ parseOptions: { errors: "first", onExcessProperty: "error" } })
-)
-
 const decodeId = Schema.decodeUnknownOption(OrderIdJson)
 const encodeId = Schema.encodeSync(OrderIdJson)
 
@@ -27,13 +23,13 @@ const idOf = (json: unknown) =>
     Option.map(Predicate.hasProperty(json, "order_id") ? decodeId(json.order_id) : Option.none(), encodeId)
   )
 
-const decodeOne = (value: unknown, decode: typeof decodeAll) => {
+const decodeOne = (value: unknown, told: "all" | "first") => {
   const json = checked(value)
   const whole = (detail: string) => Either.left([{ pointer: "", detail }])
   if (json instanceof Malformed) return whole(`it ${json.why}`)
   if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
     return whole(`an order may have at most ${orderLimit} bytes`)
-  return Either.mapLeft(decode(json), (error) =>
+  return Either.mapLeft(decodeNewOrder(json, told), (error) =>
     faults(ParseResult.ArrayFormatter.formatErrorSync(error)).slice(0, maxFaults)
   )
 }
@@ -42,7 +38,7 @@ const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [
 
 /** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
 export const takeMany = (orders: Orders["Type"]) =>
-  Effect.fn("BulkIntake.takeMany")(function* (body: unknown) {
+  Effect.fn("BulkIntake.takeMany")(function* (body: unknown, traceparent: Option.Option<string>) {
     if (!Array.isArray(body)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
     if (body.length > maxOrders) return yield* tooMany(`expected at most ${maxOrders} orders, not ${body.length}`)
 
@@ -53,11 +49,11 @@ export const takeMany = (orders: Orders["Type"]) =>
       yield* nextTurn
       const orderValues = values.map((value) => (value instanceof Line ? parseJson(value.text) : value))
       const decoded = orderValues.map((value) => {
-        const order = decodeOne(value, faultCount < maxFaultsOfCall ? decodeAll : decodeFirst)
+        const order = decodeOne(value, faultCount < maxFaultsOfCall ? "all" : "first")
         if (Either.isLeft(order)) faultCount += order.left.length
         return order
       })
-      const accepted = yield* orders.acceptMany(Arr.getRights(decoded))
+      const accepted = yield* orders.acceptMany(Arr.getRights(decoded), traceparent)
       let next = 0
       for (const [offset, order] of decoded.entries()) {
         const index = part * batch + offset

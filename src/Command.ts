@@ -10,6 +10,8 @@ export type Outcome = Data.TaggedEnum<{
   Failed: { readonly error: typeof LastError.Type }
   /** Another attempt is to be made, not before `dueAt`. */
   Postponed: { readonly error: typeof LastError.Type; readonly dueAt: DateTime.Utc }
+  /** The run does not count as an attempt. The order waits where it stood in line, or until `dueAt`. */
+  Released: { readonly dueAt: Option.Option<DateTime.Utc> }
 }>
 export const Outcome = Data.taggedEnum<Outcome>()
 
@@ -46,13 +48,13 @@ export const prunable: ReadonlyArray<Status> = ["Completed", "Cancelled"]
 /** Everything that can be written. */
 export type Command = Data.TaggedEnum<{
   /** Adds an order unless its id is known or as many orders wait as may wait. */
-  Insert: { readonly order: NewOrder }
+  Insert: { readonly order: NewOrder; readonly traceparent: Option.Option<string> }
   /** Pending -> Processing, under the order's next run number. */
   Claim: { readonly key: RowKey }
   /** Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended. */
   Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
-  /** Processing -> Pending: one order, or all of them. Uncounted, the run does not count as an attempt. */
-  Release: { readonly key: Option.Option<RowKey>; readonly counted: boolean }
+  /** Processing -> Pending: one order, or all of them. The run does not count as an attempt. */
+  Release: { readonly key: Option.Option<RowKey> }
   /**
    * Of the next `limit` orders behind the key `after`, those accepted before that time, removes the Completed and
    * Cancelled ones that were final before it, but for a small record.
@@ -60,7 +62,7 @@ export type Command = Data.TaggedEnum<{
   Prune: { readonly before: DateTime.Utc; readonly after: RowKey; readonly limit: number }
   /** Pending or Processing -> Cancelled. */
   Cancel: { readonly order_id: OrderId }
-  /** Failed or Cancelled -> Pending, with a fresh set of attempts. */
+  /** Failed or Cancelled -> Pending, with a fresh set of attempts: the order's next round. */
   Reopen: { readonly order_id: OrderId }
   /** The same for the first `limit` that fit, among those that reached their final state by `finishedBy`. */
   ReopenMany: { readonly filter: Filter; readonly finishedBy: DateTime.Utc; readonly limit: number }
@@ -99,12 +101,17 @@ export type Result = Data.TaggedEnum<{
 }>
 export const Result = Data.taggedEnum<Result>()
 
-/** An order in a worker's hands. `run` is never reused; `attempt` counts towards `MAX_ATTEMPTS`, from 1. */
+/**
+ * An order in a worker's hands. `run` is never reused; `attempt` counts towards `MAX_ATTEMPTS`, from 1; `round` is the
+ * same from one time that someone asked for the order to the next. `traceparent` is the trace it was submitted in.
+ */
 export interface Claim {
   readonly key: RowKey
   readonly order: Order
   readonly run: number
   readonly attempt: number
+  readonly round: number
+  readonly traceparent: Option.Option<string>
 }
 
 /** One order's change of status, as committed. */

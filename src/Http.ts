@@ -1,20 +1,29 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiSwagger from "@effect/platform/HttpApiSwagger"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Duration, Effect, Layer, Option, Schema } from "effect"
-import { Accepted, Api, FailuresByCode, NotReady, OrderList, Replayed, Retried, ServiceMetrics } from "./Api.ts"
+import { Api, FailuresByCode, NotReady, OrderList, Retried, ServiceMetrics } from "./Api.ts"
 import { orderLimit, takeMany } from "./BulkIntake.ts"
+import { CircuitBreaker } from "./CircuitBreaker.ts"
+import { DashboardRoutes, dashboardRoutes } from "./Dashboard.ts"
 import { makeEventStream } from "./EventStream.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { makeGuard, type Route } from "./HttpGuard.ts"
 import { Metrics } from "./Metrics.ts"
+import { decodeNewOrder } from "./NewOrderDecoder.ts"
 import { NodeServer } from "./NodeServer.ts"
+import { OrderIdJson } from "./Order.ts"
+import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
-import { Orders } from "./Orders.ts"
+import { type Acceptance, Orders } from "./Orders.ts"
+import { contentType, processMetrics, render } from "./Prometheus.ts"
+import { traceparentOf } from "./TraceContext.ts"
 
 /** Errors that say how long to wait say it in the header too. */
 const withRetryAfter = <A, E extends object, R>(self: Effect.Effect<A, E, R>) =>
@@ -26,8 +35,25 @@ const withRetryAfter = <A, E extends object, R>(self: Effect.Effect<A, E, R>) =>
       : Effect.void
   )
 
-const encodeAccepted = Schema.encodeSync(Accepted)
-const encodeReplayed = Schema.encodeSync(Replayed)
+const encodeId = Schema.encodeSync(OrderIdJson)
+
+/**
+ * The answer to a submitted order. It is not put through the schemas of `Accepted` and `Replayed`, which cost as much as
+ * all the rest of it; a test compares them. A text is sent in one piece with the headers, unlike bytes.
+ */
+const received = ({ order_id, replay }: Acceptance) => {
+  const body = { message: "Order received", order_id: encodeId(order_id) }
+  const text = JSON.stringify(Option.isSome(replay) ? { ...body, status: replay.value } : body)
+  return HttpServerResponse.raw(text, {
+    status: Option.isSome(replay) ? 200 : 202,
+    contentType: "application/json",
+    contentLength: Buffer.byteLength(text),
+    headers: {
+      location: `/api/order/${order_id}`,
+      ...(Option.isSome(replay) ? { "idempotent-replayed": "true" } : undefined)
+    }
+  })
+}
 
 const OrdersApi = HttpApiBuilder.group(
   Api,
@@ -38,30 +64,21 @@ const OrdersApi = HttpApiBuilder.group(
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
     return handlers
-      .handle(
+      .handleRaw(
         "submit",
-        ({ payload }) =>
-          Effect.map(withRetryAfter(orders.accept(payload)), ({ order_id, replay }) => {
-            const message = "Order received" as const
-            const location = `/api/order/${order_id}`
-            return Option.match(replay, {
-              onNone: () =>
-                HttpServerResponse.unsafeJson(encodeAccepted(new Accepted({ message, order_id })), {
-                  status: 202,
-                  headers: { location }
-                }),
-              onSome: (status) =>
-                HttpServerResponse.unsafeJson(encodeReplayed(new Replayed({ message, order_id, status })), {
-                  headers: { location, "idempotent-replayed": "true" }
-                })
-            })
-          }),
+        ({ request }) =>
+          Effect.orDie(request.json).pipe(
+            Effect.flatMap((json) => decodeNewOrder(json)),
+            Effect.catchTag("ParseError", HttpApiDecodeError.refailParseError),
+            Effect.flatMap((order) => withRetryAfter(orders.accept(order, traceparentOf(request.headers)))),
+            Effect.map(received)
+          ),
         // A client that hangs up must not cut an acceptance in two.
         { uninterruptible: true }
       )
       .handleRaw("submitMany", ({ request }) =>
         Effect.orDie(request.json).pipe(
-          Effect.flatMap(takeAll),
+          Effect.flatMap((body) => takeAll(body, traceparentOf(request.headers))),
           withRetryAfter,
           // Ten thousand results are not put through the schema one by one; a test compares them with it.
           Effect.map((answer) => HttpServerResponse.unsafeJson(answer))
@@ -95,42 +112,75 @@ const OrdersApi = HttpApiBuilder.group(
 
 const ok = { status: "ok" } as const
 
+/** Why the service is not ready; nothing, if it is. */
+const makeReadiness = Effect.gen(function* () {
+  const metrics = yield* Metrics
+  const commits = yield* GroupCommit
+  const queue = yield* OrderQueue
+  const { isDraining } = yield* NodeServer
+  const reasons = Effect.gen(function* () {
+    if (isDraining()) return ["shutting down"]
+    const reasons: Array<string> = []
+    if (!(yield* commits.ready)) reasons.push("orders cannot be written")
+    if (!(yield* queue.ready)) reasons.push("orders cannot be read")
+    return reasons
+  })
+  return Effect.tap(reasons, ({ length }) => metrics.ready(length === 0))
+})
+
 const ServiceApi = HttpApiBuilder.group(
   Api,
   "service",
   Effect.fnUntraced(function* (handlers) {
     const metrics = yield* Metrics
-    const commits = yield* GroupCommit
-    const queue = yield* OrderQueue
-    const { isDraining } = yield* NodeServer
-
-    const notReady = Effect.gen(function* () {
-      if (isDraining()) return ["shutting down"]
-      const reasons: Array<string> = []
-      if (!(yield* commits.ready)) reasons.push("orders cannot be written")
-      if (!(yield* queue.ready)) reasons.push("orders cannot be read")
-      return reasons
-    })
+    const breaker = yield* CircuitBreaker
+    const { name: processor = "custom" } = yield* OrderProcessor
+    const notReady = yield* makeReadiness
 
     return handlers
-      .handle("metrics", () => Effect.map(metrics.snapshot, (snapshot) => new ServiceMetrics(snapshot)))
+      .handle("metrics", () =>
+        Effect.zipWith(
+          metrics.snapshot,
+          breaker.state,
+          (snapshot, breaker) => new ServiceMetrics({ ...snapshot, processor, breaker })
+        )
+      )
       .handle("health", () => Effect.succeed(ok))
       .handle("live", () => Effect.succeed(ok))
-      .handle("ready", () =>
-        Effect.flatMap(notReady, (reasons) =>
-          reasons.length === 0 ? Effect.succeed(ok) : new NotReady({ reasons, retry_after: 5 })
-        ).pipe(withRetryAfter)
+      .handle("ready", ({ urlParams: { verbose } }) =>
+        Effect.gen(function* () {
+          const reasons = yield* notReady
+          if (reasons.length > 0) return yield* new NotReady({ reasons, retry_after: 5 })
+          if (verbose === undefined || verbose === "false" || verbose === "0") return ok
+          return { ...ok, checks: { writes: "ok" as const, reads: "ok" as const, breaker: yield* breaker.state } }
+        }).pipe(withRetryAfter)
       )
   })
 )
 
 const openapiPath = "/openapi.json"
 const docsPath = "/docs"
+const prometheusPath = "/metrics"
+
+const PrometheusRoute = HttpLayerRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const metrics = yield* Metrics
+    const notReady = yield* makeReadiness
+    const scrape = Effect.gen(function* () {
+      yield* notReady
+      const ofProcess = yield* processMetrics
+      return HttpServerResponse.text(render(yield* metrics.series) + ofProcess, { contentType })
+    })
+    yield* router.add("GET", prometheusPath, scrape)
+  })
+)
 
 /** Everything that is served. */
 export const AllRoutes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath }).pipe(Layer.provide([OrdersApi, ServiceApi])),
-  HttpApiSwagger.layerHttpLayerRouter({ api: Api, path: docsPath })
+  HttpApiSwagger.layerHttpLayerRouter({ api: Api, path: docsPath }),
+  PrometheusRoute,
+  DashboardRoutes
 )
 
 const bodyOf = (path: string) =>
@@ -138,7 +188,9 @@ const bodyOf = (path: string) =>
 
 const routes = (): ReadonlyArray<Route> => {
   const found: Array<Route> = [
+    ...dashboardRoutes,
     { method: "GET", path: openapiPath },
+    { method: "GET", path: prometheusPath },
     {
       method: "GET",
       path: docsPath,
@@ -165,7 +217,8 @@ export const HttpLive = Layer.unwrapScoped(
     const app = yield* HttpLayerRouter.toHttpEffect(AllRoutes).pipe(Effect.provide(RouterConfigLive))
     // With a listener for upgrades Node would withhold the body of a request that merely offers one, as Java's client does.
     return Layer.effectDiscard(Effect.sync(() => server.removeAllListeners("upgrade"))).pipe(
-      Layer.provide(HttpServer.serve(guard(app)))
+      // The guard makes the spans; those of the platform would tell every header.
+      Layer.provide(HttpMiddleware.withTracerDisabledWhen(HttpServer.serve(guard(app)), () => true))
     )
   })
 )

@@ -1,11 +1,13 @@
 import { isUtf8 } from "node:buffer"
 import { randomUUID } from "node:crypto"
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Array as Arr, Cause, Effect, Schema, Stream } from "effect"
+import { Array as Arr, Cause, Effect, Exit, LogLevel, Option, Schema, Stream, type Tracer } from "effect"
 import {
   BodyTooLarge,
   BodyTooLargeProblem,
@@ -24,10 +26,12 @@ import {
   UnsupportedMediaType,
   UnsupportedMediaTypeProblem
 } from "./Api.ts"
+import { AppConfig } from "./AppConfig.ts"
 import { checked, linesOf, linesType, Malformed, parseJson } from "./Json.ts"
 import { Metrics } from "./Metrics.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { mediaType } from "./Problem.ts"
+import { inSpan, isTraced, spanOf, traceparentOf } from "./TraceContext.ts"
 
 /** How much of a body that is refused is still read, so that the client gets to see why. */
 const discardLimit = 16 * 1024 * 1024
@@ -189,6 +193,18 @@ const securityHeaders = {
   "x-frame-options": "DENY"
 }
 
+/** The methods that metrics and traces name, as OpenTelemetry has it; any other is `_OTHER`. */
+const namedMethods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"])
+
+/** Asked for often, and nothing that anyone would look for in a trace. */
+const untraced = ["/health", "/livez", "/readyz", "/metrics"]
+
+/** The request as if it came from that span, so that what goes on in its trace does so from there. */
+const asIfFrom = (request: HttpServerRequest.HttpServerRequest, span: Tracer.Span) =>
+  request.modify({
+    headers: Headers.set(request.headers, "traceparent", HttpTraceContext.toHeaders(span).traceparent ?? "")
+  })
+
 const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/
 
 /**
@@ -198,6 +214,9 @@ const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/
 export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Route>) {
   const { isDraining } = yield* NodeServer
   const metrics = yield* Metrics
+  const { logLevel } = yield* AppConfig
+  const logsAccess = LogLevel.lessThanEqual(logLevel, LogLevel.Debug)
+  const traced = yield* isTraced
   const routesOf = routesByPath(routes)
 
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
@@ -205,15 +224,21 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
       const request = yield* HttpServerRequest.HttpServerRequest
       const clock = yield* Effect.clock
       const startedAt = clock.unsafeCurrentTimeNanos()
+      const secondsSinceStart = () => Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)
       const { headers, method = "GET", url = "/" } = incoming
+      const methodName = namedMethods.has(method) ? method : "_OTHER"
 
       const given = headers["x-request-id"]
       const requestId = typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID()
-      const found = routesOf(url.split("?", 1)[0] ?? url)
+      const pathname = url.split("?", 1)[0] ?? url
+      const found = routesOf(pathname)
       const route = found.find((route) => route.method === (method === "HEAD" ? "GET" : method))
 
-      const admitted = (): Effect.Effect<HttpServerResponse.HttpServerResponse, E | Refusal, R> => {
+      const admitted = (
+        request: HttpServerRequest.HttpServerRequest,
+        app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+      ): Effect.Effect<HttpServerResponse.HttpServerResponse, E | Refusal, R> => {
         if (headers.host === undefined && incoming.httpVersion === "1.1") {
           return new MalformedRequest({ detail: "The request has no Host header." })
         }
@@ -231,21 +256,68 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         return Effect.zipRight(layJson(request, incoming, route.body), app)
       }
 
-      const response = yield* Effect.catchAllCause(Effect.suspend(admitted), (cause) => {
-        if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
-        const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
-        if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
-        if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
-        if (isRefusal(error)) return Effect.succeed(refuse(error))
-        return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
-          Effect.annotateLogs("request_id", requestId),
-          Effect.as(refuse(new InternalError()))
+      const answer = (
+        request: HttpServerRequest.HttpServerRequest,
+        app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+      ) => {
+        const answered = Effect.catchAllCause(
+          Effect.suspend(() => admitted(request, app)),
+          (cause) => {
+            if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
+            const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
+            if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
+            if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
+            if (isRefusal(error)) return Effect.succeed(refuse(error))
+            return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
+              Effect.annotateLogs("request_id", requestId),
+              Effect.as(refuse(new InternalError()))
+            )
+          }
         )
-      })
+        if (!logsAccess) return answered
+        return Effect.tap(answered, ({ status }) =>
+          Effect.annotateLogs(Effect.logDebug("Request answered"), {
+            method: methodName,
+            route: route?.path ?? "none",
+            status,
+            ms: Math.round(secondsSinceStart() * 1000)
+          })
+        ).pipe(Effect.annotateLogs("request_id", requestId))
+      }
+
+      const inItsSpan = ({ path }: Route) =>
+        inSpan(
+          `${methodName} ${path}`,
+          {
+            kind: "server",
+            parent: Option.flatMap(traceparentOf(request.headers), spanOf),
+            attributes: {
+              "http.request.method": methodName,
+              "http.route": path,
+              "url.path": pathname,
+              "orders.request_id": requestId
+            }
+          },
+          (span) => {
+            const within = asIfFrom(request, span)
+            return answer(within, Effect.provideService(app, HttpServerRequest.HttpServerRequest, within))
+          },
+          (exit) => {
+            if (Exit.isFailure(exit)) return { attributes: {} }
+            const { status } = exit.value
+            return {
+              attributes: { "http.response.status_code": status },
+              error: status >= 500 ? String(status) : undefined
+            }
+          }
+        )
+
+      const response = yield* traced && route !== undefined && !untraced.includes(route.path)
+        ? inItsSpan(route)
+        : answer(request, app)
 
       if (response.status === 422) metrics.refused("InvalidRequest")
-      const seconds = Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
-      metrics.request(method, route?.path ?? "none", response.status, seconds)
+      metrics.request(methodName, route?.path, response.status, secondsSinceStart())
       return HttpServerResponse.setHeaders(response, {
         ...securityHeaders,
         ...(route?.contentSecurityPolicy ? { "content-security-policy": route.contentSecurityPolicy } : undefined),

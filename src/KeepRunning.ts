@@ -1,4 +1,4 @@
-import { Effect, Fiber } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 
 /**
  * Runs a loop that is never to end in a fiber of the scope, and starts it again should it end all the same: by a
@@ -7,7 +7,9 @@ import { Effect, Fiber } from "effect"
 export const keepRunning = <E, R>(what: string, loop: Effect.Effect<never, E, R>) =>
   Effect.fork(loop).pipe(
     Effect.flatMap(Fiber.await),
-    Effect.tap((exit) => Effect.logError(`The ${what} ended and is started again`, exit)),
+    Effect.tap((exit) =>
+      Effect.logError(`The ${what} ended and is started again`, Exit.isFailure(exit) ? exit.cause : Cause.empty)
+    ),
     Effect.zipRight(Effect.sleep("100 millis")),
     Effect.forever,
     Effect.interruptible,

@@ -1,4 +1,5 @@
 import {
+  Array as Arr,
   Clock,
   Context,
   Effect,
@@ -6,6 +7,8 @@ import {
   Metric,
   MetricBoundaries,
   type MetricKeyType,
+  MetricLabel,
+  type MetricPair,
   type MetricState,
   Option
 } from "effect"
@@ -21,23 +24,43 @@ const secondsBoundaries = MetricBoundaries.fromIterable([
   600
 ])
 
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+/** What OpenTelemetry recommends for HTTP: there is a series of each for every method, route and status. */
+const httpBoundaries = MetricBoundaries.fromIterable([
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10
+])
+
+/** The names of the metrics made here: the registry is one for the whole process, and others may count in it too. */
+const names = new Set<string>()
+const named = (name: string) => {
+  names.add(name)
+  return name
+}
+const counter = (name: string, description: string) => Metric.counter(named(name), { description, incremental: true })
+const gauge = (name: string, description: string) => Metric.gauge(named(name), { description })
 /** A timer in seconds: `Metric.timer` counts milliseconds, and says so in a label of its own. */
-const timer = (name: string, description: string) => Metric.histogram(name, secondsBoundaries, description)
+const timer = (name: string, description: string, boundaries = secondsBoundaries) =>
+  Metric.histogram(named(name), boundaries, description)
 
 const ordersAccepted = counter("orders_accepted_total", "Orders accepted")
 const ordersReplayed = counter("orders_replayed_total", "Orders submitted again with the same content")
 const ordersRefused = counter("orders_refused_total", "Requests refused, by problem")
 const ordersFinished = counter("orders_finished_total", "Orders that reached a final state, by state")
-const attemptsEnded = counter("attempts_total", "Runs of the processor that ended, by outcome")
-const ordersByStatus = Metric.gauge("orders", { description: "All orders ever accepted, by status" })
-const queueDepth = Metric.gauge("queue_depth", { description: "Orders in the queue" })
-const queueCapacity = Metric.gauge("queue_capacity", { description: "Orders the queue can hold" })
-const workers = Metric.gauge("workers", { description: "Workers" })
-const workersBusy = Metric.gauge("workers_busy", { description: "Workers that hold an order" })
-const queueWait = timer("order_queue_wait_seconds", "From due to claimed")
-const processingTime = timer("order_processing_seconds", "From claimed to finished, of the runs that succeeded")
-const httpDuration = timer("http_server_request_duration_seconds", "HTTP requests by method, route and status")
+const attemptsEnded = counter("orders_attempts_total", "Runs of the processor that ended, by outcome")
+const ordersByStatus = gauge("orders_by_status", "All orders ever accepted, by the status they are in")
+const queueDepth = gauge("orders_queue_depth", "Orders in the queue")
+const queueCapacity = gauge("orders_queue_capacity", "Orders the queue can hold")
+const maxPending = gauge("orders_pending_limit", "Waiting orders beyond which new ones are refused")
+const workers = gauge("orders_workers", "Workers")
+const workersBusy = gauge("orders_workers_busy", "Workers that hold an order")
+const breaker = gauge("orders_breaker_open", "1 while the circuit breaker is not closed")
+const ready = gauge("orders_ready", "1 while the service takes and writes orders, as /readyz and /metrics found last")
+const queueWait = timer("orders_queue_wait_seconds", "From due to claimed")
+const processingTime = timer("orders_processing_seconds", "From claimed to finished, of the runs that succeeded")
+const httpDuration = timer(
+  "http_server_request_duration_seconds",
+  "HTTP requests by method, route and status",
+  httpBoundaries
+)
 
 /** Events per second over the last minute, or since `startedAt` where that is less. */
 const rateOfLastMinute = (startedAt: number) => {
@@ -95,28 +118,38 @@ const percentilesSinceNow = (timer: Timer) => {
   }
 }
 
-/** One metric for each value of a label, made once. The values come from the program alone, so they are few. */
-const byLabel = <M>(make: (value: string) => M) => {
-  const made = new Map<string, M>()
-  return (value: string) => {
-    const metric = made.get(value) ?? make(value)
-    made.set(value, metric)
-    return metric
+/**
+ * Updates a metric under labels; an empty value is no label. The values come from the program alone, so they are few. The labels are made once for
+ * each: Effect finds a metric at once by the identity of its labels, and slowly by what they are.
+ */
+const labelled = <Type, Out>(metric: Metric.Metric<Type, number, Out>, ...names: ReadonlyArray<string>) => {
+  const made = new Map<string, ReadonlyArray<MetricLabel.MetricLabel>>()
+  return (input: number, ...values: ReadonlyArray<string>) => {
+    const key = values.join(" ")
+    const labels = made.get(key) ?? Arr.zipWith(names, values, MetricLabel.make).filter(({ value }) => value !== "")
+    made.set(key, labels)
+    metric.unsafeUpdate(input, labels)
   }
 }
 
-const refusedFor = byLabel((reason) => Metric.tagged(ordersRefused, "reason", reason))
-const finishedAs = byLabel((status) => Metric.tagged(ordersFinished, "status", status))
-const attemptsAs = byLabel((outcome) => Metric.tagged(attemptsEnded, "outcome", outcome))
-const ordersIn = byLabel((status) => Metric.tagged(ordersByStatus, "status", status))
-const durationOf = byLabel((labels) => {
-  const [method = "", route = "", status = ""] = labels.split(" ")
-  return httpDuration.pipe(
-    Metric.tagged("http_request_method", method),
-    Metric.tagged("http_route", route),
-    Metric.tagged("http_response_status_code", status)
-  )
-})
+/** What can become of a run. `superseded`: it ended too late to be recorded. */
+const attemptOutcomes = ["completed", "failed", "postponed", "released", "cancelled", "superseded"] as const
+export type AttemptOutcome = (typeof attemptOutcomes)[number]
+
+const refusedFor = labelled(ordersRefused, "reason")
+const finishedAs = labelled(ordersFinished, "status")
+const attemptsAs = labelled(attemptsEnded, "outcome")
+const ordersIn = labelled(ordersByStatus, "status")
+const durationOf = labelled(httpDuration, "http_request_method", "http_route", "http_response_status_code")
+
+/** So that a series is there, at zero, before the first of its kind comes: else its first increase would not be seen. */
+const begin = () => {
+  ordersAccepted.unsafeUpdate(0, [])
+  ordersReplayed.unsafeUpdate(0, [])
+  for (const problem of ["BacklogFull", "InvalidRequest", "OrderConflict"]) refusedFor(0, problem)
+  for (const status of Status.literals.filter(isFinal)) finishedAs(0, status)
+  for (const outcome of attemptOutcomes) attemptsAs(0, outcome)
+}
 
 const view = (totals: Totals) => ({
   total_orders: Status.literals.reduce((sum, status) => sum + totals[status], 0),
@@ -153,10 +186,15 @@ export class Metrics extends Context.Tag("orders/Metrics")<
     readonly drainRate: Effect.Effect<number>
     readonly replayed: () => void
     readonly refused: (reason: string) => void
-    readonly attemptEnded: (outcome: string) => void
+    readonly attemptEnded: (outcome: AttemptOutcome) => void
     readonly workerBusy: (by: 1 | -1) => void
     readonly queueDepth: (depth: number) => void
-    readonly request: (method: string, route: string, status: number, seconds: number) => void
+    readonly breakerOpen: (isOpen: boolean) => void
+    readonly ready: (isReady: boolean) => void
+    /** Of a route by its template; none, if the path is no route's. */
+    readonly request: (method: string, route: string | undefined, status: number, seconds: number) => void
+    /** All our metrics as they stand in the registry. */
+    readonly series: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>>
   }
 >() {
   static readonly layer = Layer.scoped(
@@ -173,13 +211,17 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       let busy = 0
       const setTotals = (next: Totals) => {
         totals = next
-        for (const status of Status.literals) ordersIn(status).unsafeUpdate(next[status], [])
+        for (const status of Status.literals) ordersIn(next[status], status)
       }
+      begin()
       setTotals(totals)
       queueCapacity.unsafeUpdate(config.queueCapacity, [])
       workers.unsafeUpdate(config.workers, [])
       workersBusy.unsafeUpdate(0, [])
       queueDepth.unsafeUpdate(0, [])
+      maxPending.unsafeUpdate(config.maxPending, [])
+      breaker.unsafeUpdate(0, [])
+      ready.unsafeUpdate(1, [])
 
       const acceptedRate = rateOfLastMinute(startedAt)
       const completedRate = rateOfLastMinute(startedAt)
@@ -196,7 +238,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           }
           if (status === "Processing") queueWait.unsafeUpdate(elapsedMillis / 1000, [])
           if (isFinal(status)) {
-            finishedAs(status).unsafeUpdate(1, [])
+            finishedAs(1, status)
             finishedRate.add(now, 1)
           }
           if (status === "Completed") {
@@ -221,8 +263,8 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         })),
         drainRate: Effect.map(Clock.currentTimeMillis, finishedRate.perSecond),
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
-        refused: (reason) => refusedFor(reason).unsafeUpdate(1, []),
-        attemptEnded: (outcome) => attemptsAs(outcome).unsafeUpdate(1, []),
+        refused: (reason) => refusedFor(1, reason),
+        attemptEnded: (outcome) => attemptsAs(1, outcome),
         workerBusy: (by) => {
           busy += by
           workersBusy.unsafeUpdate(busy, [])
@@ -231,8 +273,11 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           depth = now
           queueDepth.unsafeUpdate(now, [])
         },
-        request: (method, route, status, seconds) =>
-          durationOf(`${method} ${route} ${status}`).unsafeUpdate(seconds, [])
+        breakerOpen: (isOpen) => breaker.unsafeUpdate(isOpen ? 1 : 0, []),
+        ready: (isReady) => ready.unsafeUpdate(isReady ? 1 : 0, []),
+        // What no route was found for has none, as OpenTelemetry wants it.
+        request: (method, route = "", status, seconds) => durationOf(seconds, method, route, String(status)),
+        series: Effect.map(Metric.snapshot, (pairs) => pairs.filter(({ metricKey }) => names.has(metricKey.name)))
       }
     })
   )

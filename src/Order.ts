@@ -10,8 +10,18 @@ const idRules =
   "that starts with a letter or a digit (send a larger number as a string)"
 
 /** An id as text, the one form the service keeps: `101` and `"101"` are the same id. */
-const idText = <const B extends string>(brand: B) =>
+const Id = <const B extends string>(brand: B) =>
   Schema.String.pipe(Schema.pattern(idPattern, { message: () => idRules }), Schema.brand(brand))
+
+/** The text of an id as JSON brings it. What is no id must not become one by being written out, so it becomes "". */
+export const idText = (json: unknown): string =>
+  typeof json === "string"
+    ? json
+    : typeof json === "number" && Number.isSafeInteger(json) && json > 0
+      ? String(json)
+      : ""
+
+export const isId = (text: string): text is OrderId & UserId & ItemId => idPattern.test(text)
 
 const idJsonSchema = {
   anyOf: [
@@ -22,28 +32,33 @@ const idJsonSchema = {
 
 /** An id as it stands in JSON: a canonical safe integer goes out as a number, anything else as a string. */
 const idJson = <const B extends string>(brand: B) =>
-  Schema.transform(
-    Schema.Union(Schema.Number, Schema.String).annotations({ jsonSchema: idJsonSchema }),
-    idText(brand),
-    {
-      strict: true,
-      // A number that is no id must not become one by being written out, so it becomes "", which the pattern refuses.
-      decode: (id) => (typeof id === "string" ? id : Number.isSafeInteger(id) && id > 0 ? String(id) : ""),
-      encode: (id) => (canonicalInteger.test(id) && Number.isSafeInteger(Number(id)) ? Number(id) : id)
-    }
-  ).annotations({ identifier: brand, message: () => ({ message: idRules, override: true }) })
+  Schema.transform(Schema.Union(Schema.Number, Schema.String).annotations({ jsonSchema: idJsonSchema }), Id(brand), {
+    strict: true,
+    decode: idText,
+    encode: (id) => (canonicalInteger.test(id) && Number.isSafeInteger(Number(id)) ? Number(id) : id)
+  }).annotations({ identifier: brand, message: () => ({ message: idRules, override: true }) })
 
-export const OrderId = idText("OrderId")
+export const OrderId = Id("OrderId")
 export type OrderId = typeof OrderId.Type
 export const OrderIdJson = idJson("OrderId")
-export const UserId = idText("UserId")
+export const UserId = Id("UserId")
+export type UserId = typeof UserId.Type
 export const UserIdJson = idJson("UserId")
+const ItemIdJson = idJson("ItemId")
+type ItemId = typeof ItemIdJson.Type
 
 const decimal = /^(0|[1-9][0-9]{0,10})(?:\.([0-9]{1,4}))?$/
 const moneyRules =
   "expected 0 to 99999999999.9999 with at most 4 digits after the point, as a number or a decimal string"
 
+/** Ten-thousandths of an amount as JSON brings it; -1 if it is none. */
+export const unitsOf = (amount: unknown): number => {
+  const match = typeof amount === "number" || typeof amount === "string" ? decimal.exec(String(amount)) : null
+  return match === null ? -1 : Number(match[1]) * 10_000 + Number((match[2] ?? "").padEnd(4, "0"))
+}
+
 const MoneyUnits = Schema.Int.pipe(Schema.between(0, 999_999_999_999_999), Schema.brand("Money"))
+export const isMoney = (units: number): units is Money => Number.isSafeInteger(units) && units >= 0
 
 /**
  * An amount of money, exact: a whole number of ten-thousandths, always a safe integer. In JSON it is a number or a
@@ -60,17 +75,19 @@ export const Money = Schema.transform(
   MoneyUnits,
   {
     strict: true,
-    decode: (amount) => {
-      const match = decimal.exec(String(amount))
-      return match === null ? -1 : Number(match[1]) * 10_000 + Number((match[2] ?? "").padEnd(4, "0"))
-    },
+    decode: unitsOf,
     encode: (units) => units / 10_000
   }
 ).annotations({ identifier: "Money", message: () => ({ message: moneyRules, override: true }) })
 export type Money = typeof Money.Type
 
+const currencyPattern = /^[A-Z]{3}$/
+export const isCurrency = (json: unknown): json is string => typeof json === "string" && currencyPattern.test(json)
+
 const Currency = Schema.String.pipe(
-  Schema.pattern(/^[A-Z]{3}$/, { message: () => "expected an ISO 4217 code of three capital letters, such as EUR" })
+  Schema.pattern(currencyPattern, {
+    message: () => "expected an ISO 4217 code of three capital letters, such as EUR"
+  })
 ).annotations({ identifier: "Currency" })
 
 const utf8 = new TextEncoder()
@@ -81,14 +98,17 @@ const keepsItsNumbers = (value: unknown): boolean =>
     ? Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
     : typeof value !== "object" || value === null || Object.values(value).every(keepsItsNumbers)
 
+const isSmall = (metadata: object) => utf8.encode(JSON.stringify(metadata)).length <= 8192
+
+export const isMetadata = (json: unknown): json is { readonly [key: string]: unknown } =>
+  Predicate.isRecord(json) && isSmall(json) && keepsItsNumbers(json)
+
 /** Any JSON object up to 8 KiB, handed on as it came: no key is dropped, renamed or interpreted, not even `__proto__`. */
 const Metadata = Schema.declare((input): input is { readonly [key: string]: unknown } => Predicate.isRecord(input), {
   message: () => "expected a JSON object"
 })
   .pipe(
-    Schema.filter(
-      (metadata) => utf8.encode(JSON.stringify(metadata)).length <= 8192 || "expected at most 8 KiB of JSON"
-    ),
+    Schema.filter((metadata) => isSmall(metadata) || "expected at most 8 KiB of JSON"),
     Schema.filter(
       (metadata) =>
         keepsItsNumbers(metadata) ||
@@ -100,15 +120,16 @@ const Metadata = Schema.declare((input): input is { readonly [key: string]: unkn
     jsonSchema: { type: "object", description: "Any JSON object, 8 KiB at most" }
   })
 
-const itemRules = "expected an array of 1 to 1000 item ids"
+export const maxItems = 1000
+const itemRules = `expected an array of 1 to ${maxItems} item ids`
 
 /** The length is looked at first: explaining each of thirty thousand bad items would hold up everything else. */
 const ItemIds = Schema.compose(
   Schema.Array(Schema.Unknown)
     .annotations({ message: () => itemRules })
-    .pipe(Schema.filter((items) => (items.length >= 1 && items.length <= 1000) || itemRules)),
-  Schema.Array(idJson("ItemId"))
-).annotations({ jsonSchema: { type: "array", minItems: 1, maxItems: 1000, items: idJsonSchema } })
+    .pipe(Schema.filter((items) => (items.length >= 1 && items.length <= maxItems) || itemRules)),
+  Schema.Array(ItemIdJson)
+).annotations({ jsonSchema: { type: "array", minItems: 1, maxItems, items: idJsonSchema } })
 
 export const Status = Schema.Literal("Pending", "Processing", "Completed", "Failed", "Cancelled").annotations({
   identifier: "Status",

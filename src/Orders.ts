@@ -44,15 +44,19 @@ export class Orders extends Context.Tag("orders/Orders")<
   {
     /**
      * Succeeds after the commit. The same order again stores nothing new and succeeds, even when the backlog is full;
-     * other content under a known id is an `OrderConflict`.
+     * other content under a known id is an `OrderConflict`. `traceparent` is kept with a new order.
      */
-    readonly accept: (order: NewOrder) => Effect.Effect<Acceptance, OrderConflict | BacklogFull | StorageUnavailable>
+    readonly accept: (
+      order: NewOrder,
+      traceparent?: Option.Option<string>
+    ) => Effect.Effect<Acceptance, OrderConflict | BacklogFull | StorageUnavailable>
     /**
      * The same for many, in batches: what became of each, in their order. One that is refused costs the others nothing.
      * After `StorageUnavailable` some may have been stored, and the call can be repeated.
      */
     readonly acceptMany: (
-      orders: ReadonlyArray<NewOrder>
+      orders: ReadonlyArray<NewOrder>,
+      traceparent?: Option.Option<string>
     ) => Effect.Effect<ReadonlyArray<Either.Either<Acceptance, OrderConflict | BacklogFull>>, StorageUnavailable>
     /** The order as soon as it is in a final state, or as it is after that time, or when `unless` ends first. */
     readonly findFinal: (
@@ -67,7 +71,7 @@ export class Orders extends Context.Tag("orders/Orders")<
     readonly cancel: (
       id: OrderId
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
-    /** Failed or Cancelled becomes Pending, with a fresh set of attempts. */
+    /** Failed or Cancelled becomes Pending, with a fresh set of attempts and the next idempotency key. */
     readonly retry: (
       id: OrderId
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
@@ -167,11 +171,11 @@ export class Orders extends Context.Tag("orders/Orders")<
       })
 
       return {
-        accept: (order) =>
-          Effect.flatMap(commits.write(Command.Insert({ order })), (result) => acceptance(order, result)),
+        accept: (order, traceparent = Option.none()) =>
+          Effect.flatMap(commits.write(Command.Insert({ order, traceparent })), (result) => acceptance(order, result)),
 
-        acceptMany: Effect.fn("Orders.acceptMany")(function* (orders) {
-          const results = yield* commits.writeAll(orders.map((order) => Command.Insert({ order })))
+        acceptMany: Effect.fn("Orders.acceptMany")(function* (orders, traceparent = Option.none()) {
+          const results = yield* commits.writeAll(orders.map((order) => Command.Insert({ order, traceparent })))
           return yield* Effect.forEach(Arr.zip(orders, results), ([order, result]) =>
             Effect.either(acceptance(order, result))
           )

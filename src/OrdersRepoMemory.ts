@@ -21,6 +21,8 @@ interface Row {
   readonly run: number
   readonly dueAt: number
   readonly losses: number
+  readonly round: number
+  readonly traceparent: Option.Option<string>
 }
 
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
@@ -61,9 +63,13 @@ export const makeMemory = Effect.gen(function* () {
       )
     })
 
+  /** As if the run had not been. */
+  const putBack = (row: Row, now: number) =>
+    put(row, { ...row, order: waiting(row, { attempts: row.order.attempts - 1 }) }, now, now)
+
   const reopen = (row: Row, now: number) => {
     const dueAt = Math.max(now, DateTime.toEpochMillis(row.order.accepted_at))
-    const next = { ...row, dueAt, losses: 0 }
+    const next = { ...row, dueAt, losses: 0, round: row.round + 1 }
     put(row, { ...next, order: waiting(next, { attempts: 0, result: Option.none() }) }, now, now)
   }
 
@@ -112,7 +118,9 @@ export const makeMemory = Effect.gen(function* () {
         })
         const seq = ++lastKey
         keys.set(order.order_id, seq)
-        put(undefined, { seq, order, run: 0, dueAt: latestAcceptance, losses: 0 }, latestAcceptance, latestAcceptance)
+        const { traceparent } = command
+        const row = { seq, order, run: 0, dueAt: latestAcceptance, losses: 0, round: 1, traceparent }
+        put(undefined, row, latestAcceptance, latestAcceptance)
         return Result.Inserted()
       }
       case "Claim": {
@@ -126,8 +134,10 @@ export const makeMemory = Effect.gen(function* () {
           finished_at: Option.none(),
           next_attempt_at: Option.none()
         })
-        put(row, { ...row, order, run: row.run + 1 }, now, row.dueAt)
-        return Result.Claimed({ claim: { key: row.seq, order, run: row.run + 1, attempt: order.attempts } })
+        const run = row.run + 1
+        put(row, { ...row, order, run }, now, row.dueAt)
+        const { round, seq, traceparent } = row
+        return Result.Claimed({ claim: { key: seq, order, run, attempt: order.attempts, round, traceparent } })
       }
       case "Record": {
         const row = Option.getOrUndefined(inStatus(command.key, transitions.complete.from))
@@ -138,6 +148,11 @@ export const makeMemory = Effect.gen(function* () {
         if (outcome._tag === "Postponed") {
           const next = { ...row, dueAt: DateTime.toEpochMillis(outcome.dueAt) }
           put(row, { ...next, order: waiting(next, { last_error: Option.some(outcome.error) }) }, now, now)
+          return Result.Recorded()
+        }
+        if (outcome._tag === "Released") {
+          const dueAt = Option.match(outcome.dueAt, { onNone: () => row.dueAt, onSome: DateTime.toEpochMillis })
+          putBack({ ...row, dueAt }, now)
           return Result.Recorded()
         }
         const order = new Order({
@@ -152,10 +167,7 @@ export const makeMemory = Effect.gen(function* () {
       }
       case "Release": {
         const held = processing().filter((row) => Option.getOrElse(command.key, () => row.seq) === row.seq)
-        for (const row of held) {
-          const attempts = row.order.attempts - (command.counted ? 0 : 1)
-          put(row, { ...row, order: waiting(row, { attempts }) }, now, now)
-        }
+        for (const row of held) putBack(row, now)
         return Result.Released({ count: held.length })
       }
       case "Cancel":

@@ -30,7 +30,8 @@ const RecordRows = Schema.Array(
     at: Schema.DateTimeUtcFromNumber,
     due_at: Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber),
     result: Schema.OptionFromNullOr(Schema.parseJson()),
-    last_error: Schema.OptionFromNullOr(Schema.parseJson(LastError))
+    last_error: Schema.OptionFromNullOr(Schema.parseJson(LastError)),
+    uncounted: Schema.Int
   })
 )
 
@@ -40,9 +41,19 @@ const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: 
   at,
   status: statusAfter(outcome),
   result: outcome._tag === "Completed" ? outcome.result : Option.none(),
-  due_at: outcome._tag === "Postponed" ? Option.some(outcome.dueAt) : Option.none(),
-  last_error: outcome._tag === "Completed" ? Option.none() : Option.some(outcome.error)
+  due_at:
+    outcome._tag === "Postponed"
+      ? Option.some(outcome.dueAt)
+      : outcome._tag === "Released"
+        ? outcome.dueAt
+        : Option.none(),
+  last_error: "error" in outcome ? Option.some(outcome.error) : Option.none(),
+  uncounted: outcome._tag === "Released" ? 1 : 0
 })
+
+const NewRows = Schema.Array(
+  Schema.Struct({ ...Order.insert.fields, traceparent: Schema.OptionFromNullOr(Schema.String) })
+)
 
 const PrunedRows = Schema.Array(
   Schema.Struct({
@@ -71,7 +82,7 @@ export const makeSql = Effect.gen(function* () {
   const decodePruned = Schema.decodeUnknown(PrunedRows)
   const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
   const decodeFailures = Schema.decodeUnknown(FailuresRows)
-  const encodeNewOrders = Schema.encodeSync(Schema.parseJson(Schema.Array(Order.insert)))
+  const encodeNewRows = Schema.encodeSync(Schema.parseJson(NewRows))
   const encodeRecords = Schema.encodeSync(Schema.parseJson(RecordRows))
 
   const orderColumns = sql.literal(`
@@ -93,20 +104,29 @@ export const makeSql = Effect.gen(function* () {
       decodePruned
     )
 
-  const insert = Effect.fnUntraced(function* (orders: ReadonlyArray<NewOrder>, now: number) {
+  const insert = Effect.fnUntraced(function* (
+    commands: ReadonlyArray<Extract<Command, { readonly _tag: "Insert" }>>,
+    now: number
+  ) {
+    const orders = commands.map((command) => command.order)
     const firstOf = new Map<string, number>()
     for (const [index, order] of orders.entries()) {
       if (!firstOf.has(order.order_id)) firstOf.set(order.order_id, index)
     }
-    const distinct = orders.filter((order, index) => firstOf.get(order.order_id) === index)
+    const distinct = commands
+      .filter(({ order }, index) => firstOf.get(order.order_id) === index)
+      .map(({ order, traceparent }) => ({ ...order, traceparent }))
 
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number; accepted_at: number }>`
-      INSERT INTO orders (order_id, status, user_id, item_ids, total_amount, currency, metadata, accepted_at, due_at)
+      INSERT INTO orders (
+        order_id, status, user_id, item_ids, total_amount, currency, metadata, traceparent, accepted_at, due_at
+      )
       SELECT
         new.value ->> 'order_id', ${transitions.accept.to}, new.value ->> 'user_id', new.value ->> 'item_ids',
-        new.value ->> 'total_amount', new.value ->> 'currency', new.value ->> 'metadata', clock.now, clock.now
+        new.value ->> 'total_amount', new.value ->> 'currency', new.value ->> 'metadata', new.value ->> 'traceparent',
+        clock.now, clock.now
       FROM
-        json_each(${encodeNewOrders(distinct)}) AS new,
+        json_each(${encodeNewRows(distinct)}) AS new,
         (SELECT max(${now}, COALESCE(${latestAcceptance}, 0)) AS now) AS clock
       WHERE
         NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
@@ -148,17 +168,21 @@ export const makeSql = Effect.gen(function* () {
       user_id: string
       attempts: number
       started_at: number
+      round: number
+      traceparent: string | null
     }>`
       UPDATE orders
       SET
         status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
         started_at = ${now}, finished_at = NULL
       WHERE ${statusIs(transitions.claim.from[0])} AND seq IN (SELECT value FROM json_each(${JSON.stringify(keys)}))
-      RETURNING seq, run, due_at, ${orderColumns}`
+      RETURNING seq, run, due_at, round, traceparent, ${orderColumns}`
     const claims = new Map<RowKey, Claim>()
     for (const row of rows) {
       const order = yield* decodeOrder(row)
-      claims.set(row.seq, { key: row.seq, order, run: row.run, attempt: order.attempts })
+      const { round, run, seq: key } = row
+      const traceparent = Option.fromNullable(row.traceparent)
+      claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent })
     }
     return {
       results: keys.map((key) => {
@@ -170,6 +194,8 @@ export const makeSql = Effect.gen(function* () {
       )
     }
   })
+
+  const waits = sql.literal(`'${transitions.release.to}'`)
 
   const record = Effect.fnUntraced(function* (
     records: ReadonlyArray<Extract<Command, { readonly _tag: "Record" }>>,
@@ -187,9 +213,11 @@ export const makeSql = Effect.gen(function* () {
       UPDATE orders
       SET
         status = done.value ->> 'status', due_at = COALESCE(done.value ->> 'due_at', due_at),
-        finished_at = CASE WHEN done.value ->> 'due_at' IS NULL THEN max(done.value ->> 'at', started_at) END,
-        started_at = CASE WHEN done.value ->> 'due_at' IS NULL THEN started_at END,
-        result = done.value ->> 'result', last_error = done.value ->> 'last_error'
+        attempts = attempts - (done.value ->> 'uncounted'),
+        finished_at = CASE WHEN done.value ->> 'status' <> ${waits} THEN max(done.value ->> 'at', started_at) END,
+        started_at = CASE WHEN done.value ->> 'status' <> ${waits} THEN started_at END,
+        result = done.value ->> 'result',
+        last_error = CASE done.value ->> 'uncounted' WHEN 0 THEN done.value ->> 'last_error' ELSE last_error END
       FROM json_each(${encodeRecords(records.map(recordRow))}) AS done
       WHERE
         orders.seq = done.value ->> 'seq' AND orders.run = done.value ->> 'run'
@@ -205,10 +233,10 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
-  const release = Effect.fnUntraced(function* ({ counted, key }: Extract<Command, { _tag: "Release" }>, now: number) {
+  const release = Effect.fnUntraced(function* ({ key }: Extract<Command, { _tag: "Release" }>, now: number) {
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
-      SET status = ${transitions.release.to}, attempts = attempts - ${counted ? 0 : 1}, started_at = NULL
+      SET status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL
       WHERE ${statusIs(transitions.release.from[0])} AND ${Option.match(key, { onNone: () => sql`TRUE`, onSome: (key) => sql`seq = ${key}` })}
       RETURNING seq, order_id, user_id, attempts`
     return {
@@ -277,7 +305,8 @@ export const makeSql = Effect.gen(function* () {
     )
 
   const reopened = (now: number) => sql`
-    attempts = 0, losses = 0, due_at = max(${now}, accepted_at), started_at = NULL, finished_at = NULL, result = NULL`
+    attempts = 0, losses = 0, round = round + 1, due_at = max(${now}, accepted_at), started_at = NULL,
+    finished_at = NULL, result = NULL`
 
   const reopen = (id: OrderId, now: number) =>
     act(id, transitions.reopen.from, transitions.reopen.to, now, reopened(now))
@@ -392,10 +421,7 @@ export const makeSql = Effect.gen(function* () {
   const run = (group: Arr.NonEmptyReadonlyArray<Command>, now: number): Effect.Effect<Done, SqlError | ParseError> => {
     switch (group[0]._tag) {
       case "Insert":
-        return insert(
-          group.filter(Command.$is("Insert")).map((command) => command.order),
-          now
-        )
+        return insert(group.filter(Command.$is("Insert")), now)
       case "Claim":
         return claim(
           group.filter(Command.$is("Claim")).map((command) => command.key),

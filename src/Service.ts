@@ -1,5 +1,6 @@
 import * as HttpServer from "@effect/platform/HttpServer"
 import { Layer } from "effect"
+import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { HttpLive } from "./Http.ts"
 import { Metrics } from "./Metrics.ts"
@@ -22,6 +23,7 @@ export const ServiceLive = DrainLive.pipe(
   Layer.provideMerge(RetentionLive),
   Layer.provideMerge(Orders.layer),
   Layer.provideMerge(OrderQueue.layer),
+  Layer.provideMerge(CircuitBreaker.layer),
   Layer.provideMerge(Metrics.layer),
   Layer.provideMerge(GroupCommit.layer),
   Layer.provideMerge(OrderEvents.layer),

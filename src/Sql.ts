@@ -8,12 +8,14 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
+import migration0002 from "./migrations/0002_rounds.ts"
 import { StorageUnavailable } from "./Order.ts"
 import { StartupError } from "./StartupError.ts"
 
 /** Every migration, in order. A test compares this record with the folder. */
 export const migrations = {
-  "0001_orders": migration0001
+  "0001_orders": migration0001,
+  "0002_rounds": migration0002
 }
 
 /** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
@@ -72,7 +74,7 @@ export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effe
   )
 
 /** Marks a database as ours: "ORDR", in the header field SQLite has for it. */
-const applicationId = 0x4f524452
+export const applicationId = 0x4f524452
 
 const advice = "give the path of a database this service made, or of a new file in a folder it may write to"
 

@@ -110,7 +110,7 @@ describe("OpenAPI document", () => {
       "get /api/metrics": "200 500",
       "get /health": "200 500",
       "get /livez": "200 500",
-      "get /readyz": "200 500 503"
+      "get /readyz": "200 422 500 503"
     })
   })
 

@@ -1,7 +1,8 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option } from "effect"
+import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option, Redacted } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -29,7 +30,7 @@ const settings = (environment: Record<string, string>) =>
   )
 
 const mistakes = (environment: Record<string, string>) =>
-  Effect.map(Effect.flip(settings(environment)), ({ lines }) => lines)
+  Effect.match(settings(environment), { onFailure: ({ lines }) => lines, onSuccess: () => [] })
 
 interface Setting {
   readonly read: (settings: Settings) => unknown
@@ -123,7 +124,12 @@ const everySetting: Record<string, Setting> = {
   WORKERS: wholeNumber((settings) => settings.workers, 1, 10_000),
   QUEUE_CAPACITY: wholeNumber((settings) => settings.queueCapacity, 1, 1_000_000),
   MAX_PENDING: wholeNumber((settings) => settings.maxPending, 1, 1_000_000_000),
-  PROCESSOR: oneOf((settings) => settings.processor, ["simulated"]),
+  PROCESSOR: {
+    read: (settings) => settings.processor,
+    allowed: "simulated, webhook",
+    good: [["simulated", "simulated"]],
+    bad: ["Webhook", "SIMULATED", "", "other", "simulated,webhook"]
+  },
   PROCESSING_TIME: duration((settings) => settings.processingTime, ["0 millis", "1 hour"], []),
   PROCESSING_JITTER: share((settings) => settings.processingJitter),
   PROCESSING_FAILURES: share((settings) => settings.processingFailures),
@@ -146,7 +152,36 @@ const everySetting: Record<string, Setting> = {
     (settings) => settings.logLevel._tag,
     ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"]
   ),
-  LOG_FORMAT: oneOf((settings) => settings.logFormat, ["pretty", "json", "logfmt"])
+  LOG_FORMAT: oneOf((settings) => settings.logFormat, ["pretty", "json", "logfmt"]),
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    read: (settings) => Option.getOrUndefined(settings.telemetry)?.endpoint.href,
+    allowed: "an http or https URL without a password or a query, such as http://127.0.0.1:4318",
+    good: [
+      ["", undefined],
+      ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"],
+      ["https://otlp.example/otlp", "https://otlp.example/otlp"]
+    ],
+    bad: ["127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://127.0.0.1:4318?key=1"]
+  },
+  OTEL_EXPORTER_OTLP_PROTOCOL: { read: () => "", allowed: "http/json", good: [["http/json", ""]], bad: ["grpc"] },
+  OTEL_RESOURCE_ATTRIBUTES: {
+    read: (settings) => settings.workers,
+    allowed: "attributes such as deployment.environment=production,host.name=a, their values percent-encoded",
+    good: [
+      ["", 100],
+      ["a=1,b=x%20y", 100]
+    ],
+    bad: ["a", "a=%ZZ", "a=1,=2"]
+  },
+  OTEL_TRACES_SAMPLER: {
+    read: () => "",
+    allowed:
+      "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+    good: [["always_off", ""]],
+    bad: ["xray"]
+  },
+  OTEL_TRACES_SAMPLER_ARG: { ...share(() => ""), good: [["0.25", ""]] },
+  OTEL_METRICS_EXPORTER: { read: () => "", allowed: "otlp, none", good: [["none", ""]], bad: ["prometheus"] }
 }
 
 describe("AppConfig", () => {
@@ -173,7 +208,8 @@ describe("AppConfig", () => {
         attemptTimeout: Duration.seconds(30),
         retention: Option.none(),
         shutdownGrace: Duration.seconds(25),
-        logLevel: LogLevel.Info
+        logLevel: LogLevel.Info,
+        telemetry: Option.none()
       })
     })
   )
@@ -194,6 +230,35 @@ describe("AppConfig", () => {
     )
   }
 
+  it.scoped("reads what OpenTelemetry is configured by, and shows no header", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const given = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: "https://otlp.example/otlp",
+        OTEL_EXPORTER_OTLP_HEADERS: "api-key=top%20secret, x-tenant=shop",
+        OTEL_RESOURCE_ATTRIBUTES: "service.name=ignored,deployment.environment=a%2Cb",
+        OTEL_SERVICE_NAME: "orders-eu",
+        OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+        OTEL_TRACES_SAMPLER_ARG: "0.25",
+        OTEL_METRICS_EXPORTER: "none"
+      }
+      const telemetry = Option.getOrThrow((yield* settings(given)).telemetry)
+      assert.deepStrictEqual(Redacted.value(telemetry.headers), { "api-key": "top secret", "x-tenant": "shop" })
+      assert.notInclude(JSON.stringify(telemetry), "secret")
+      const { headers: _headers, ...shown } = telemetry
+      assert.deepStrictEqual(shown, {
+        endpoint: new URL("https://otlp.example/otlp"),
+        resource: { "deployment.environment": "a,b" },
+        serviceName: "orders-eu",
+        sampler: { parentBased: true, share: 0.25 },
+        sendsMetrics: false
+      })
+      assert.deepStrictEqual(yield* mistakes({ ...given, OTEL_EXPORTER_OTLP_HEADERS: "top secret" }), [
+        "OTEL_EXPORTER_OTLP_HEADERS: given (not shown), allowed is headers such as api-key=secret,x-tenant=shop, their values percent-encoded"
+      ])
+    })
+  )
+
   it.scoped("takes an absolute database file in each form of a file URL", () =>
     Effect.gen(function* () {
       yield* workingFolder
@@ -213,6 +278,150 @@ describe("AppConfig", () => {
       assert.sameMembers([...(yield* mistakes(given))], expected)
       const error = yield* Effect.flip(settings({ ...given, PORT: "two\nlines" }))
       assert.strictEqual(error.message.split("\n").length, expected.length)
+    })
+  )
+
+  const url = "https://shop.example/fulfil?lane=1"
+  const secret = Buffer.from("a secret for tests, long enough").toString("base64")
+  const webhook = (given: Record<string, string>) => ({
+    PROCESSOR: "webhook",
+    WEBHOOK_URL: url,
+    WEBHOOK_SECRET: secret,
+    ...given
+  })
+  const read = (given: Record<string, string>) =>
+    Effect.map(settings(webhook(given)), ({ processor }) => {
+      assert.isTrue(processor !== "simulated")
+      return processor === "simulated"
+        ? undefined
+        : { href: processor.url.href, secrets: processor.secrets.map(Redacted.value) }
+    })
+
+  it.scoped("PROCESSOR=webhook needs a URL and a secret: a line for each that is missing", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const lines = yield* mistakes({ PROCESSOR: "webhook" })
+      assert.strictEqual(lines.length, 2)
+      assert.match(lines[0] ?? "", /^WEBHOOK_URL: not given, PROCESSOR=webhook needs an http or https URL/)
+      assert.match(lines[1] ?? "", /^WEBHOOK_SECRET: not given, PROCESSOR=webhook needs a secret/)
+      const [line, ...others] = yield* mistakes({ PROCESSOR: "webhook", WEBHOOK_URL: url })
+      assert.match(line ?? "", /^WEBHOOK_SECRET: not given/)
+      assert.deepStrictEqual(others, [])
+      assert.strictEqual((yield* settings({ WEBHOOK_URL: url, WEBHOOK_SECRET: secret })).processor, "simulated")
+    })
+  )
+
+  it.scoped("a bad URL and a missing secret are a line each", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const lines = yield* mistakes({ PROCESSOR: "webhook", WEBHOOK_URL: "ftp://shop.example/" })
+      assert.deepStrictEqual(
+        lines.map((line) => line.split(":")[0]),
+        ["WEBHOOK_URL", "WEBHOOK_SECRET"]
+      )
+    })
+  )
+
+  it.scoped("takes an http or https URL as WEBHOOK_URL and no other", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      for (const given of [url, "http://127.0.0.1:8080/", " http://[::1]/hook ", "https://shop.example/"]) {
+        assert.strictEqual((yield* read({ WEBHOOK_URL: given }))?.href, given.trim())
+      }
+      const bad = [
+        `${url}#fragment`,
+        "",
+        "shop.example",
+        "//shop.example/",
+        "http://",
+        "ftp://shop.example/",
+        "file:///hook",
+        "javascript:1"
+      ]
+      for (const given of bad) {
+        const lines = yield* mistakes(webhook({ WEBHOOK_URL: given }))
+        assert.strictEqual(lines.length, 1)
+        assert.include(lines[0], "WEBHOOK_URL: given (not shown), allowed is an http or https URL")
+      }
+    })
+  )
+
+  it.scoped("takes no WEBHOOK_URL with a user or a password, and shows no password", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const urls = [
+        "http://user:hunter2@shop.example/",
+        "http://:hunter2@shop.example/",
+        "ftp://user:hunter2@shop.example/",
+        "http://user:pass@hunter2@shop.example/",
+        "http://user:pass/hunter2@shop.example/",
+        "http:user:hunter2@shop.example/",
+        "http:/user:hunter2@shop.example/",
+        "http:\\\\user:hunter2@shop.example/",
+        "http://hunter2@shop.example/"
+      ]
+      for (const given of urls) {
+        const lines = yield* mistakes(webhook({ WEBHOOK_URL: given }))
+        assert.strictEqual(lines.length, 1, given)
+        assert.match(lines[0] ?? "", /^WEBHOOK_URL: given /)
+        assert.notInclude(lines[0], "hunter2", given)
+      }
+    })
+  )
+
+  it.scoped("takes one secret or several, with or without whsec_ before them", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const [short, long] = [24, 64].map((size) => Buffer.alloc(size, size).toString("base64"))
+      const good: ReadonlyArray<readonly [string, ReadonlyArray<string | undefined>]> = [
+        [secret, [secret]],
+        [`whsec_${secret}`, [secret]],
+        [`  ${short}  `, [short]],
+        [`${short} ${long}`, [short, long]],
+        [`${short},${long}`, [short, long]],
+        [`whsec_${short} ,  ${secret}\n whsec_${long}`, [short, secret, long]]
+      ]
+      for (const [given, secrets] of good) {
+        assert.deepStrictEqual((yield* read({ WEBHOOK_SECRET: given }))?.secrets, secrets)
+      }
+    })
+  )
+
+  it.scoped("refuses a bad secret, also among good ones, in one line that does not show it", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const bad = [
+        ...["", " ", "short", "whsec_", "not base64, but long enough to be one!", `whsec_whsec_${secret}`],
+        ...[Buffer.alloc(23).toString("base64"), Buffer.alloc(65).toString("base64")],
+        ...[`${secret} short`, `short,${secret}`, `${secret}*`, `${secret}=====`, "-_".repeat(20), `WHSEC_${secret}`]
+      ]
+      for (const given of bad) {
+        const lines = yield* mistakes(webhook({ WEBHOOK_SECRET: given }))
+        assert.strictEqual(lines.length, 1, given)
+        assert.match(lines[0] ?? "", /^WEBHOOK_SECRET: given \(not shown\), allowed is a secret of 24 to 64 bytes/)
+        assert.notInclude(lines[0], secret.slice(0, 8))
+      }
+    })
+  )
+
+  it.scoped("refuses a secret that is no base64 to the endpoint's library", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      for (const given of ["A".repeat(33), `${"A".repeat(32)}B===`.slice(0, 34)]) {
+        const lines = yield* mistakes(webhook({ WEBHOOK_SECRET: given }))
+        assert.strictEqual(lines.length, 1, given)
+      }
+    })
+  )
+
+  it.scoped("shows no secret when the settings are printed", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const all = yield* settings(webhook({ WEBHOOK_SECRET: `${secret} whsec_${secret}` }))
+      for (const text of [inspect(all, { depth: 10, showHidden: true }), JSON.stringify(all), String(all.processor)]) {
+        assert.notInclude(text, secret.slice(0, 8))
+      }
+      assert.include(JSON.stringify(all), "shop.example")
     })
   )
 

@@ -6,7 +6,7 @@ import { OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrderEvents } from "../src/OrderEvents.ts"
 import { OrderProcessor } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { baseUrl, client, memoryRepo, newOrder, service, sqlRepo } from "./TestLayers.ts"
+import { baseUrl, client, memoryRepo, newOrder, Problem, service, sqlRepo } from "./TestLayers.ts"
 
 const linesType = "application/x-ndjson"
 
@@ -23,15 +23,6 @@ type Answer = Effect.Effect.Success<ReturnType<typeof sendTo>>
 const send = (body: string, type = "application/json") => sendTo("/api/orders", body, type)
 
 const decodeAnswer = Schema.decodeUnknown(Schema.parseJson(BulkAnswer), { onExcessProperty: "error" })
-
-const Problem = Schema.parseJson(
-  Schema.Struct({
-    type: Schema.String,
-    status: Schema.Int,
-    detail: Schema.String,
-    errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String, detail: Schema.String })))
-  })
-)
 
 const problemOf = (answer: Answer, status: number, type: string) =>
   Effect.gen(function* () {

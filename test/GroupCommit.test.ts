@@ -20,7 +20,7 @@ import { GroupCommit } from "../src/GroupCommit.ts"
 import { OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrderEvents } from "../src/OrderEvents.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { config, memoryRepo, newOrder, sqlRepo } from "./TestLayers.ts"
+import { anInsert, config, memoryRepo, sqlRepo } from "./TestLayers.ts"
 
 type Write = Context.Tag.Service<OrdersRepo>["write"]
 
@@ -41,7 +41,7 @@ const test = <E>(
   body: Effect.Effect<void, E, GroupCommit | OrderEvents | OrdersRepo | Scope.Scope>
 ) => it.scoped(title, () => body.pipe(Effect.provide(committing(repoWith(change)))))
 
-const insert = (id: number | string) => Command.Insert({ order: newOrder(id) })
+const insert = (id: number | string) => anInsert(id)
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
 const settle = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.settle(command))
 const ready = Effect.flatMap(GroupCommit, (commits) => commits.ready)

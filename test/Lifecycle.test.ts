@@ -1,11 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Deferred, Duration, Effect, Option, Schedule, Schema } from "effect"
-import { Command } from "../src/Command.ts"
 import { GroupCommit } from "../src/GroupCommit.ts"
 import { OrderId, UserId } from "../src/Order.ts"
 import { Permanent, Retryable } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { baseUrl, client, newOrder, processor, type Settings, service, sqlRepo } from "./TestLayers.ts"
+import {
+  anInsert,
+  baseUrl,
+  client,
+  newOrder,
+  Problem,
+  processor,
+  type Settings,
+  service,
+  sqlRepo
+} from "./TestLayers.ts"
 
 type Process = Parameters<typeof processor>[0]
 
@@ -37,15 +46,6 @@ const untilStatus = (id: number | string, status: string) =>
     Effect.timeout("20 seconds"),
     Effect.zipRight(find(id))
   )
-
-const Problem = Schema.parseJson(
-  Schema.Struct({
-    type: Schema.String,
-    status: Schema.Int,
-    detail: Schema.String,
-    errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String, detail: Schema.String })))
-  })
-)
 
 /** A request the typed client would not send, or whose answer is to be seen as it is. */
 const problem = (method: string, path: string, body?: string) =>
@@ -224,7 +224,7 @@ describe("acting on orders over HTTP", () => {
       const api = yield* client
       const commits = yield* GroupCommit
       const ids = Arr.makeBy(1200, (index) => `bad-${index}`)
-      yield* Effect.forEach(ids, (id) => commits.write(Command.Insert({ order: newOrder(id) })), {
+      yield* Effect.forEach(ids, (id) => commits.write(anInsert(id)), {
         concurrency: "unbounded"
       })
       const until = (status: "orders_failed" | "orders_completed") =>
@@ -300,7 +300,7 @@ describe("listing over HTTP", () => {
     Effect.gen(function* () {
       const api = yield* client
       const commits = yield* GroupCommit
-      const insert = (id: number) => commits.write(Command.Insert({ order: newOrder(id, { user_id: 1 + (id % 3) }) }))
+      const insert = (id: number) => commits.write(anInsert(id, { user_id: 1 + (id % 3) }))
       const insertAll = (from: number, to: number) =>
         Effect.forEach(Arr.range(from, to), insert, { concurrency: "unbounded", discard: true })
       yield* insertAll(1, 3000)

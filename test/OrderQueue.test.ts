@@ -9,14 +9,14 @@ import { StorageUnavailable } from "../src/Order.ts"
 import { OrderEvents } from "../src/OrderEvents.ts"
 import { OrderQueue } from "../src/OrderQueue.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { config, memoryRepo, newOrder, sqlRepo } from "./TestLayers.ts"
+import { anInsert, config, memoryRepo, sqlRepo } from "./TestLayers.ts"
 
 type Repo = Context.Tag.Service<OrdersRepo>
 type Window = (limit: number) => ReturnType<Repo["window"]>
 type Services = OrderQueue | GroupCommit | Metrics | OrdersRepo | Scope.Scope
 
 const capacity = 10
-const insert = (id: number) => Command.Insert({ order: newOrder(id) })
+const insert = (id: number) => anInsert(id)
 
 /** Runs the body with a queue on a repository in which that many orders wait already. */
 const test = <E>(

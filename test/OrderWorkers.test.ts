@@ -15,16 +15,17 @@ import {
   TestClock
 } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
+import { CircuitBreaker } from "../src/CircuitBreaker.ts"
 import { Command } from "../src/Command.ts"
 import { GroupCommit } from "../src/GroupCommit.ts"
 import { Metrics } from "../src/Metrics.ts"
 import { Order, OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrderEvents } from "../src/OrderEvents.ts"
-import { OrderProcessor, Permanent, Retryable, Unavailable } from "../src/OrderProcessor.ts"
+import { OrderProcessor, Permanent, Retryable, type Run, Unavailable } from "../src/OrderProcessor.ts"
 import { OrderQueue } from "../src/OrderQueue.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { OrderWorkersLive } from "../src/OrderWorkers.ts"
-import { config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "./TestLayers.ts"
+import { anInsert, config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "./TestLayers.ts"
 
 type Process = Parameters<typeof processor>[0]
 
@@ -37,6 +38,7 @@ const engine = (
   return OrderWorkersLive.pipe(
     Layer.provide(typeof process === "function" ? processor(process) : process),
     Layer.provideMerge(OrderQueue.layer),
+    Layer.provideMerge(CircuitBreaker.layer),
     Layer.provideMerge(Metrics.layer),
     Layer.provideMerge(GroupCommit.layer),
     Layer.provideMerge(OrderEvents.layer),
@@ -46,18 +48,17 @@ const engine = (
 }
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
-const insert = (id: number | string) => write(Command.Insert({ order: newOrder(id) }))
+const insert = (id: number | string) => write(anInsert(id))
 const cancel = (id: number | string) => write(Command.Cancel({ order_id: OrderId.make(String(id)) }))
 
 const millisOf = (time: Option.Option<DateTime.Utc>) => DateTime.toEpochMillis(Option.getOrThrow(time))
 
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
 /** Enough turns of the event loop for every fiber to get as far as it can. */
-const settle = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    setImmediate(() => resume(Effect.void))
-  }),
-  20
-)
+const settle = Effect.repeatN(turn, 20)
 
 const find = (id: number | string) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.find(OrderId.make(String(id)))).pipe(Effect.flatten)
@@ -223,7 +224,7 @@ describe("OrderWorkers", () => {
   it.effect("what a crash left Processing is worked again, as a counted attempt under a new run", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      yield* repo.write([Command.Insert({ order: newOrder(1) }), Command.Claim({ key: 1 })])
+      yield* repo.write([anInsert(1), Command.Claim({ key: 1 })])
       yield* Effect.gen(function* () {
         const order = yield* finished(1)
         assert.strictEqual(order.attempts, 2)
@@ -405,7 +406,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("a processor's own delay is waited in place of the backoff, however long", () =>
+  it.effect("no attempt is made before the delay that a processor asks for is over", () =>
     Effect.gen(function* () {
       for (const fail of [
         () => new Retryable({ message: "later", delay: Duration.seconds(20) }),
@@ -630,9 +631,6 @@ describe("OrderWorkers", () => {
           }
         })
         const random = Random.make("race")
-        const turn = Effect.async<void>((resume) => {
-          setImmediate(() => resume(Effect.void))
-        })
         const counts = { Completed: 0, Cancelled: 0 }
         yield* Effect.forEach(
           ids,
@@ -673,7 +671,7 @@ describe("OrderWorkers", () => {
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const suspects = [1, 2, 3, 4]
-      yield* repo.write(Arr.makeBy(4, (index) => Command.Insert({ order: newOrder(index + 1) })))
+      yield* repo.write(Arr.makeBy(4, (index) => anInsert(index + 1)))
       for (let loss = 0; loss < 2; loss++) {
         yield* repo.write(Arr.makeBy(4, (index) => Command.Claim({ key: index + 1 })))
         yield* repo.write([Command.Recover({ maxAttempts: 9 })])
@@ -707,6 +705,521 @@ describe("OrderWorkers", () => {
   )
 })
 
+/** A shop that answers everything the same, and the runs it was given. */
+const makeShop = () => {
+  const down: ReturnType<Process> = new Unavailable({ message: "down" })
+  const shop = {
+    answer: down,
+    runs: [] as { readonly order_id: string; readonly attempt: number; readonly idempotencyKey: string }[],
+    process: ({ order_id }: Order, { attempt, idempotencyKey }: Run) =>
+      Effect.suspend(() => {
+        shop.runs.push({ order_id, attempt, idempotencyKey })
+        return shop.answer
+      })
+  }
+  return shop
+}
+
+const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
+const allOrders = Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 10_000)).pipe(
+  Effect.map(Arr.map(({ order }) => order))
+)
+const attemptsOf = (orders: ReadonlyArray<Order>) => orders.reduce((sum, { attempts }) => sum + attempts, 0)
+const breaker = Effect.flatMap(CircuitBreaker, ({ state }) => state)
+
+/** Turns of the event loop until it is so. */
+const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
+  Effect.repeat(Effect.zipRight(turn, condition), { until: (holds) => holds })
+const untilBreaker = (state: string) => until(Effect.map(breaker, (it) => it.state === state))
+const untilProcessing = (count: number) => until(Effect.map(totals, ({ Processing }) => Processing === count))
+
+const untilProbe = Effect.flatMap(breaker, ({ next_probe_at }) => TestClock.setTime(millisOf(next_probe_at)))
+
+/** Unlike the TestClock it shows who sleeps nothing of the times in between, so hours take no time. */
+const makeJumpingClock = () => {
+  let now = 0
+  const sleepers = new Set<{ readonly until: number; readonly wake: () => void }>()
+  const clock: Clock.Clock = {
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    unsafeCurrentTimeMillis: () => now,
+    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
+    currentTimeMillis: Effect.sync(() => now),
+    currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
+    sleep: (duration) =>
+      Effect.async((resume) => {
+        const sleeper = { until: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+        sleepers.add(sleeper)
+        return Effect.sync(() => sleepers.delete(sleeper))
+      })
+  }
+  const setTime = (time: number) =>
+    Effect.sync(() => {
+      now = time
+      for (const sleeper of sleepers) {
+        if (sleeper.until > now) continue
+        sleepers.delete(sleeper)
+        sleeper.wake()
+      }
+    })
+  return { clock, setTime }
+}
+
+/** Makes the next probe, which fails: who it was. Nobody else is claimed, before it or with it. */
+const failedProbe = (shop: ReturnType<typeof makeShop>) =>
+  Effect.gen(function* () {
+    const { next_probe_at } = yield* breaker
+    const before = shop.runs.length
+    yield* TestClock.setTime(millisOf(next_probe_at) - 1)
+    yield* settle
+    assert.strictEqual(shop.runs.length, before)
+    yield* untilProbe
+    yield* until(Effect.sync(() => shop.runs.length > before))
+    yield* untilBreaker("open")
+    yield* untilProcessing(0)
+    assert.strictEqual(shop.runs.length, before + 1)
+    return shop.runs[before]?.order_id
+  })
+
+/** Lets seconds pass until so many are Completed. */
+const untilCompleted = (count: number) =>
+  Effect.repeat(Effect.zipRight(Effect.zipRight(TestClock.adjust("1 second"), settle), totals), {
+    until: ({ Completed }) => Completed === count
+  })
+
+const insertMany = (from: number, to: number) =>
+  Effect.forEach(Arr.range(from, to), insert, { concurrency: "unbounded", discard: true })
+
+describe("OrderWorkers behind the breaker", () => {
+  for (const { suspects, workers } of [
+    { workers: 1, suspects: 0 },
+    { workers: 5, suspects: 0 },
+    { workers: 100, suspects: 0 },
+    { workers: 1, suspects: 6 },
+    { workers: 3, suspects: 6 }
+  ]) {
+    it.effect(`${workers} workers park the orders, ${suspects} suspects among them, and try one at a time`, () =>
+      Effect.gen(function* () {
+        const shop = makeShop()
+        const count = 30
+        const repo = yield* OrdersRepo
+        yield* repo.write(Arr.map(Arr.range(1, count), (id) => anInsert(id)))
+        for (let loss = 0; loss < 2 && suspects > 0; loss++) {
+          yield* repo.write(Arr.makeBy(suspects, (index) => Command.Claim({ key: index + 1 })))
+          yield* repo.write([Command.Recover({ maxAttempts: 9 })])
+        }
+        const before = yield* allOrders
+        yield* Effect.gen(function* () {
+          yield* untilBreaker("open")
+          yield* untilProcessing(0)
+          // Those under way when it opened end, the others wait.
+          assert.isAtMost(shop.runs.length, 10 + workers)
+          assert.strictEqual(attemptsOf(yield* allOrders) - attemptsOf(before), 10)
+
+          const probed: Array<string | undefined> = []
+          for (let probe = 0; probe < 7; probe++) probed.push(yield* failedProbe(shop))
+          assert.strictEqual(new Set(probed).size, 7, probed.join(" "))
+          const waiting = yield* allOrders
+          assert.strictEqual(attemptsOf(waiting) - attemptsOf(before), 10)
+          assert.isTrue(waiting.every(({ status }) => status === "Pending"))
+          assert.strictEqual(
+            waiting.filter(({ last_error }) => Option.exists(last_error, ({ code }) => code === "unavailable")).length,
+            10
+          )
+
+          shop.answer = Effect.void
+          yield* untilProbe
+          yield* untilCompleted(count)
+          assert.strictEqual((yield* breaker).state, "closed")
+          assert.strictEqual(attemptsOf(yield* allOrders) - attemptsOf(before), count + 10)
+          // One key for an order, however often it was put back.
+          const keys = new Set(shop.runs.map(({ idempotencyKey, order_id }) => `${order_id} ${idempotencyKey}`))
+          assert.strictEqual(keys.size, count)
+        }).pipe(
+          // Those that failed while it was closed are due before the first probe, and no queue hides the order of the line.
+          Effect.provide(
+            engine(
+              {
+                repo: Layer.succeed(OrdersRepo, repo),
+                settings: { workers, queueCapacity: 1, retryBase: Duration.millis(100) }
+              },
+              shop.process
+            )
+          ),
+          Effect.withRandom(Random.fixed([1]))
+        )
+      }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
+    )
+  }
+
+  it.effect("an outage of two hours turns no order Failed, and uses up ten attempts in all", () => {
+    const shop = makeShop()
+    const count = 200
+    const { clock, setTime } = makeJumpingClock()
+    return Effect.gen(function* () {
+      yield* insertMany(1, count)
+      yield* untilBreaker("open")
+      while ((yield* Clock.currentTimeMillis) < 7_200_000) {
+        yield* untilProcessing(0)
+        const [{ next_probe_at }, before] = [yield* breaker, shop.runs.length]
+        yield* setTime(millisOf(next_probe_at))
+        yield* until(Effect.sync(() => shop.runs.length > before))
+        yield* untilBreaker("open")
+        assert.strictEqual(shop.runs.length, before + 1)
+      }
+      assert.strictEqual(attemptsOf(yield* allOrders), 10)
+      shop.answer = Effect.void
+      yield* setTime(millisOf((yield* breaker).next_probe_at))
+      yield* until(Effect.map(totals, ({ Completed }) => Completed === count))
+      assert.strictEqual(attemptsOf(yield* allOrders), count + 10)
+      // As often as 30 s allow, after the first few.
+      assert.isBelow(shop.runs.length, 110 + 7200 / 30 + 5 + count)
+    }).pipe(
+      Effect.provide(engine({ repo: sqlRepo, settings: { workers: 100 } }, shop.process)),
+      Effect.withClock(clock)
+    )
+  })
+
+  for (const isDownFirst of [false, true]) {
+    it.effect(
+      `one bad order ends Failed${isDownFirst ? " after an outage too" : ", and costs the good ones nothing"}`,
+      () => {
+        const shop = makeShop()
+        if (!isDownFirst) shop.answer = Effect.void
+        return Effect.gen(function* () {
+          yield* insertMany(1, 100)
+          yield* insert("bad")
+          yield* insertMany(101, 300)
+          if (isDownFirst) {
+            yield* untilBreaker("open")
+            yield* untilProcessing(0)
+            for (let probe = 0; probe < 6; probe++) yield* failedProbe(shop)
+            shop.answer = Effect.void
+            yield* untilProbe
+            yield* untilCompleted(300)
+          } else {
+            yield* until(Effect.map(totals, ({ Completed }) => Completed === 300))
+            assert.strictEqual(yield* Clock.currentTimeMillis, 0)
+          }
+          let order = yield* find("bad")
+          while (order.status !== "Failed") {
+            assert.strictEqual((yield* breaker).state, "closed")
+            yield* TestClock.adjust("10 seconds")
+            yield* settle
+            order = yield* find("bad")
+          }
+          const error = yield* order.last_error
+          assert.deepStrictEqual([order.attempts, error.code, error.attempt], [12, "unavailable", 12])
+          assert.strictEqual((yield* totals).Completed, 300)
+          yield* insert("good")
+          assert.strictEqual((yield* finished("good")).status, "Completed")
+        }).pipe(
+          Effect.provide(
+            engine({ settings: { workers: 5, retryBase: Duration.millis(10) } }, (order, run) =>
+              order.order_id === "bad"
+                ? Effect.zipRight(Effect.ignore(shop.process(order, run)), new Unavailable({ message: "500" }))
+                : shop.process(order, run)
+            )
+          )
+        )
+      }
+    )
+  }
+
+  it.effect("what ends without a word of the processor while it is open is put back uncounted", () => {
+    const ends: Record<string, ReturnType<Process>> = {
+      defect: Effect.die(new Error("boom")),
+      interrupted: Effect.interrupt,
+      timeout: Effect.never
+    }
+    return Effect.gen(function* () {
+      const go = yield* Effect.makeLatch()
+      const shop = makeShop()
+      yield* Effect.gen(function* () {
+        yield* Effect.forEach(Object.keys(ends), insert)
+        yield* untilProcessing(3)
+        yield* insertMany(1, 10)
+        yield* untilBreaker("open")
+        yield* go.open
+        yield* untilProcessing(1)
+        yield* TestClock.setTime(30_000)
+        yield* untilProcessing(0)
+        for (const id of Object.keys(ends)) {
+          const { attempts, last_error, started_at, status } = yield* find(id)
+          assert.deepStrictEqual(
+            [status, attempts, last_error, started_at],
+            ["Pending", 0, Option.none(), Option.none()]
+          )
+        }
+
+        // Nor does a probe that ends so count, and the next one is not made sooner.
+        for (const end of Object.values(ends)) {
+          yield* untilBreaker("open")
+          const [attempts, runs] = [attemptsOf(yield* allOrders), shop.runs.length]
+          shop.answer = end
+          yield* untilProbe
+          yield* until(Effect.sync(() => shop.runs.length > runs))
+          if (end === ends.timeout) {
+            yield* settle
+            yield* TestClock.adjust("30 seconds")
+          }
+          yield* untilBreaker("open")
+          yield* untilProcessing(0)
+          assert.strictEqual(attemptsOf(yield* allOrders), attempts)
+          const wait = millisOf((yield* breaker).next_probe_at) - (yield* Clock.currentTimeMillis)
+          assert.isAtLeast(wait, 4000)
+        }
+      }).pipe(
+        Effect.provide(
+          engine({ settings: { workers: 13 } }, (order, run) =>
+            run.run === 1 && order.order_id in ends
+              ? Effect.zipRight(go.await, ends[order.order_id] ?? Effect.void)
+              : shop.process(order, run)
+          )
+        )
+      )
+    })
+  })
+
+  it.effect("the time that a processor asks for is waited by the order, and by the next probe", () =>
+    Effect.gen(function* () {
+      const shop = makeShop()
+      const go = yield* Effect.makeLatch()
+      const oneMinute = new Unavailable({ message: "down", delay: Duration.minutes(1) })
+      yield* Effect.gen(function* () {
+        yield* insert("late")
+        yield* untilProcessing(1)
+        yield* insertMany(1, 10)
+        yield* untilBreaker("open")
+        yield* insert("probe")
+        yield* go.open
+        yield* untilProcessing(0)
+        const late = yield* find("late")
+        assert.deepStrictEqual([late.attempts, late.last_error], [0, Option.none()])
+        assert.strictEqual(millisOf(late.next_attempt_at), 60_000)
+        // Not for a late one's sake.
+        assert.strictEqual(millisOf((yield* breaker).next_probe_at), 1000)
+
+        shop.answer = oneMinute
+        assert.strictEqual(yield* failedProbe(shop), "probe")
+        const probe = yield* find("probe")
+        assert.deepStrictEqual([probe.attempts, probe.last_error], [0, Option.none()])
+        assert.strictEqual(millisOf(probe.next_attempt_at), 61_000)
+        assert.strictEqual(millisOf((yield* breaker).next_probe_at), 61_000)
+        yield* failedProbe(shop)
+      }).pipe(
+        Effect.provide(
+          engine({ settings: { workers: 11 } }, (order, run) =>
+            order.order_id === "late" ? Effect.zipRight(go.await, oneMinute) : shop.process(order, run)
+          )
+        )
+      )
+    })
+  )
+
+  const answers: Record<string, { readonly answer: ReturnType<Process>; readonly status: string }> = {
+    done: { answer: Effect.succeed("done"), status: "Completed" },
+    bad_address: { answer: new Permanent({ code: "bad_address", message: "no" }), status: "Failed" },
+    no_stock: { answer: new Retryable({ code: "no_stock", message: "later" }), status: "Pending" },
+    invalid_result: { answer: Effect.succeed(cyclic), status: "Failed" }
+  }
+  for (const [code, { answer, status }] of Object.entries(answers)) {
+    for (const isProbe of [true, false]) {
+      it.effect(`${code} by ${isProbe ? "a probe" : "a late attempt"} is recorded, and closes it`, () =>
+        Effect.gen(function* () {
+          const shop = makeShop()
+          const go = yield* Effect.makeLatch()
+          yield* Effect.gen(function* () {
+            if (!isProbe) yield* Effect.zipRight(insert("x"), untilProcessing(1))
+            yield* insertMany(1, 10)
+            yield* untilBreaker("open")
+            if (isProbe) yield* insert("x")
+            yield* settle
+            assert.strictEqual((yield* find("x")).status, isProbe ? "Pending" : "Processing")
+            shop.answer = Effect.void
+            yield* go.open
+            if (isProbe) yield* untilProbe
+            yield* untilBreaker("closed")
+            yield* until(Effect.map(find("x"), (order) => order.status === status))
+            const order = yield* find("x")
+            assert.strictEqual(order.attempts, 1)
+            if (code === "done") assert.deepStrictEqual(order.result, Option.some(code))
+            else assert.strictEqual(Option.getOrThrow(order.last_error).code, code)
+            yield* cancel("x")
+            yield* untilCompleted(code === "done" ? 11 : 10)
+          }).pipe(
+            Effect.provide(
+              engine({ settings: { workers: isProbe ? 1 : 11 } }, (order, run) =>
+                order.order_id === "x" ? Effect.zipRight(go.await, answer) : shop.process(order, run)
+              )
+            )
+          )
+        })
+      )
+    }
+  }
+
+  it.effect("orders cancelled while they wait for it are passed over, without a probe lost", () => {
+    const shop = makeShop()
+    return Effect.gen(function* () {
+      yield* insertMany(1, 20)
+      yield* untilBreaker("open")
+      yield* untilProcessing(0)
+      yield* insert("last")
+      yield* settle
+      yield* Effect.forEach(Arr.range(1, 20), cancel)
+      assert.strictEqual(yield* failedProbe(shop), "last")
+      assert.strictEqual(yield* Clock.currentTimeMillis, 1000)
+      const { Cancelled, Pending } = yield* totals
+      assert.deepStrictEqual([Cancelled, Pending], [20, 1])
+    }).pipe(Effect.provide(engine({ settings: { workers: 4 } }, shop.process)))
+  })
+
+  it.effect("a probe cancelled while it runs leaves its turn to the next at once", () => {
+    const shop = makeShop()
+    return Effect.gen(function* () {
+      yield* insertMany(1, 20)
+      yield* untilBreaker("open")
+      yield* untilProcessing(0)
+      const interrupted = yield* Queue.unbounded<void>()
+      shop.answer = Effect.onInterrupt(Effect.never, () => Queue.offer(interrupted, undefined))
+      yield* untilProbe
+      const tried: Array<string> = []
+      for (let probe = 1; probe <= 5; probe++) {
+        yield* untilBreaker("half_open")
+        yield* untilProcessing(1)
+        yield* settle
+        assert.strictEqual((yield* totals).Processing, 1)
+        const order = yield* Arr.findFirst(yield* allOrders, ({ status }) => status === "Processing")
+        tried.push(order.order_id)
+        if (probe === 5) shop.answer = Effect.void
+        const cancelled = yield* cancel(order.order_id)
+        assert.isTrue(cancelled._tag === "Acted" && cancelled.changed)
+        yield* Queue.take(interrupted)
+      }
+      assert.strictEqual(new Set(tried).size, 5)
+      yield* untilBreaker("closed")
+      assert.strictEqual(yield* Clock.currentTimeMillis, 1000)
+      assert.strictEqual((yield* untilCompleted(15)).Cancelled, 5)
+    }).pipe(Effect.provide(engine({ settings: { workers: 4 } }, shop.process)))
+  })
+
+  for (const isProbing of [false, true]) {
+    it.effect(`a shutdown while it is ${isProbing ? "half-" : ""}open ends, and nothing is lost`, () =>
+      Effect.gen(function* () {
+        const repo = yield* OrdersRepo
+        const shop = makeShop()
+        const layer = engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { workers: 4 } }, shop.process)
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(layer, scope)
+        yield* Effect.gen(function* () {
+          yield* insertMany(1, 20)
+          yield* untilBreaker("open")
+          yield* untilProcessing(0)
+          if (!isProbing) return
+          shop.answer = Effect.never
+          yield* untilProbe
+          yield* untilProcessing(1)
+        }).pipe(Effect.provide(context))
+        if (isProbing) {
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          yield* settle
+          yield* TestClock.adjust("25 seconds")
+          yield* closing
+        } else {
+          // Without any time passing.
+          yield* Scope.close(scope, Exit.void)
+        }
+        const orders = yield* allOrders
+        assert.isTrue(orders.every(({ status }) => status === "Pending"))
+        assert.strictEqual(attemptsOf(orders), 10)
+        shop.answer = Effect.void
+        yield* Effect.provide(untilCompleted(20), layer)
+        assert.strictEqual(attemptsOf(yield* allOrders), 30)
+      }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
+    )
+  }
+})
+
+describe("what a run is given", () => {
+  it.effect("the idempotency key is the same until someone asks for the order again", () => {
+    const shop = makeShop()
+    const retryBase = Duration.millis(1)
+    return Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      yield* repo.write([anInsert(1), anInsert("1:1"), Command.Claim({ key: 1 }), Command.Recover({ maxAttempts: 9 })])
+      const keysOf = (id: string) =>
+        shop.runs.flatMap(({ idempotencyKey, order_id }) => (order_id === id ? [idempotencyKey] : []))
+      shop.answer = new Retryable({ message: "later", delay: Duration.seconds(1) })
+      yield* Effect.gen(function* () {
+        /** Two retries, then Failed. */
+        const round = Effect.gen(function* () {
+          const before = keysOf("1").length
+          for (let run = 1; run <= 2; run++) {
+            yield* until(Effect.sync(() => keysOf("1").length === before + run))
+            yield* untilProcessing(0)
+            yield* TestClock.adjust("1 second")
+          }
+          shop.answer = new Permanent({ code: "no", message: "no" })
+          yield* TestClock.adjust("1 second")
+          yield* finished(1)
+          shop.answer = new Retryable({ message: "later", delay: Duration.seconds(1) })
+        })
+        yield* round
+        yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
+        yield* round
+        const finishedBy = yield* DateTime.now
+        yield* write(Command.ReopenMany({ filter: { user_id: "1" }, finishedBy, limit: 1 }))
+        yield* round
+      }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { retryBase } }, shop.process)))
+      const keys = keysOf("1")
+      const rounds = Arr.dedupe(keys)
+      assert.strictEqual(rounds.length, 3)
+      for (const key of rounds) assert.isAtLeast(keys.filter((it) => it === key).length, 3)
+      // Nor is it the key of another order, whatever that is called.
+      assert.isEmpty(Arr.intersection(rounds, keysOf("1:1")))
+    }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
+  })
+
+  it.effect("it is part of the trace in which its order was submitted, or of a new one", () =>
+    Effect.gen(function* () {
+      const [traceId, spanId] = ["0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"]
+      const spans: Array<readonly [id: string, traceId: string, parent: string | undefined]> = []
+      yield* Effect.gen(function* () {
+        const traceparent = Option.some(`00-${traceId}-${spanId}-01`)
+        yield* write(Command.Insert({ order: newOrder("traced"), traceparent }))
+        yield* untilPostponed("traced")
+        yield* TestClock.adjust("1 second")
+        yield* finished("traced")
+        yield* insert("new")
+        yield* untilPostponed("new")
+        yield* insert("other")
+        yield* untilPostponed("other")
+      }).pipe(
+        Effect.provide(
+          engine({ repo: sqlRepo }, ({ order_id }, { attempt }) =>
+            Effect.gen(function* () {
+              const span = yield* Effect.orDie(Effect.currentSpan)
+              spans.push([order_id, span.traceId, Option.getOrUndefined(Option.map(span.parent, (it) => it.spanId))])
+              if (attempt === 1) return yield* new Retryable({ message: "later", delay: Duration.seconds(1) })
+            }).pipe(Effect.withSpan("processing"))
+          )
+        )
+      )
+      const [one, again, fresh, other] = spans
+      assert.deepStrictEqual(
+        [one, again],
+        [
+          ["traced", traceId, spanId],
+          ["traced", traceId, spanId]
+        ]
+      )
+      assert.match(String(fresh?.[1]), /^[0-9a-f]{32}$/)
+      assert.deepStrictEqual([fresh?.[0], fresh?.[2], other?.[0], other?.[2]], ["new", undefined, "other", undefined])
+      assert.strictEqual(new Set([traceId, fresh?.[1], other?.[1]]).size, 3)
+    })
+  )
+})
+
 describe("the simulated processor", () => {
   const simulated = (settings: Settings) =>
     Effect.provide(OrderProcessor, Layer.provide(OrderProcessor.layerSimulated, config(settings)))
@@ -719,7 +1232,13 @@ describe("the simulated processor", () => {
       const ends = yield* Effect.forEach(
         ids,
         (id) =>
-          Effect.exit(process(new Order({ ...order, order_id: OrderId.make(String(id)) }), { run, attempt: 1 })).pipe(
+          Effect.exit(
+            process(new Order({ ...order, order_id: OrderId.make(String(id)) }), {
+              run,
+              attempt: 1,
+              idempotencyKey: "1:1"
+            })
+          ).pipe(
             Effect.flatMap((exit) =>
               Effect.map(Clock.currentTimeMillis, (at) => ({ at, failed: Exit.isFailure(exit) }))
             )
@@ -733,7 +1252,7 @@ describe("the simulated processor", () => {
 
   const stored = Effect.gen(function* () {
     const repo = yield* OrdersRepo
-    yield* repo.write([Command.Insert({ order: newOrder(1) })])
+    yield* repo.write([anInsert(1)])
     return yield* find(1)
   }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
 

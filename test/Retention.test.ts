@@ -10,13 +10,13 @@ import { OrderEvents } from "../src/OrderEvents.ts"
 import { Orders } from "../src/Orders.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { RetentionLive } from "../src/Retention.ts"
-import { config, memoryRepo, newOrder, type Settings, sqlRepo } from "./TestLayers.ts"
+import { anInsert, config, memoryRepo, newOrder, type Settings, sqlRepo } from "./TestLayers.ts"
 
 const id = (order: number) => OrderId.make(String(order))
 const time = (millis: number) => DateTime.unsafeMake(millis)
 const write = (...commands: readonly [Command, ...Array<Command>]) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(commands))
-const insert = (order: number, rest?: object) => Command.Insert({ order: newOrder(order, rest) })
+const insert = (order: number, rest?: object) => anInsert(order, rest)
 const record = (key: number, outcome: Outcome, at: number) => Command.Record({ key, run: 1, outcome, at: time(at) })
 const failed = Outcome.Failed({ error: { code: "no", message: "no", attempt: 1, at: time(0) } })
 const completed = Outcome.Completed({ result: Option.none() })

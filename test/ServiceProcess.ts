@@ -9,6 +9,8 @@ const main = Path.resolve("dist/main.js")
 export interface ServiceProcess {
   readonly url: string
   readonly child: ChildProcess
+  /** What it printed so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string }
   /** Resolves with the exit code, or the name of the signal that ended it. */
   readonly exited: Effect.Effect<number | string>
 }
@@ -42,7 +44,7 @@ export const startService = (folder: string, settings: Record<string, string> = 
         })
         exited.then((code) => reject(new Error(`The service ended with ${code}: ${output.stdout}${output.stderr}`)))
       })
-      return { child, url, exited: Effect.promise(() => exited) }
+      return { child, output, url, exited: Effect.promise(() => exited) }
     }),
     ({ child, exited }) =>
       Effect.zipRight(

@@ -1,15 +1,19 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope, TestClock } from "effect"
+import { Cause, DateTime, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
-import { StorageUnavailable } from "../src/Order.ts"
+import { Command, Outcome } from "../src/Command.ts"
+import { OrderId, StorageUnavailable } from "../src/Order.ts"
+import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { migrations, orUnavailable, SqlLive, transaction } from "../src/Sql.ts"
 import { StartupError } from "../src/StartupError.ts"
-import { config, temporaryFolder } from "./TestLayers.ts"
+import { config, sqlRepo, temporaryFolder } from "./TestLayers.ts"
 
 const test = <E>(title: string, body: Effect.Effect<void, E, SqlClient.SqlClient | AppConfig | Scope.Scope>) =>
   it.scoped(title, () => body.pipe(Effect.provide(Layer.provideMerge(SqlLive, config()))))
@@ -75,6 +79,75 @@ describe("the file", () => {
         files.sort()
       )
     }).pipe(Effect.provide(Layer.provideMerge(SqlLive, config())))
+  )
+
+  it.scoped("of an earlier version is brought up to date, and its orders are worked", () =>
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      // As the first version left it: with its one migration, and orders in every status.
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`PRAGMA journal_mode = WAL`.unprepared
+        yield* sql`PRAGMA application_id = ${sql.literal(String(0x4f524452))}`.unprepared
+        yield* Migrator.make({})({ loader: Migrator.fromRecord({ "0001_orders": migrations["0001_orders"] }) })
+        const columns = yield* sql<{ name: string }>`SELECT name FROM pragma_table_info('orders')`
+        assert.notIncludeMembers(
+          columns.map(({ name }) => name),
+          ["round", "traceparent"]
+        )
+        const error = '{"code":"no_stock","message":"no","attempt":2,"at":"1970-01-01T00:00:00.000Z"}'
+        yield* sql`
+          INSERT INTO orders (
+            order_id, status, user_id, item_ids, total_amount, run, attempts, accepted_at, due_at, started_at,
+            finished_at, last_error
+          )
+          VALUES
+            ('new', 'Pending', '1', '["1"]', 2507000, 0, 0, 0, 0, NULL, NULL, NULL),
+            ('lost', 'Processing', '1', '["1"]', 2507000, 3, 2, 0, 0, 0, NULL, NULL),
+            ('failed', 'Failed', '1', '["1"]', 2507000, 5, 2, 0, 0, 0, 0, ${error}),
+            ('done', 'Completed', '1', '["1"]', 2507000, 1, 1, 0, 0, 0, 0, NULL)`
+        yield* sql`UPDATE totals SET pending = 1, processing = 1, failed = 1, completed = 1`
+      }).pipe(Effect.provide(SqliteClient.layer({ filename: databaseFile, disableWAL: true })))
+
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const applied = yield* sql`SELECT migration_id FROM effect_sql_migrations ORDER BY migration_id`.values
+        assert.deepStrictEqual(applied.flat(), [1, 2])
+        const repo = yield* OrdersRepo
+        const { results } = yield* repo.write([
+          Command.Recover({ maxAttempts: 9 }),
+          Command.Reopen({ order_id: OrderId.make("failed") }),
+          ...[1, 2, 3, 4].map((key) => Command.Claim({ key }))
+        ])
+        assert.deepStrictEqual(
+          results.flatMap((result) =>
+            result._tag === "Claimed"
+              ? [{ key: result.claim.key, run: result.claim.run, round: result.claim.round }]
+              : []
+          ),
+          [
+            { key: 1, run: 1, round: 1 },
+            { key: 2, run: 4, round: 1 },
+            { key: 3, run: 6, round: 2 }
+          ]
+        )
+        assert.isTrue(results.every((result) => result._tag !== "Claimed" || Option.isNone(result.claim.traceparent)))
+        const at = yield* DateTime.now
+        const outcome = Outcome.Completed({ result: Option.none() })
+        yield* repo.write([
+          Command.Record({ key: 1, run: 1, outcome, at }),
+          Command.Record({ key: 2, run: 4, outcome, at }),
+          Command.Record({ key: 3, run: 6, outcome, at })
+        ])
+        assert.strictEqual((yield* repo.totals).Completed, 4)
+        for (const id of ["new", "lost", "failed", "done"]) {
+          const order = yield* Effect.flatten(repo.find(OrderId.make(id)))
+          assert.strictEqual(order.status, "Completed", id)
+        }
+      }).pipe(Effect.provide(sqlRepo))
+      // Once more: there is nothing left to do.
+      yield* Effect.scoped(Layer.build(SqlLive))
+    }).pipe(Effect.provide(config()))
   )
 
   it.scoped("is made with the folders it lies in", () =>

@@ -1,13 +1,13 @@
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as HttpApiClient from "@effect/platform/HttpApiClient"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { type Context, Effect, Layer, Logger, LogLevel, Schema } from "effect"
-import { Api } from "../src/Api.ts"
+import { type Context, Effect, Layer, Logger, LogLevel, Option, Schema } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
+import * as Client from "../src/Client.ts"
+import { Command } from "../src/Command.ts"
 import { NewOrder } from "../src/Order.ts"
 import { OrderProcessor } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
@@ -47,6 +47,9 @@ export const instantProcessor = processor(() => Effect.void)
 export const newOrder = (order_id: number | string, rest: object = {}) =>
   Schema.decodeUnknownSync(NewOrder)({ order_id, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7, ...rest })
 
+export const anInsert = (order_id: number | string, rest: object = {}) =>
+  Command.Insert({ order: newOrder(order_id, rest), traceparent: Option.none() })
+
 /** The whole service with a real HTTP server on a free port. */
 export const service = <E>(options: {
   readonly repo: Layer.Layer<OrdersRepo, E, AppConfig>
@@ -63,7 +66,17 @@ export const service = <E>(options: {
 export const baseUrl = HttpServer.addressFormattedWith(Effect.succeed)
 
 /** The typed client of a service. */
-export const clientOf = (baseUrl: string) => HttpApiClient.make(Api, { baseUrl })
+export const clientOf = (baseUrl: string) => Client.make({ baseUrl })
 
 /** The typed client of the service in the context, over real connections. */
 export const client = Effect.flatMap(baseUrl, clientOf)
+
+/** The text of a problem body, as a client reads it. */
+export const Problem = Schema.parseJson(
+  Schema.Struct({
+    type: Schema.String,
+    status: Schema.Int,
+    detail: Schema.String,
+    errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String, detail: Schema.String })))
+  })
+)

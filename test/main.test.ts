@@ -58,6 +58,30 @@ describe("main", () => {
     })
   )
 
+  it.scopedLive("PROCESSOR=webhook without its settings is a line each, and none of them shows a secret", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const without = yield* failToStart(folder, { PROCESSOR: "webhook" })
+      assert.strictEqual(without.code, 1)
+      assert.match(without.stderr, /^WEBHOOK_URL: not given.*\nWEBHOOK_SECRET: not given.*\n$/)
+
+      const secret = Buffer.from("a secret for tests, long enough").toString("base64")
+      const bad = yield* failToStart(folder, {
+        PROCESSOR: "webhook",
+        WEBHOOK_URL: "ftp://user:hunter2@shop.example/",
+        WEBHOOK_SECRET: `${secret} hunter3!`,
+        LOG_LEVEL: "All"
+      })
+      assert.strictEqual(bad.code, 1)
+      assert.strictEqual(bad.stderr.trimEnd().split("\n").length, 2, bad.stderr)
+      assert.match(bad.stderr, /^WEBHOOK_URL: given \(not shown\)/m)
+      assert.match(bad.stderr, /^WEBHOOK_SECRET: given \(not shown\)/m)
+      for (const word of ["hunter", secret.slice(0, 8), secret.slice(-8)]) {
+        assert.notInclude(bad.stdout + bad.stderr, word)
+      }
+    })
+  )
+
   it.scopedLive("a database that is a text file is one line", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder

@@ -1,0 +1,4 @@
+import { launch } from "orders/Launch"
+import { WarehouseLive } from "./Warehouse.ts"
+
+launch(WarehouseLive)

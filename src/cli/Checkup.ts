@@ -1,0 +1,405 @@
+import * as Fs from "node:fs/promises"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import Sqlite from "better-sqlite3"
+import { Clock, Data, Effect, Either, Predicate, Record, Schema } from "effect"
+import { suspectLosses } from "../Command.ts"
+import { applicationId, migrations } from "../Sql.ts"
+import { misused } from "./Failure.ts"
+
+export interface Check {
+  readonly name: string
+  readonly state: "ok" | "warning" | "error"
+  readonly found: string
+  /** What to do about it. */
+  readonly advice: string | null
+}
+
+const ok = (name: string, found: string): Check => ({ name, state: "ok", found, advice: null })
+const warning = (name: string, found: string, advice: string): Check => ({ name, state: "warning", found, advice })
+const error = (name: string, found: string, advice: string): Check => ({ name, state: "error", found, advice })
+
+const codeOf = (cause: unknown) =>
+  Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : ""
+const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
+
+const restore =
+  "Stop the service, keep a copy of the file with its -wal, and go back to a backup, or save what can be read: " +
+  "sqlite3 FILE .recover"
+const notByUs = "Something other than this service changed the database. Stop the service and go back to a backup."
+
+class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
+
+/** Reads of one database, open for reading only. */
+class Reader {
+  readonly db: Sqlite.Database
+  constructor(file: string) {
+    this.db = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+  }
+
+  /** The one number that a query answers with. */
+  number(query: string, ...values: ReadonlyArray<number>): number {
+    return Number(
+      this.db
+        .prepare(query)
+        .pluck()
+        .get(...values)
+    )
+  }
+
+  rows<A, I>(schema: Schema.Schema<A, I>, query: string): ReadonlyArray<A> {
+    return Schema.decodeUnknownSync(Schema.Array(schema))(this.db.prepare(query).all())
+  }
+}
+
+/** SQLite says that pages are damaged. */
+const isDamage = (cause: unknown) => codeOf(cause).startsWith("SQLITE_CORRUPT")
+
+const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messageOf(cause)}`, restore)
+
+/** Whether a file that SQLite cannot read was a database of this service: its header says so, or the lock beside it. */
+const wasOurs = (file: string) =>
+  Effect.promise(async () => {
+    const handle = await Fs.open(file)
+    try {
+      const header = Buffer.alloc(72)
+      await handle.read(header, 0, 72, 0)
+      return header.readInt32BE(68) === applicationId
+    } finally {
+      await handle.close()
+    }
+  }).pipe(
+    Effect.flatMap((isNamed) =>
+      isNamed
+        ? Effect.succeed(true)
+        : Effect.promise(() =>
+            Fs.access(`${file}.lock`).then(
+              () => true,
+              () => false
+            )
+          )
+    )
+  )
+
+/** The checks that need no page of the database, and the one that found it damaged. */
+const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
+  const held = yield* isHeld(file)
+  return [ok("service", held ? "running" : "not running"), yield* checkDisk(file), damaged(cause)]
+})
+
+const cannotOpen = (file: string, cause: unknown) =>
+  codeOf(cause) === "SQLITE_NOTADB"
+    ? misused(`${file} is not a SQLite database.`)
+    : misused(`${file} cannot be opened: ${messageOf(cause)}.`)
+
+const open = (file: string) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const reader = new Reader(file)
+        try {
+          const id = reader.number("PRAGMA application_id")
+          const tables = reader.number("SELECT count(*) FROM sqlite_schema")
+          return { reader, id, tables }
+        } catch (cause) {
+          reader.db.close()
+          throw cause
+        }
+      },
+      catch: (cause) => new CannotRead({ cause })
+    }),
+    ({ reader }) => Effect.sync(() => reader.db.close())
+  )
+
+/** Whether a service has the database: it holds the neighbour file locked for as long as it lives. */
+const isHeld = (file: string) =>
+  Effect.sync(() => {
+    try {
+      const lock = new Sqlite(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
+      try {
+        lock.prepare("SELECT count(*) FROM sqlite_schema").get()
+        return false
+      } finally {
+        lock.close()
+      }
+    } catch (cause) {
+      return codeOf(cause).startsWith("SQLITE_BUSY")
+    }
+  })
+
+const SchemaRow = Schema.Struct({ type: Schema.String, name: Schema.String, sql: Schema.NullOr(Schema.String) })
+const schemaQuery = `
+  SELECT type, name, sql FROM sqlite_schema
+  WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> 'effect_sql_migrations'
+  ORDER BY type, name`
+
+/** What the migrations up to that one make, in a database of their own. */
+const schemaAfter = Effect.fnUntraced(
+  function* (latest: number) {
+    const sql = yield* SqliteClient.make({ filename: ":memory:", disableWAL: true })
+    const loader = Migrator.fromRecord(Record.filter(migrations, (_, name) => Number.parseInt(name, 10) <= latest))
+    yield* Migrator.make({})({ loader }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+    return Schema.decodeUnknownSync(Schema.Array(SchemaRow))(yield* sql.unsafe(schemaQuery))
+  },
+  Effect.scoped,
+  Effect.provide(Reactivity.layer),
+  Effect.orDie
+)
+
+const shapeOf = (rows: ReadonlyArray<typeof SchemaRow.Type>) =>
+  new Map(rows.map(({ name, sql, type }) => [`${type} ${name}`, (sql ?? "").replace(/\s+/g, " ")]))
+
+const checkSchema = (reader: Reader, expected: ReadonlyArray<typeof SchemaRow.Type>): Check => {
+  const [is, should] = [shapeOf(reader.rows(SchemaRow, schemaQuery)), shapeOf(expected)]
+  const differing = [...new Set([...is.keys(), ...should.keys()])].filter((name) => is.get(name) !== should.get(name))
+  return differing.length === 0
+    ? ok("schema", `${is.size} tables and indices as the migrations make them`)
+    : error("schema", `differs in: ${differing.join(", ")}`, notByUs)
+}
+
+const checkIntegrity = (reader: Reader): Check => {
+  const lines = reader.db.prepare("PRAGMA integrity_check(5)").pluck().all().map(String)
+  return lines.length === 1 && lines[0] === "ok"
+    ? ok("integrity", "every page and index agrees")
+    : error("integrity", lines.join("; "), restore)
+}
+
+const checkSettings = (reader: Reader, held: boolean): Check => {
+  const mode = String(reader.db.pragma("journal_mode", { simple: true }))
+  const encoding = String(reader.db.pragma("encoding", { simple: true }))
+  const found = `journal_mode ${mode}, encoding ${encoding}, page size ${reader.number("PRAGMA page_size")}`
+  // As a backup by VACUUM INTO has it.
+  if (!held && mode === "delete" && encoding === "UTF-8") {
+    return ok("settings", `${found}; the service sets wal when it starts`)
+  }
+  return mode === "wal" && encoding === "UTF-8"
+    ? ok("settings", found)
+    : warning(
+        "settings",
+        found,
+        "The service sets journal_mode wal when it starts. Do not let other programs change it."
+      )
+}
+
+const checkMigrations = (latest: number): Check => {
+  const known = Object.keys(migrations).length
+  return latest === known
+    ? ok("migrations", `all ${known} are applied`)
+    : warning("migrations", `${latest} of ${known} are applied`, "The service applies the others when it starts.")
+}
+
+const TotalsRow = Schema.Struct({ name: Schema.String, kept: Schema.Int, counted: Schema.Int })
+
+/** All-time totals against the rows there are, and those that were removed after their retention. */
+const checkTotals = (reader: Reader): Check => {
+  if (reader.number("SELECT count(*) FROM totals") !== 1) return error("totals", "the table has lost its row", notByUs)
+  const rows = reader.rows(
+    TotalsRow,
+    `WITH
+      present AS (SELECT status, count(*) AS orders FROM orders GROUP BY status),
+      removed AS (SELECT status, count(*) AS orders FROM pruned GROUP BY status),
+      kept (name, kept) AS (
+        SELECT 'Pending', pending FROM totals UNION ALL SELECT 'Processing', processing FROM totals
+        UNION ALL SELECT 'Completed', completed FROM totals UNION ALL SELECT 'Failed', failed FROM totals
+        UNION ALL SELECT 'Cancelled', cancelled FROM totals
+      )
+    SELECT
+      name, kept,
+      COALESCE((SELECT orders FROM present WHERE status = name), 0)
+        + COALESCE((SELECT orders FROM removed WHERE status = name), 0) AS counted
+    FROM kept`
+  )
+  const wrong = rows.filter(({ counted, kept }) => counted !== kept)
+  const elapsed = reader.number(
+    "SELECT COALESCE(sum(finished_at - started_at), 0) FROM orders WHERE status = 'Completed'"
+  )
+  const summed = reader.number("SELECT processing_ms FROM totals")
+  const isExact = reader.number("SELECT count(*) FROM pruned") === 0
+  const found = [
+    ...wrong.map(({ counted, kept, name }) => `${name} ${kept}, but ${counted} are there`),
+    ...((isExact ? summed === elapsed : summed >= elapsed)
+      ? []
+      : [`processing time ${summed} ms, but the orders took ${elapsed} ms`])
+  ]
+  const sum = rows.reduce((orders, { kept }) => orders + kept, 0)
+  return found.length === 0 ? ok("totals", `${sum} orders, as counted`) : error("totals", found.join("; "), notByUs)
+}
+
+const minute = 60_000
+
+const orders = (count: number) => (count === 1 ? "1 order" : `${count} orders`)
+
+const checkProcessing = (reader: Reader, held: boolean, now: number): Check => {
+  const processing = reader.number("SELECT count(*) FROM orders WHERE status = 'Processing'")
+  if (!held && processing > 0) {
+    return ok("processing", `${orders(processing)} Processing; the service works them again when it starts`)
+  }
+  const old = reader.number(
+    "SELECT count(*) FROM orders WHERE status = 'Processing' AND started_at < ?",
+    now - 60 * minute
+  )
+  return old > 0
+    ? warning(
+        "processing",
+        `${orders(old)} Processing for more than an hour`,
+        "See whether ATTEMPT_TIMEOUT is meant to be that long; if not, restart the service."
+      )
+    : ok("processing", `${orders(processing)} Processing`)
+}
+
+const checkPending = (reader: Reader, held: boolean, now: number): Check => {
+  const pending = reader.number("SELECT count(*) FROM orders WHERE status = 'Pending'")
+  const overdue = "SELECT count(*) FROM orders WHERE status = 'Pending' AND due_at < ?"
+  const late = reader.number(overdue, now - 60 * minute)
+  if (late === 0) return ok("pending", `${orders(pending)} Pending`)
+  return warning(
+    "pending",
+    `${orders(late)} of ${pending} Pending due for more than an hour`,
+    held
+      ? "See `orders metrics`: an open breaker means the processor fails; busy workers, that there are too few."
+      : "No service runs: start it."
+  )
+}
+
+const checkSuspects = (reader: Reader): Check => {
+  const lost = reader.number(
+    `SELECT count(*) FROM orders WHERE status IN ('Pending', 'Processing') AND losses >= ${suspectLosses}`
+  )
+  return lost === 0
+    ? ok("suspects", "no order was lost with the process again and again")
+    : warning(
+        "suspects",
+        `${orders(lost)} lost with the process ${suspectLosses} times or more`,
+        "The processor may end the process at them: they are worked alone. Look at them, or cancel them."
+      )
+}
+
+const isFinal = "status IN ('Completed', 'Failed', 'Cancelled')"
+
+/** What may not be true of any row, by name. */
+const rules = {
+  "final without a time of finishing": `${isFinal} AND finished_at IS NULL`,
+  "not final, but finished": `NOT ${isFinal} AND finished_at IS NOT NULL`,
+  "Processing without a start": "status = 'Processing' AND started_at IS NULL",
+  "Pending, but started": "status = 'Pending' AND started_at IS NOT NULL",
+  "Completed or Failed without a run": "status IN ('Completed', 'Failed') AND (run = 0 OR started_at IS NULL)",
+  "finished before it started": "finished_at < started_at",
+  "more attempts than runs": "attempts > run",
+  "Failed without an error": "status = 'Failed' AND error_code IS NULL",
+  "a result, but not Completed": "status <> 'Completed' AND result IS NOT NULL",
+  "due before it was accepted": "due_at < accepted_at",
+  "items that are no list of 1 to 1000":
+    "json_type(item_ids) IS NOT 'array' OR json_array_length(item_ids) NOT BETWEEN 1 AND 1000",
+  "metadata that is no object": "metadata IS NOT NULL AND json_type(metadata) IS NOT 'object'",
+  "an id that is none": "order_id GLOB '*[^A-Za-z0-9._:-]*' OR length(order_id) NOT BETWEEN 1 AND 64",
+  "also among the removed": "order_id IN (SELECT order_id FROM pruned)"
+}
+
+const outOfOrder = `
+  SELECT count(*) FROM (SELECT accepted_at < lag(accepted_at) OVER (ORDER BY seq) AS earlier FROM orders) WHERE earlier`
+
+const checkRows = (reader: Reader): Check => {
+  const broken = Object.entries(rules).flatMap(([rule, where]) => {
+    const count = reader.number(`SELECT count(*) FROM orders WHERE ${where}`)
+    if (count === 0) return []
+    const some = reader.db.prepare(`SELECT order_id FROM orders WHERE ${where} ORDER BY seq LIMIT 3`).pluck().all()
+    return [`${rule}: ${orders(count)} (${some.join(", ")}${count > some.length ? ", ..." : ""})`]
+  })
+  const earlier = reader.number(outOfOrder)
+  if (earlier > 0) broken.push(`accepted before the one that came before it: ${orders(earlier)}`)
+  return broken.length === 0 ? ok("orders", "no row contradicts itself") : error("orders", broken.join("; "), notByUs)
+}
+
+/** File systems across a network, by the number `statfs` has for each: locks and WAL are not safe on them. */
+const networks = new Map([
+  [0x6969, "NFS"],
+  [0x517b, "SMB"],
+  [0xff534d42, "CIFS"],
+  [0xfe534d42, "SMB2"],
+  [0x01021997, "9P"]
+])
+
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 1_000_000)} MB`
+
+const checkDisk = (file: string) =>
+  Effect.promise(async (): Promise<Check> => {
+    const [disk, size, wal] = await Promise.all([
+      Fs.statfs(file),
+      Fs.stat(file),
+      Fs.stat(`${file}-wal`).catch(() => ({ size: 0 }))
+    ])
+    const free = disk.bavail * disk.bsize
+    const found = `database ${megabytes(size.size)}, -wal ${megabytes(wal.size)}, free ${megabytes(free)}`
+    const network = networks.get(disk.type)
+    if (network) return error("disk", `on ${network}; ${found}`, "Move the database to a local disk.")
+    if (free < 200_000_000) return warning("disk", found, "Make room: without it new orders are refused.")
+    if (wal.size > 500_000_000) {
+      return warning("disk", found, "Another program keeps a long read transaction open on the database: end it.")
+    }
+    return ok("disk", found)
+  })
+
+/** A check of damaged pages may find out by failing. */
+const attempt = (name: string, check: () => Check): Check => {
+  try {
+    return check()
+  } catch (cause) {
+    return error(name, `cannot be read: ${messageOf(cause)}`, restore)
+  }
+}
+
+/**
+ * Looks at a database without writing to it, running service or not, all in one state of it. One that is not there,
+ * not ours, or of a newer version is a failure.
+ */
+export const examine = Effect.fnUntraced(function* (given: string) {
+  const file = yield* Effect.tryPromise({
+    try: () => Fs.realpath(given),
+    catch: () => misused(`There is no database at ${given}. Name it by --database file:PATH or DATABASE_URL.`)
+  })
+  const opened = yield* Effect.either(open(file))
+  if (Either.isLeft(opened)) {
+    const { cause } = opened.left
+    const isOurs = (isDamage(cause) || codeOf(cause) === "SQLITE_NOTADB") && (yield* wasOurs(file))
+    return isOurs ? yield* unreadable(file, cause) : yield* cannotOpen(file, cause)
+  }
+  const { id, reader, tables } = opened.right
+  if (tables === 0) return yield* misused(`${file} is empty: no service has used it yet.`)
+  if (id !== applicationId) return yield* misused(`${file} is a database of another program.`)
+  const held = yield* isHeld(file)
+  const now = yield* Clock.currentTimeMillis
+
+  // A read transaction, ended by closing: totals and rows must be of one moment.
+  reader.db.exec("BEGIN")
+  const applied = yield* Effect.either(
+    Effect.try({
+      try: () => reader.number("SELECT COALESCE(max(migration_id), 0) FROM effect_sql_migrations"),
+      catch: (cause) => new CannotRead({ cause })
+    })
+  )
+  if (Either.isLeft(applied)) {
+    const { cause } = applied.left
+    if (isDamage(cause)) return yield* unreadable(file, cause)
+    return yield* misused(`${file} cannot be read: ${messageOf(cause)}. ${restore}`)
+  }
+  const latest = applied.right
+  if (latest > Object.keys(migrations).length) {
+    return yield* misused(`${file} was made by a newer version of this service: use the doctor of that version.`)
+  }
+  const expected = yield* schemaAfter(latest)
+  return [
+    ok("service", held ? "running" : "not running"),
+    yield* checkDisk(file),
+    attempt("integrity", () => checkIntegrity(reader)),
+    attempt("settings", () => checkSettings(reader, held)),
+    checkMigrations(latest),
+    attempt("schema", () => checkSchema(reader, expected)),
+    attempt("totals", () => checkTotals(reader)),
+    attempt("processing", () => checkProcessing(reader, held, now)),
+    attempt("pending", () => checkPending(reader, held, now)),
+    attempt("suspects", () => checkSuspects(reader)),
+    attempt("orders", () => checkRows(reader))
+  ]
+}, Effect.scoped)

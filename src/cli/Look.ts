@@ -1,0 +1,210 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { Console, DateTime, Effect, Option, Schema } from "effect"
+import { FailuresByCode, ServiceMetrics } from "../Api.ts"
+import { Order, OrderId, Status, UserId } from "../Order.ts"
+import { clientOf, url } from "./Connection.ts"
+import { json, printFields, printJson, printTable, statusText } from "./Output.ts"
+
+type Found = typeof Order.json.Type
+
+export const id = Args.text({ name: "id" }).pipe(Args.withSchema(OrderId), Args.withDescription("The order's id"))
+
+export const encodeOrder = Schema.encode(Order.json)
+
+const timeOf = (time: Option.Option<DateTime.Utc>) => Option.getOrNull(Option.map(time, DateTime.formatIso))
+
+/** One order with all that is known of it. */
+export const printOrder = (order: Found) =>
+  printFields([
+    ["order", order.order_id],
+    ["status", statusText(order.status)],
+    ["user", order.user_id],
+    ["items", order.item_ids.join(", ")],
+    ["amount", `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`],
+    ...Option.match(order.metadata, {
+      onNone: () => [],
+      onSome: (metadata) => [["metadata", JSON.stringify(metadata)] as const]
+    }),
+    ["attempts", order.attempts],
+    ["accepted", DateTime.formatIso(order.accepted_at)],
+    ["started", timeOf(order.started_at)],
+    ["finished", timeOf(order.finished_at)],
+    ...Option.match(order.next_attempt_at, {
+      onNone: () => [],
+      onSome: (at) => [["next attempt", DateTime.formatIso(at)] as const]
+    }),
+    ...Option.match(order.last_error, {
+      onNone: () => [],
+      onSome: ({ attempt, code, message }) => [["last error", `${code} (attempt ${attempt}): ${message}`] as const]
+    }),
+    ...Option.match(order.result, {
+      onNone: () => [],
+      onSome: (result) => [["result", JSON.stringify(result)] as const]
+    })
+  ])
+
+const wait = Options.float("wait").pipe(
+  Options.withSchema(Schema.Number.pipe(Schema.between(0, 30, { message: () => "--wait: expected 0 to 30 seconds" }))),
+  Options.optional,
+  Options.withDescription("Answer when the order is final, or after so many seconds, at most 30")
+)
+
+export const get = Command.make(
+  "get",
+  { url, json, wait, id },
+  Effect.fnUntraced(function* ({ id, json, url, wait }) {
+    const api = yield* clientOf(url)
+    const order = yield* api.orders.find({ path: { order_id: id }, urlParams: { wait: Option.getOrUndefined(wait) } })
+    yield* json ? Effect.flatMap(encodeOrder(order), printJson) : printOrder(order)
+  })
+).pipe(Command.withDescription("Show one order"))
+
+const time = (name: string, description: string) =>
+  Options.text(name).pipe(
+    Options.withSchema(
+      Schema.DateTimeUtc.annotations({
+        message: () => ({
+          message: `--${name}: expected a time such as 2026-01-31T12:00:00Z, or a date`,
+          override: true
+        })
+      })
+    ),
+    Options.optional,
+    Options.withDescription(description)
+  )
+
+/** The filters that listing and retrying have in common. */
+export const filters = {
+  userId: Options.text("user-id").pipe(
+    Options.withSchema(UserId),
+    Options.optional,
+    Options.withDescription("Orders of this user")
+  ),
+  errorCode: Options.text("error-code").pipe(
+    Options.optional,
+    Options.withDescription("Failed orders with this last error")
+  ),
+  acceptedAfter: time("accepted-after", "Accepted at this time or later"),
+  acceptedBefore: time("accepted-before", "Accepted before this time")
+}
+
+/** As the API takes them. */
+export const filterOf = (given: {
+  readonly userId: Option.Option<typeof UserId.Type>
+  readonly errorCode: Option.Option<string>
+  readonly acceptedAfter: Option.Option<DateTime.Utc>
+  readonly acceptedBefore: Option.Option<DateTime.Utc>
+}) => ({
+  user_id: Option.getOrUndefined(given.userId),
+  error_code: Option.getOrUndefined(given.errorCode),
+  accepted_after: Option.getOrUndefined(given.acceptedAfter),
+  accepted_before: Option.getOrUndefined(given.acceptedBefore)
+})
+
+export const status = Options.choice("status", Status.literals).pipe(
+  Options.optional,
+  Options.withDescription("Orders in this status")
+)
+
+export const list = Command.make(
+  "list",
+  {
+    url,
+    json,
+    status,
+    ...filters,
+    limit: Options.integer("limit").pipe(
+      Options.withSchema(Schema.Int.pipe(Schema.between(1, 500, { message: () => "--limit: expected 1 to 500" }))),
+      Options.withDefault(50),
+      Options.withDescription("How many, or how many at a time with --all")
+    ),
+    all: Options.boolean("all").pipe(Options.withDescription("All that fit, not only the newest"))
+  },
+  Effect.fnUntraced(function* ({ all, json, limit, status, url, ...given }) {
+    const api = yield* clientOf(url)
+    const filter = { ...filterOf(given), status: Option.getOrUndefined(status), limit: all ? 500 : limit }
+    const rows: Array<Found> = []
+    let cursor: number | undefined
+    do {
+      const page = yield* api.orders.list({ urlParams: { ...filter, cursor } })
+      for (const order of page.orders) {
+        if (json) yield* Effect.flatMap(encodeOrder(order), printJson)
+        else rows.push(order)
+      }
+      cursor = page.next_cursor
+    } while (all && cursor !== undefined)
+    if (json) return
+    yield* printTable(
+      ["ORDER", "STATUS", "USER", "ITEMS", "AMOUNT", "ATTEMPTS", "ACCEPTED", "FINISHED", "LAST ERROR"],
+      rows.map((order) => [
+        order.order_id,
+        statusText(order.status),
+        order.user_id,
+        order.item_ids.length,
+        `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`,
+        order.attempts,
+        DateTime.formatIso(order.accepted_at),
+        timeOf(order.finished_at),
+        Option.getOrNull(Option.map(order.last_error, (error) => error.code))
+      ])
+    )
+    if (cursor !== undefined) yield* Console.error("There are more: --all shows them.")
+  })
+).pipe(Command.withDescription("List orders, newest first"))
+
+export const failures = Command.make(
+  "failures",
+  { url, json },
+  Effect.fnUntraced(function* ({ json, url }) {
+    const api = yield* clientOf(url)
+    const answer = yield* api.orders.failures()
+    if (json) return yield* Effect.flatMap(Schema.encode(FailuresByCode)(answer), printJson)
+    if (answer.failures.length === 0) return yield* Console.log("No order is Failed.")
+    yield* printTable(
+      ["ERROR CODE", "COUNT", "FIRST", "LAST", "NEWEST ORDERS"],
+      answer.failures.map((failure) => [
+        failure.error_code,
+        failure.count,
+        DateTime.formatIso(failure.first_at),
+        DateTime.formatIso(failure.last_at),
+        failure.order_ids.join(", ")
+      ])
+    )
+  })
+).pipe(Command.withDescription("Show Failed orders by the code of their last error"))
+
+export const metrics = Command.make(
+  "metrics",
+  { url, json },
+  Effect.fnUntraced(function* ({ json, url }) {
+    const api = yield* clientOf(url)
+    const now = yield* api.service.metrics()
+    if (json) return yield* Effect.flatMap(Schema.encode(ServiceMetrics)(now), printJson)
+    const short = (value: number) => Math.round(value * 1000) / 1000
+    const times = ({ p50, p95, p99 }: typeof now.queue_wait) =>
+      `p50 ${short(p50)} s, p95 ${short(p95)} s, p99 ${short(p99)} s`
+    yield* printFields([
+      ["orders", now.total_orders],
+      ["  pending", now.orders_pending],
+      ["  processing", now.orders_processing],
+      ["  completed", now.orders_completed],
+      ["  failed", now.orders_failed],
+      ["  cancelled", now.orders_cancelled],
+      ["accepted", `${short(now.accepted_per_second)} a second`],
+      ["completed", `${short(now.completed_per_second)} a second`],
+      ["queue wait", times(now.queue_wait)],
+      ["processing", `${times(now.processing_time)}, all-time mean ${short(now.average_processing_time)} s`],
+      ["queue", `${now.queue_depth} of ${now.queue_capacity}`],
+      ["workers", `${now.workers_busy} of ${now.workers} busy`],
+      [
+        "breaker",
+        Option.match(now.breaker.opened_at, {
+          onNone: () => now.breaker.state,
+          onSome: (at) => `${now.breaker.state} since ${DateTime.formatIso(at)}`
+        })
+      ]
+    ])
+  })
+).pipe(Command.withDescription("Show counts, times and rates"))

@@ -1,0 +1,296 @@
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import { Clock, DateTime, Deferred, Duration, Effect, Option, Random, Schedule, Schema } from "effect"
+import { isFinal, type NewOrder, OrderId, type Status, UserId } from "../Order.ts"
+import { clientOf, url } from "./Connection.ts"
+import { ordersOf } from "./Crowd.ts"
+import { type Client, Delivery, deliver, isPassing } from "./Delivery.ts"
+import { type OrderEvent, watchEvents } from "./Events.ts"
+import { Failure, failed } from "./Failure.ts"
+import { json } from "./Output.ts"
+import { type Progress, showProgress } from "./Progress.ts"
+import { countDeliveries, perSecond, printSummary, type Summary, spanOf } from "./Summary.ts"
+import { type Found, faultsOf, noStatuses, statusesOf } from "./Verdict.ts"
+
+const count = (name: string, max: number, fallback: number, description: string) =>
+  Options.integer(name).pipe(
+    Options.withSchema(
+      Schema.Int.pipe(Schema.between(1, max, { message: () => `--${name}: expected a whole number from 1 to ${max}` }))
+    ),
+    Options.withDefault(fallback),
+    Options.withDescription(description)
+  )
+
+const options = {
+  url,
+  json,
+  orders: count("orders", 1_000_000, 1000, "How many orders"),
+  concurrency: count("concurrency", 20_000, 100, "How many shoppers order at the same time, each by a connection"),
+  users: count("users", 100_000, 100, "How many users they are"),
+  seed: Options.integer("seed").pipe(Options.optional, Options.withDescription("The same seed makes the same orders")),
+  patience: Options.text("patience").pipe(
+    Options.withDefault("2 minutes"),
+    Options.mapTryCatch(
+      (given) => Option.getOrThrow(Duration.decodeUnknown(given)),
+      () => HelpDoc.p('--patience: expected a duration such as "2 minutes"')
+    ),
+    Options.withDescription("How long an order is sent again, and how long nothing may happen, before it is given up")
+  )
+}
+
+type Given = Command.Command.ParseConfig<typeof options>
+
+/** What a run knows so far. */
+class Run {
+  readonly id: string
+  readonly seed: number
+  sent: ReadonlyArray<NewOrder> = []
+  readonly deliveries = new Map<string, Delivery>()
+  /** Final as far as is known, told or looked up. */
+  readonly final = new Set<string>()
+  /** Final as told by events: what was looked up meanwhile may be told again. */
+  readonly ended = new Set<string>()
+  readonly endedTwice = new Set<string>()
+  listed: ReadonlyArray<Found> = []
+  readonly gone = new Map<string, Status>()
+  /** As last told by an event, or seen when the orders were looked at. */
+  readonly lastSeen = new Map<string, Status>()
+  /** Events were told, or the orders were looked at, so that a status not seen yet is Pending. */
+  isWatched = false
+  connectionsLost = 0
+  begunAt = 0
+  answeredAt = 0
+  /** When something last happened to an order of this run. */
+  movedAt = 0
+
+  constructor(id: string, seed: number) {
+    this.id = id
+    this.seed = seed
+  }
+
+  /** An order that ends twice must have been asked for again in between, by someone else. */
+  see({ order_id, status }: OrderEvent, now: number) {
+    if (!order_id.startsWith(`${this.id}-`)) return
+    this.movedAt = now
+    this.lastSeen.set(order_id, status)
+    if (status === "Pending") {
+      this.final.delete(order_id)
+      this.ended.delete(order_id)
+    }
+    if (!isFinal(status)) return
+    if (this.ended.has(order_id)) this.endedTwice.add(order_id)
+    this.ended.add(order_id)
+    this.final.add(order_id)
+  }
+
+  /** Of all that are known to be stored, where they were not looked at in the end. */
+  statusesSoFar() {
+    if (!this.isWatched) return null
+    const count = noStatuses()
+    for (const status of this.lastSeen.values()) count[status] += 1
+    for (const id of this.deliveries.keys()) if (this.isAcknowledged(id) && !this.lastSeen.has(id)) count.Pending += 1
+    return count
+  }
+
+  isAcknowledged(id: string) {
+    return Delivery.$is("Acknowledged")(this.deliveries.get(id))
+  }
+
+  summary(check: Summary["check"], interrupted = false): Summary {
+    const counted = countDeliveries(this.deliveries.values())
+    const seconds = ((this.answeredAt || this.movedAt) - this.begunAt) / 1000
+    const statuses = check === null ? this.statusesSoFar() : statusesOf(this)
+    const span = check === null ? null : spanOf(this.listed)
+    return {
+      run: this.id,
+      seed: this.seed,
+      orders: this.sent.length,
+      ...counted,
+      connections_lost: this.connectionsLost,
+      seconds_submitting: seconds,
+      seconds_to_last_completed: span,
+      accepted_per_second: perSecond(counted.accepted + counted.replayed, seconds),
+      completed_per_second: span === null || statuses === null ? null : perSecond(statuses.Completed, span),
+      statuses,
+      interrupted,
+      check
+    }
+  }
+}
+
+/** Asks again while the service is away, as long as patience lasts. */
+const patiently =
+  (patience: Duration.Duration) =>
+  <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      Effect.timeout("30 seconds"),
+      Effect.retry({
+        while: isPassing,
+        schedule: Schedule.spaced("500 millis").pipe(Schedule.upTo(patience))
+      })
+    )
+
+/** All orders of the users of the run, as the service lists them now. */
+const listAll = (api: Client, run: Run, patience: Duration.Duration) => {
+  const users = [...new Set(run.sent.map((order) => order.user_id))]
+  return Effect.map(
+    Effect.forEach(
+      users,
+      Effect.fnUntraced(function* (user) {
+        const orders: Array<Found> = []
+        let cursor: number | undefined
+        do {
+          const page = yield* api.orders
+            .list({ urlParams: { user_id: UserId.make(user), limit: 500, cursor } })
+            .pipe(patiently(patience))
+          orders.push(...page.orders)
+          cursor = page.next_cursor
+        } while (cursor !== undefined)
+        return orders
+      }),
+      { concurrency: 10 }
+    ),
+    (pages) => pages.flat()
+  )
+}
+
+/** Looks at all orders of the run; those that are acknowledged and not listed are asked for by their ids. */
+const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
+  const listed = yield* listAll(api, run, patience)
+  const now = yield* Clock.currentTimeMillis
+  run.listed = listed
+  run.isWatched = true
+  const ids = new Set<string>(listed.map((order) => order.order_id))
+  for (const order of listed) {
+    run.lastSeen.set(order.order_id, order.status)
+    if (isFinal(order.status) && !run.final.has(order.order_id)) {
+      run.final.add(order.order_id)
+      run.movedAt = now
+    }
+    // One that waits for its next attempt is not stuck.
+    const next = Option.map(order.next_attempt_at, DateTime.toEpochMillis)
+    run.movedAt = Math.max(
+      run.movedAt,
+      Option.getOrElse(next, () => 0)
+    )
+  }
+  const absent = run.sent.filter(({ order_id }) => run.isAcknowledged(order_id) && !ids.has(order_id))
+  yield* Effect.forEach(
+    absent,
+    ({ order_id }) =>
+      api.orders.find({ path: { order_id: OrderId.make(order_id) }, urlParams: {} }).pipe(
+        patiently(patience),
+        Effect.catchTags({
+          OrderGone: ({ order_status }) =>
+            Effect.sync(() => {
+              run.gone.set(order_id, order_status)
+              run.lastSeen.set(order_id, order_status)
+            }),
+          OrderNotFound: () => Effect.void
+        })
+      ),
+    { concurrency: 10, discard: true }
+  )
+  return listed.every((order) => isFinal(order.status))
+})
+
+/** Until all that are stored are final, or nothing has happened to them for as long as patience lasts. */
+const settle = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
+  const idle = 3000
+  let surveyedAt = yield* Clock.currentTimeMillis
+  run.movedAt = surveyedAt
+  while (true) {
+    const open = run.sent.some(({ order_id }) => run.isAcknowledged(order_id) && !run.final.has(order_id))
+    const now = yield* Clock.currentTimeMillis
+    // Events are lost with a connection, so in a silence the orders themselves are looked at.
+    if (!open || now - Math.max(run.movedAt, surveyedAt) > idle) {
+      const isOver = yield* survey(api, run, patience)
+      surveyedAt = yield* Clock.currentTimeMillis
+      if (isOver || surveyedAt - run.movedAt > Duration.toMillis(patience)) return
+      yield* Effect.sleep("500 millis")
+    }
+    yield* Effect.sleep("100 millis")
+  }
+})
+
+const watchRun = (url: string, run: Run, progress: Progress, opened: Deferred.Deferred<void>) => {
+  let lost = false
+  return watchEvents(url, {
+    filter: {},
+    onOpen: Effect.suspend(() => {
+      const again = lost
+      lost = false
+      run.isWatched = true
+      return Effect.zipRight(
+        Deferred.succeed(opened, undefined),
+        again ? progress.note("Connected to the service again.") : Effect.void
+      )
+    }),
+    onLost: (why, was) =>
+      Effect.suspend(() => {
+        if (was === "closed") return progress.note(`${why} Going on without events until they come.`)
+        if (lost) return progress.note(`Still no connection to the events: ${why}`)
+        lost = true
+        run.connectionsLost += 1
+        return progress.note(`Connection to the service lost: ${why} Sending again what was not answered.`)
+      }),
+    onEvent: (event) => Effect.map(Clock.currentTimeMillis, (now) => run.see(event, now))
+  }).pipe(
+    Effect.catchTag("Failure", ({ lines }) =>
+      Effect.zipRight(Deferred.succeed(opened, undefined), progress.note(`${lines.join(" ")} Going on without events.`))
+    )
+  )
+}
+
+const play = Effect.fnUntraced(function* (run: Run, { concurrency, json, orders, patience, url, users }: Given) {
+  const api = yield* clientOf(url)
+  const before = yield* api.service.metrics()
+  run.sent = yield* ordersOf({ run: run.id, seed: run.seed, orders, users })
+  const counts = () => ({ answered: run.deliveries.size, final: run.final.size })
+  const progress = yield* showProgress(orders, counts, json)
+
+  const opened = yield* Deferred.make<void>()
+  yield* Effect.forkScoped(watchRun(url, run, progress, opened))
+  // Without events, as when too many others watch, the orders are looked at from time to time.
+  yield* Effect.timeoutOption(Deferred.await(opened), "5 seconds")
+
+  run.begunAt = yield* Clock.currentTimeMillis
+  yield* Effect.forEach(
+    run.sent,
+    (order) =>
+      Effect.map(deliver(api, order, patience), (delivery) => {
+        run.deliveries.set(order.order_id, delivery)
+      }),
+    { concurrency, discard: true }
+  )
+  run.answeredAt = yield* Clock.currentTimeMillis
+  yield* settle(api, run, patience)
+  const after = yield* api.service.metrics().pipe(patiently(patience))
+  return faultsOf({ ...run, before, after })
+}, Effect.scoped)
+
+const newRunId = Effect.map(
+  Effect.all([Clock.currentTimeMillis, Random.nextIntBetween(0, 36 ** 4)]),
+  ([now, random]) => `sim-${now.toString(36)}${random.toString(36).padStart(4, "0")}`
+)
+
+export const simulate = Command.make(
+  "simulate",
+  options,
+  Effect.fnUntraced(function* (given) {
+    const seed = yield* Option.match(given.seed, {
+      onNone: () => Random.nextIntBetween(1, 1_000_000),
+      onSome: Effect.succeed
+    })
+    const run = new Run(yield* newRunId, seed)
+    const soFar = (interrupted: boolean) => printSummary(run.summary(null, interrupted), given.json)
+    const faults = yield* play(run, given).pipe(
+      Effect.onInterrupt(() => soFar(true)),
+      Effect.tapError(() => (run.sent.length > 0 ? soFar(false) : Effect.void))
+    )
+    yield* printSummary(run.summary({ ok: faults.length === 0, faults }), given.json)
+    if (faults.length > 0) return yield* new Failure({ lines: [], exitCode: 1 })
+    if (run.final.size === 0) return yield* failed("No order was accepted, so there was nothing to check.")
+  })
+).pipe(Command.withDescription("Play a crowd of shoppers, and check that nothing they were told was wrong"))

@@ -1,0 +1,57 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { Console, DateTime, Effect, Option, Schema } from "effect"
+import { OrderId, UserId } from "../Order.ts"
+import { clientOf, url } from "./Connection.ts"
+import { OrderEvent, watchEvents } from "./Events.ts"
+import { status } from "./Look.ts"
+import { json, printJson, statusText } from "./Output.ts"
+
+const encode = Schema.encode(OrderEvent)
+
+export const watch = Command.make(
+  "watch",
+  {
+    url,
+    json,
+    orderId: Options.text("order-id").pipe(
+      Options.withSchema(OrderId),
+      Options.optional,
+      Options.withDescription("Changes of this order")
+    ),
+    userId: Options.text("user-id").pipe(
+      Options.withSchema(UserId),
+      Options.optional,
+      Options.withDescription("Changes of this user's orders")
+    ),
+    status
+  },
+  Effect.fnUntraced(function* ({ json, orderId, status, url, userId }) {
+    // A service that is not there at first is a mistake to tell at once; one that goes away is waited for.
+    const api = yield* clientOf(url)
+    yield* api.service.metrics()
+    let lost = false
+    yield* watchEvents(url, {
+      filter: {
+        ...Option.match(orderId, { onNone: () => ({}), onSome: (order_id) => ({ order_id }) }),
+        ...Option.match(userId, { onNone: () => ({}), onSome: (user_id) => ({ user_id }) }),
+        ...Option.match(status, { onNone: () => ({}), onSome: (status) => ({ status }) })
+      },
+      onOpen: Effect.suspend(() =>
+        Console.error(lost ? "Connected again. What changed in between is not shown." : `Watching ${url}`)
+      ),
+      onLost: (why, was) =>
+        Effect.suspend(() => {
+          lost = was === "open"
+          return Console.error(`${lost ? "Connection lost" : "Not connected yet"}: ${why} Trying again.`)
+        }),
+      onEvent: (event) =>
+        json
+          ? Effect.flatMap(encode(event), printJson).pipe(Effect.orDie)
+          : Console.log(
+              `${DateTime.formatIso(event.at)}  ${event.order_id}  ${statusText(event.status)}` +
+                `  attempt ${event.attempts}  user ${event.user_id}`
+            )
+    })
+  })
+).pipe(Command.withDescription("Show changes of orders as they are committed, until Ctrl-C"))

@@ -1,0 +1,90 @@
+import type { FailuresByCode, OrderList, ServiceMetrics } from "../Api.ts"
+import type { Order } from "../Order.ts"
+
+export type OrderJson = typeof Order.json.Encoded
+export type MetricsJson = typeof ServiceMetrics.Encoded
+export type FailureJson = (typeof FailuresByCode.Encoded)["failures"][number]
+type ListJson = typeof OrderList.Encoded
+
+/** The service answered with a problem; without a status it did not answer at all. */
+export class Problem extends Error {
+  readonly status: number | undefined
+  constructor(status: number | undefined, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
+const readMillis = 10_000
+/** A service that stands still is to be seen soon. */
+const pollMillis = 4000
+const sendMillis = 15_000
+/** A million orders are worked again in one request. */
+const sendManyMillis = 120_000
+
+const silent = "The service does not answer."
+const unknownOutcome =
+  "No answer came, so it is not known whether this was done. Look at the order before doing it again."
+
+const problemOf = async (response: Response) => {
+  const body: unknown = await response.json().catch(() => undefined)
+  const has = typeof body === "object" && body !== null && "detail" in body && typeof body.detail === "string"
+  return new Problem(response.status, has ? String(body.detail) : `The service answered ${response.status}.`)
+}
+
+/** No answer in time, or none at all, is a problem without a status. */
+const ask = async (path: string, init: RequestInit, millis: number, silence: string) => {
+  const response = await fetch(path, { ...init, signal: AbortSignal.timeout(millis) }).catch(() => {
+    throw new Problem(undefined, silence)
+  })
+  if (!response.ok) throw await problemOf(response)
+  return response
+}
+
+const read = (path: string, millis = readMillis) => ask(path, { cache: "no-store" }, millis, silent)
+
+const send = (path: string, body?: unknown, millis = sendMillis) => {
+  const json = { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
+  return ask(path, { method: "POST", ...(body === undefined ? {} : json) }, millis, unknownOutcome)
+}
+
+const pathOf = (id: string) => `api/order/${encodeURIComponent(id)}`
+
+export const readMetrics = async (): Promise<MetricsJson> => (await read("api/metrics", pollMillis)).json()
+
+/** Why the service is not ready; nothing if it is. */
+export const readReadiness = async (): Promise<string | undefined> => {
+  try {
+    await read("readyz", pollMillis)
+    return undefined
+  } catch (error) {
+    if (error instanceof Problem && error.status !== undefined) return error.message
+    throw error
+  }
+}
+
+export const readOrder = async (id: string): Promise<OrderJson> => (await read(pathOf(id))).json()
+
+export const readOrders = async (filter: Readonly<Record<string, string>>): Promise<ListJson> =>
+  (await read(`api/orders?${new URLSearchParams(filter)}`)).json()
+
+export const readFailures = async (): Promise<ReadonlyArray<FailureJson>> => {
+  const { failures }: typeof FailuresByCode.Encoded = await (await read("api/failures")).json()
+  return failures
+}
+
+export const act = async (id: string, verb: "cancel" | "retry"): Promise<OrderJson> =>
+  (await send(`${pathOf(id)}/${verb}`)).json()
+
+/** All Failed orders, or those with that code. How many are worked again. */
+export const retryMany = async (error_code?: string): Promise<number> => {
+  const { retried }: { retried: number } = await (
+    await send("api/orders/retry", error_code === undefined ? {} : { error_code }, sendManyMillis)
+  ).json()
+  return retried
+}
+
+export const submitMany = async (orders: ReadonlyArray<object>): Promise<{ accepted: number; refused: number }> =>
+  (await send("api/orders", orders)).json()

@@ -1,0 +1,22 @@
+import { byId } from "./Dom.ts"
+
+const dialog = byId("confirm", HTMLDialogElement)
+const heading = byId("confirm-heading", HTMLElement)
+const text = byId("confirm-text", HTMLElement)
+const yes = byId("confirm-yes", HTMLButtonElement)
+const no = byId("confirm-no", HTMLButtonElement)
+
+yes.addEventListener("click", () => dialog.close("yes"))
+no.addEventListener("click", () => dialog.close("no"))
+
+/** Asks before something is done to many orders. Escape means no. */
+export const confirm = (question: { readonly title: string; readonly text: string; readonly action: string }) =>
+  new Promise<boolean>((resolve) => {
+    heading.textContent = question.title
+    text.textContent = question.text
+    yes.textContent = question.action
+    dialog.returnValue = "no"
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true })
+    dialog.showModal()
+    no.focus()
+  })

@@ -1,0 +1,58 @@
+import { alarm } from "./Alarm.ts"
+import { type ConnectionState, connect } from "./Connection.ts"
+import { failures } from "./Failures.ts"
+import { notify } from "./Notices.ts"
+import { orderPanel } from "./OrderPanel.ts"
+import { orderTable } from "./OrderTable.ts"
+import { overview } from "./Overview.ts"
+import { sampleOrders } from "./SampleOrders.ts"
+import { themeToggle } from "./ThemeToggle.ts"
+import { throughputChart } from "./Throughput.ts"
+
+const alarms = alarm()
+const figures = overview()
+const chart = throughputChart()
+const table = orderTable()
+const panel = orderPanel()
+const failed = failures()
+const samples = sampleOrders(table.refresh)
+themeToggle(chart.redraw)
+
+let wasLost = false
+const showState = (state: ConnectionState) => {
+  alarms.showState(state)
+  table.showLost(state.kind === "lost")
+  if (state.kind === "lost") figures.showLost()
+  if (state.kind === "lost") {
+    // The panel may cover the banner; it says the same of itself.
+    if (!wasLost) panel.refresh()
+  } else if (wasLost) notify("Connected again.")
+  // Without events the list shows what is new only when it is read.
+  if (state.kind === "polling") table.refresh()
+  wasLost = state.kind === "lost"
+}
+
+connect({
+  onState: showState,
+  onMetrics: (metrics) => {
+    figures.show(metrics)
+    alarms.show(metrics)
+    chart.add(metrics)
+    failed.show(metrics)
+    samples.show(metrics)
+  },
+  onReadiness: (reason) => {
+    figures.showReadiness(reason)
+    alarms.showReadiness(reason)
+  },
+  onEvent: (event) => {
+    table.event(event)
+    panel.event(event)
+    failed.event(event)
+  },
+  onGap: () => {
+    table.refresh()
+    panel.refresh()
+    failed.refresh()
+  }
+})

@@ -1,0 +1,64 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as Path from "node:path"
+import { Effect } from "effect"
+
+const program = Path.resolve("dist/cli.js")
+
+export interface CliOptions {
+  readonly url?: string
+  readonly folder?: string
+  readonly input?: string
+  readonly env?: Record<string, string>
+}
+
+export interface CliAnswer {
+  readonly code: number | string
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** The built command line as a child process, killed at the end of the scope if it still runs. */
+export const startCli = (args: ReadonlyArray<string>, { env, folder, input, url }: CliOptions = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, [program, ...args], {
+        ...(folder === undefined ? {} : { cwd: folder }),
+        env: {
+          PATH: process.env.PATH,
+          NODE_ENV: "production",
+          ...(url === undefined ? {} : { ORDERS_URL: url }),
+          ...env
+        }
+      })
+      const output = { stdout: "", stderr: "" }
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        output.stdout += text
+      })
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        output.stderr += text
+      })
+      child.stdin.on("error", () => {}).end(input ?? "")
+      const closed = once(child, "close").then(([code, signal]): number | string => code ?? signal)
+      const ended = Effect.map(
+        Effect.promise(() => closed),
+        (code): CliAnswer => ({ code, ...output })
+      )
+      return { child, output, ended }
+    }),
+    ({ child, ended }) =>
+      Effect.zipRight(
+        Effect.sync(() => child.kill("SIGKILL")),
+        ended
+      )
+  )
+
+/** Runs the command line to its end. */
+export const cli = (args: ReadonlyArray<string>, options?: CliOptions) =>
+  Effect.scoped(Effect.flatMap(startCli(args, options), ({ ended }) => ended))
+
+/** Waits, by looking again and again, until it holds. */
+export const until = (holds: () => boolean | Promise<boolean>) =>
+  Effect.promise(async () => {
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
+  }).pipe(Effect.timeout("100 seconds"))

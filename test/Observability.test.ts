@@ -1,0 +1,142 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import * as Yaml from "yaml"
+import { hasPromtool, promtool } from "./Promtool.ts"
+import { aNewOrder, post, startService } from "./ServiceProcess.ts"
+import { temporaryFolder } from "./TestLayers.ts"
+
+const read = (path: string) => Fs.readFileSync(path, "utf8")
+
+/** What is used of Grafana's dashboard format. */
+const Dashboard = Schema.Struct({
+  uid: Schema.NonEmptyString,
+  title: Schema.NonEmptyString,
+  schemaVersion: Schema.Int,
+  panels: Schema.Array(
+    Schema.Struct({
+      id: Schema.Int,
+      type: Schema.Literal("row", "stat", "timeseries"),
+      title: Schema.NonEmptyString,
+      gridPos: Schema.Struct({ x: Schema.Int, y: Schema.Int, w: Schema.Int, h: Schema.Int }),
+      targets: Schema.optional(
+        Schema.Array(
+          Schema.Struct({
+            refId: Schema.NonEmptyString,
+            expr: Schema.NonEmptyString,
+            datasource: Schema.Struct({ type: Schema.Literal("prometheus"), uid: Schema.Literal("prometheus") })
+          })
+        )
+      )
+    })
+  )
+})
+
+const Rules = Schema.Struct({
+  groups: Schema.Array(
+    Schema.Struct({ rules: Schema.Array(Schema.Struct({ alert: Schema.String, expr: Schema.String })) })
+  )
+})
+
+const Services = Schema.Struct({
+  services: Schema.Record({
+    key: Schema.String,
+    value: Schema.Struct({
+      image: Schema.optional(Schema.String),
+      ports: Schema.Array(Schema.String),
+      volumes: Schema.Array(Schema.String)
+    })
+  })
+})
+
+const dashboard = Schema.decodeUnknownSync(Schema.parseJson(Dashboard))(read("observability/grafana/orders.json"))
+const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+const alerts = Schema.decodeUnknownSync(Rules)(Yaml.parse(read("observability/alerts.yml")))
+const conditions = alerts.groups.flatMap(({ rules }) => rules.map(({ expr }) => expr))
+
+/** The metrics that an expression names. */
+const metricsIn = (expr: string) =>
+  expr.replaceAll(/\{[^}]*\}|\b(?:by|on|without)\s*\([^)]*\)/g, "").match(/\b(?:orders|http|process|nodejs)_\w+/g) ?? []
+
+describe("the dashboard and the alerts", () => {
+  it.scopedLive("name only metrics that the service has", () =>
+    Effect.gen(function* () {
+      const service = yield* startService(yield* temporaryFolder)
+      yield* Effect.promise(() => post(service.url, aNewOrder(1)))
+      const text = yield* Effect.promise(() => fetch(`${service.url}/metrics`).then((response) => response.text()))
+      const known = new Set(
+        Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm)).flatMap(([, name = "", type]) =>
+          type === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name]
+        )
+      )
+      for (const expr of [...queries, ...conditions]) {
+        for (const name of metricsIn(expr)) assert.isTrue(known.has(name), `${name} in ${expr}`)
+      }
+      assert.isAbove(queries.length, 30)
+    })
+  )
+
+  it("panels have an id of their own and do not lie over each other", () => {
+    const ids = dashboard.panels.map(({ id }) => id)
+    assert.strictEqual(new Set(ids).size, ids.length)
+    const taken = new Set<string>()
+    for (const { gridPos, title } of dashboard.panels) {
+      assert.isAtMost(gridPos.x + gridPos.w, 24, title)
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.isFalse(taken.has(`${x} ${y}`), title)
+          taken.add(`${x} ${y}`)
+        }
+      }
+    }
+  })
+
+  it.scoped.skipIf(!hasPromtool)("promtool can read every query of the dashboard", () =>
+    Effect.gen(function* () {
+      const rules = queries.map((expr, index) => ({
+        record: `panel:${index}`,
+        expr: expr.replaceAll("$__rate_interval", "1m")
+      }))
+      const file = Path.join(yield* temporaryFolder, "panels.yml")
+      Fs.writeFileSync(file, Yaml.stringify({ groups: [{ name: "panels", rules }] }))
+      promtool(["check", "rules", file])
+    })
+  )
+
+  it.skipIf(!hasPromtool)("promtool finds nothing in the configuration, and the alerts fire when they should", () => {
+    promtool(["check", "config", "observability/prometheus.yml"])
+    promtool(["test", "rules", "observability/alerts.test.yml"])
+  })
+
+  it("every alert is tried", () => {
+    const tests = read("observability/alerts.test.yml")
+    for (const { alert } of alerts.groups.flatMap(({ rules }) => rules)) {
+      assert.isTrue(tests.split(`alertname: ${alert}\n        exp_alerts:`).length > 1, alert)
+    }
+  })
+})
+
+describe("compose.observability.yaml", () => {
+  const { services } = Schema.decodeUnknownSync(Services)(Yaml.parse(read("compose.observability.yaml")))
+
+  it("pins its images, listens on loopback only, and mounts files that are there", () => {
+    for (const [name, { image, ports, volumes }] of Object.entries(services)) {
+      assert.match(image ?? "", /^[\w/]+:v?\d+\.\d+\.\d+$/, name)
+      assert.isTrue(
+        ports.every((port) => port.startsWith("127.0.0.1:")),
+        name
+      )
+      const files = volumes.map((volume) => volume.split(":")[0] ?? "").filter((source) => source.startsWith("."))
+      assert.isAbove(files.length, 0)
+      assert.isTrue(files.every(Fs.existsSync), `${files}`)
+    }
+  })
+
+  it("publishes no port that the service itself publishes", () => {
+    const own = Schema.decodeUnknownSync(Services)(Yaml.parse(read("compose.yaml")))
+    const ports = [own.services, services].flatMap((services) => Object.values(services).flatMap(({ ports }) => ports))
+    const published = ports.map((port) => port.split(":").at(-2))
+    assert.strictEqual(new Set(published).size, published.length)
+  })
+})

@@ -1,0 +1,211 @@
+import { execFile } from "node:child_process"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Option, Schedule, Schema } from "effect"
+import * as Esbuild from "esbuild"
+import { Order, OrderId } from "../src/Order.ts"
+import { startService } from "./ServiceProcess.ts"
+import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
+
+const execute = promisify(execFile)
+
+/** What a command prints. One that fails is a defect with all that it printed. */
+const run = (folder: string, command: string, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  Effect.tryPromise((signal) => execute(command, args, { cwd: folder, env: { ...process.env, ...env }, signal })).pipe(
+    Effect.map(({ stdout }) => stdout),
+    Effect.catchAll(({ error }) =>
+      Effect.dieMessage(
+        `${command} ${args.join(" ")}: ${error}${error instanceof Error && "stdout" in error ? error.stdout : ""}`
+      )
+    )
+  )
+
+const madeHere = new Set(["node_modules", ".git", "dist", "data", "coverage"])
+const isSource = (path: string) => !madeHere.has(Path.basename(path))
+
+/** The example's folder, with the package installed from its tarball as a user would install it. */
+class Installed extends Context.Tag("test/Installed")<Installed, string>() {
+  static readonly layer = Layer.scoped(
+    this,
+    Effect.gen(function* () {
+      const installed = yield* temporaryFolder
+      yield* Effect.promise(() => Fs.cp("examples/warehouse", installed, { recursive: true, filter: isSource }))
+
+      // Packed in a copy: packing builds, and other tests run what is in dist.
+      const copy = yield* temporaryFolder
+      yield* Effect.promise(async () => {
+        await Fs.cp(".", copy, { recursive: true, filter: isSource })
+        await Fs.symlink(Path.resolve("node_modules"), Path.join(copy, "node_modules"))
+      })
+      yield* run(copy, "npm", ["pack", "--pack-destination", installed])
+
+      // Without its script the native module is not compiled, which would take minutes: it is taken from here.
+      yield* run(installed, "npm", ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"])
+      const binary = "node_modules/better-sqlite3/build/Release/better_sqlite3.node"
+      yield* Effect.promise(() => Fs.cp(binary, Path.join(installed, binary)))
+      return installed
+    })
+  )
+}
+
+/** Hands an order in with the example's client, and gives the order as that prints it. */
+const submit = (folder: string, url: string, order_id: number, ...items: ReadonlyArray<string>) =>
+  run(folder, process.execPath, ["--import", "tsx", "submit.ts", String(order_id), ...items], { ORDERS_URL: url }).pipe(
+    Effect.flatMap(Schema.decode(Schema.parseJson(Order.json)))
+  )
+
+const isReachable = await execute("npm", ["view", "effect", "name", "--fetch-retries=0"]).then(
+  () => true,
+  () => false
+)
+
+describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm reaches no registry)"}`, () => {
+  layer(Installed.layer, { timeout: "4 minutes", excludeTestServices: true })((it) => {
+    it.effect("holds what was built, the README and the licence, and nothing else", () =>
+      Effect.gen(function* () {
+        const root = Path.join(yield* Installed, "node_modules/orders")
+        const entries = yield* Effect.promise(() => Fs.readdir(root, { recursive: true, withFileTypes: true }))
+        const files = entries
+          .filter((entry) => entry.isFile())
+          .map((entry) => Path.relative(root, Path.join(entry.parentPath, entry.name)))
+        const built = files.filter(
+          (file) =>
+            /^dist\/lib\/(migrations\/)?\w+(\.js|\.d\.ts)$/.test(file) ||
+            /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file)
+        )
+        assert.isNotEmpty(built)
+        assert.sameMembers(
+          files.filter((file) => !built.includes(file)),
+          ["LICENSE", "README.md", "dist/cli.js", "dist/main.js", "package.json"]
+        )
+      })
+    )
+
+    it.effect("brings its types: the example and the README pass them, and wrong uses do not", () =>
+      Effect.gen(function* () {
+        const folder = yield* Installed
+        // A directive that has no error below it is an error.
+        const misuse = `
+          import { Effect, Layer } from "effect"
+          import * as Client from "orders/Client"
+          import { launch } from "orders/Launch"
+          import { OrderProcessor } from "orders/OrderProcessor"
+          export const processor = {
+            ready: Effect.void,
+            process: () => Effect.fail("none of the three errors")
+          }
+          // @ts-expect-error
+          export const WrongLive = Layer.succeed(OrderProcessor, processor)
+          // @ts-expect-error
+          export const notALayer = () => launch(processor)
+          export const found = Effect.flatMap(Client.make({ baseUrl: "http://127.0.0.1" }), (client) =>
+            // @ts-expect-error
+            client.orders.find({ path: { order_id: 101 }, urlParams: {} })
+          )
+          // @ts-expect-error
+          export * as Internal from "orders/Sql"
+        `
+        const readme = yield* Effect.promise(() => Fs.readFile("README.md", "utf8"))
+        const snippets = Array.from(readme.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => code)
+        assert.isAtLeast(snippets.length, 2)
+        for (const [index, code] of [misuse, ...snippets].entries()) {
+          yield* Effect.promise(() => Fs.writeFile(Path.join(folder, `checked-${index}.ts`), code))
+        }
+        yield* run(folder, process.execPath, ["node_modules/typescript/bin/tsc"])
+      })
+    )
+
+    it.effect("has a client that is the contract only, and runs in a browser", () =>
+      Effect.gen(function* () {
+        const folder = yield* Installed
+        const { metafile } = yield* Effect.promise(() =>
+          Esbuild.build({
+            stdin: { contents: 'export * from "orders/Client"', resolveDir: folder },
+            absWorkingDir: folder,
+            bundle: true,
+            format: "esm",
+            platform: "browser",
+            write: false,
+            metafile: true,
+            logLevel: "silent"
+          })
+        )
+        const inputs = Object.keys(metafile.inputs)
+        assert.sameMembers(
+          inputs.filter((file) => file.startsWith("node_modules/orders/")),
+          ["Api", "Client", "Order", "Problem"].map((name) => `node_modules/orders/dist/lib/${name}.js`)
+        )
+        assert.isEmpty(inputs.filter((file) => /better-sqlite3|platform-node|sql-sqlite/.test(file)))
+      })
+    )
+
+    it.scoped(
+      "runs the service with the example's processor, and its client against that",
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* Installed
+          const lists = Path.join(folder, "lists")
+          yield* Effect.promise(() => Fs.mkdir(Path.join(lists, "picked"), { recursive: true }))
+          yield* Effect.promise(() => Fs.writeFile(Path.join(lists, "picked/3~1.json"), "{}"))
+          const service = yield* startService(
+            folder,
+            { NODE_OPTIONS: "--import tsx", WAREHOUSE_FOLDER: "lists", RETRY_BASE: "100 millis" },
+            Path.join(folder, "main.ts")
+          )
+
+          const api = yield* clientOf(service.url)
+          const find = (id: string, wait: number) =>
+            api.orders.find({ path: { order_id: OrderId.make(id) }, urlParams: { wait } })
+
+          const [good, bad] = yield* Effect.all(
+            [
+              submit(folder, service.url, 1, "tray-oak", "1001", "tray-oak"),
+              submit(folder, service.url, 2, "1001", "7", "constructor")
+            ],
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(good.status, "Completed")
+          assert.deepStrictEqual(good.result, Option.some({ file: "1~1.json" }))
+          const list = yield* Effect.promise(() => Fs.readFile(Path.join(lists, "1~1.json"), "utf8"))
+          assert.deepStrictEqual(JSON.parse(list), {
+            order_id: "1",
+            lines: [
+              { item_id: "1001", quantity: 1, name: "Mug, blue", bin: "A-01" },
+              { item_id: "tray-oak", quantity: 2, name: "Tray, oak", bin: "C-17" }
+            ]
+          })
+          assert.strictEqual(bad.status, "Failed")
+          assert.strictEqual(bad.attempts, 1)
+          assert.deepStrictEqual(
+            Option.map(bad.last_error, ({ code, message }) => ({ code, message })),
+            Option.some({ code: "not_in_catalogue", message: "Not in the catalogue: 7, constructor" })
+          )
+
+          yield* api.orders.submit({ payload: newOrder(3, { item_ids: [1001] }) })
+          assert.strictEqual((yield* find("3", 30)).status, "Completed")
+
+          const away = `${lists}-away`
+          yield* Effect.promise(() => Fs.rename(lists, away))
+          const waiting = yield* Effect.fork(submit(folder, service.url, 4, "1002"))
+          yield* find("4", 0).pipe(
+            Effect.map(({ last_error }) => Option.exists(last_error, ({ code }) => code === "warehouse_folder")),
+            Effect.orElseSucceed(() => false),
+            Effect.repeat({ until: (failed) => failed, schedule: Schedule.spaced("50 millis") })
+          )
+          yield* Effect.promise(() => Fs.rename(away, lists))
+          const late = yield* Fiber.join(waiting)
+          assert.strictEqual(late.status, "Completed")
+          assert.isAbove(late.attempts, 1)
+
+          const left = yield* Effect.promise(() => Fs.readdir(lists))
+          assert.sameMembers(left, ["1~1.json", "4~1.json", "picked"])
+          service.child.kill("SIGTERM")
+          assert.strictEqual(yield* service.exited, 0)
+        }).pipe(Effect.provide(NodeHttpClient.layer)),
+      120_000
+    )
+  })
+})
