@@ -1,0 +1,87 @@
+import type { Line } from "./Rounds.ts"
+
+export interface Verdict {
+  readonly row: string
+  readonly goal: string
+  readonly measured: string
+  readonly isMet: boolean
+}
+
+/** A figure of a line, or NaN: a goal is not met by what was not measured. */
+type Read = (row: string, figure: string, contestant?: string) => number
+
+const readFrom =
+  (lines: ReadonlyArray<Line>): Read =>
+  (row, figure, contestant = "ours") =>
+    lines.find((line) => line.row === row && line.contestant.startsWith(contestant))?.figures[figure] ?? Number.NaN
+
+const number = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
+
+const reads = ["GET one", "list, page 1", "list, page 1,000", "GET /api/metrics"]
+
+/** The goals that the rows measured speak to. */
+export const verdicts = (lines: ReadonlyArray<Line>): ReadonlyArray<Verdict> => {
+  const read = readFrom(lines)
+  const post = read("single POST", "perSecond")
+  const ratio = (row: string, contestant: string) => read(row, "perSecond") / read(row, "perSecond", contestant)
+  const atLeast = (row: string, goal: string, value: number, least: number): Verdict => ({
+    row,
+    goal,
+    measured: `${number(value)} x`,
+    isMet: value >= least
+  })
+  const below = (row: string, goal: string, value: number, limit: number, unit: string): Verdict => ({
+    row,
+    goal,
+    measured: `${number(value)} ${unit}`,
+    isMet: value < limit
+  })
+  const burst = "1,000 at once, 2 s each"
+  const start = "commit to start, 500/s"
+  const restart = "restart, 1 million pending"
+  const rivals = lines.filter(
+    (line) =>
+      line.row === "single POST" &&
+      !line.isOurs &&
+      line.skipped === undefined &&
+      line.onPowerLoss === "keeps what was answered" &&
+      !line.contestant.startsWith("bare")
+  )
+  const all: ReadonlyArray<Verdict> = [
+    atLeast("single POST", "at least 0.95 of the bare Effect echo", ratio("single POST", "bare Effect"), 0.95),
+    atLeast(
+      "single POST",
+      "ahead of every contestant of equal durability but the bare Node limit",
+      Math.min(...rivals.map((line) => post / (line.figures.perSecond ?? Number.NaN))),
+      1
+    ),
+    atLeast("bulk of 500", "at least 0.2 of the prepared insert", ratio("bulk of 500", "prepared"), 0.2),
+    atLeast("bulk of 500", "at least 10 times single POST", read("bulk of 500", "perSecond") / post, 10),
+    atLeast("engine alone", "at least plainjob as shipped", ratio("engine alone", "plainjob, NORMAL"), 1),
+    atLeast("engine alone", "at least 5 times plainjob at FULL", ratio("engine alone", "plainjob, FULL"), 5),
+    atLeast(
+      "accept to Completed",
+      "at least 0.65 of single POST",
+      read("accept to Completed", "perSecond") / post,
+      0.65
+    ),
+    below(start, "p50 under 5 ms", read(start, "p50"), 5, "ms"),
+    below(start, "p99 under 20 ms", read(start, "p99"), 20, "ms"),
+    below(burst, "all answered within 1.5 s", read(burst, "answeredSeconds"), 1.5, "s"),
+    below(burst, "all Completed within 21 s", read(burst, "completedSeconds"), 21, "s"),
+    ...reads.map((row) =>
+      below(
+        row,
+        "p99 at 10 million orders at most twice that at 10 thousand",
+        read(row, "p99", "ours, 10 million") / read(row, "p99", "ours, 10 thousand"),
+        2.001,
+        "x"
+      )
+    ),
+    below(restart, "ready within 2 s", read(restart, "readySeconds"), 2, "s"),
+    below(restart, "memory under 400 MB throughout", read(restart, "memory"), 400, "MB"),
+    below("cold start", "ready within 1 s", read("cold start", "readySeconds"), 1, "s")
+  ]
+  const measured = new Set(lines.map((line) => line.row))
+  return all.filter((verdict) => measured.has(verdict.row))
+}

@@ -1,0 +1,32 @@
+import Database from "better-sqlite3"
+import type { NewOrder } from "../NewOrder.ts"
+
+export const openOrders = (synchronous: string) => {
+  const db = new Database("orders.db")
+  db.pragma("journal_mode = WAL")
+  db.pragma(`synchronous = ${synchronous}`)
+  return db
+}
+
+/** Into the table of the service, with all its indexes, by one prepared statement. */
+export const prepareInsert = (db: Database.Database) =>
+  db.prepare(`
+    INSERT INTO orders (order_id, status, user_id, item_ids, total_amount, currency, metadata, accepted_at, due_at)
+    VALUES (?, 'Pending', ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (order_id) DO NOTHING`)
+
+export const rowOf = (order: NewOrder, now: number) => [
+  String(order.order_id),
+  String(order.user_id),
+  JSON.stringify(order.item_ids.map(String)),
+  Math.round(Number(order.total_amount) * 10_000),
+  order.currency ?? null,
+  order.metadata === undefined ? null : JSON.stringify(order.metadata),
+  now,
+  now
+]
+
+export const prepareCount = (db: Database.Database) => {
+  const statement = db.prepare<[], number>("SELECT count(*) FROM orders").pluck()
+  return () => statement.get() ?? 0
+}

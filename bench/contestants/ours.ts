@@ -1,0 +1,66 @@
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Deferred, Effect, FiberId, Layer, Option } from "effect"
+import { AppConfig } from "../../src/AppConfig.ts"
+import { LoggingLive } from "../../src/Logging.ts"
+import { OrderEvents } from "../../src/OrderEvents.ts"
+import { OrderProcessor } from "../../src/OrderProcessor.ts"
+import { OrdersRepo } from "../../src/OrdersRepo.ts"
+import { ServiceLive } from "../../src/Service.ts"
+import { SqlLive } from "../../src/Sql.ts"
+
+const isTimed = process.env.TIMED === "on"
+const started = Deferred.unsafeMake<void>(FiberId.none)
+let isStarted = process.env.PROCESSING === "on"
+
+/** When each order's acceptance was published, which is right after its commit. */
+const committedAt = new Map<string, number>()
+/** Milliseconds from there to the call of the processor. */
+let waits: Array<number> = []
+let firstRunAt = 0
+
+/** Does nothing, at once. Until it is told to begin it is not ready, and the service processes nothing. */
+const ProcessorLive = Layer.succeed(OrderProcessor, {
+  ready: Effect.suspend(() => (isStarted ? Effect.void : Deferred.await(started))),
+  process: (order) =>
+    Effect.sync(() => {
+      if (firstRunAt === 0) firstRunAt = Date.now()
+      if (!isTimed) return
+      const since = committedAt.get(order.order_id)
+      if (since !== undefined) waits.push(performance.now() - since)
+      committedAt.delete(order.order_id)
+    })
+})
+
+const TimingLive = Layer.scopedDiscard(
+  Effect.flatMap(OrderEvents, (events) =>
+    events.listen(({ changes }) => {
+      const now = performance.now()
+      for (const { from, order_id } of changes) if (Option.isNone(from)) committedAt.set(order_id, now)
+    })
+  )
+)
+
+process.on("message", (message) => {
+  if (message === "process") {
+    isStarted = true
+    Deferred.unsafeDone(started, Effect.void)
+  }
+  if (message === "waits") {
+    process.send?.(waits)
+    waits = []
+  }
+  if (message === "firstRunAt") process.send?.(firstRunAt)
+})
+
+/** `main.ts`, but for the processor. */
+const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
+  Layer.provideMerge(ServiceLive),
+  Layer.provide(ProcessorLive),
+  Layer.provide(OrdersRepo.layer),
+  Layer.provide(SqlLive),
+  Layer.provide(LoggingLive),
+  Layer.provide(AppConfig.layer),
+  Layer.provide(Layer.setTracerEnabled(false))
+)
+
+NodeRuntime.runMain(Layer.launch(MainLive), { disablePrettyLogger: true })

@@ -1,0 +1,91 @@
+import { Schema } from "effect"
+import { ours, startOurs } from "../Contestants.ts"
+import { emptyDatabase, fill } from "../Databases.ts"
+import { freeGigabytes, removeFolder } from "../Folder.ts"
+import { getAll } from "../Load.ts"
+import { interleave, type Line, NotHere, say } from "../Rounds.ts"
+import { countedSeconds, rounds, sized, warmUpSeconds } from "../Settings.ts"
+
+const sizes = [
+  ["10 thousand", sized(10_000)],
+  ["1 million", sized(1_000_000)],
+  ["10 million", sized(10_000_000)]
+] as const
+const neededGigabytes = 10
+const seconds = Math.max(1, Math.round(countedSeconds / 3))
+
+const Page = Schema.Struct({ next_cursor: Schema.optional(Schema.String) })
+
+/** The path of the page after so many pages of ten, found by turning them. */
+const pageAfter = async (url: string, pages: number) => {
+  let path = "/api/orders?limit=10"
+  for (let page = 0; page < pages; page++) {
+    const { next_cursor } = Schema.decodeUnknownSync(Page)(await (await fetch(url + path)).json())
+    if (next_cursor === undefined) break
+    path = `/api/orders?limit=10&cursor=${next_cursor}`
+  }
+  return path
+}
+
+const open = async (name: string, orders: number) => {
+  const folder = await emptyDatabase()
+  const startedAt = performance.now()
+  fill(folder, orders, false)
+  say(`filled ${name} orders in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  const program = startOurs(folder)
+  const url = await program.listening
+  return {
+    name,
+    orders,
+    url,
+    program,
+    thousandth: await pageAfter(url, 999),
+    close: async () => {
+      await program.kill()
+      removeFolder(folder)
+    }
+  }
+}
+
+/** One request at a time, so that p99 is what a request costs and not how long it waits for others. */
+export const reads = async () => {
+  if (freeGigabytes() < neededGigabytes) throw new NotHere(`less than ${neededGigabytes} GB are free on the disk`)
+  const services: Array<Awaited<ReturnType<typeof open>>> = []
+  for (const [name, orders] of sizes) services.push(await open(name, orders))
+  const rows: ReadonlyArray<readonly [string, (service: (typeof services)[number]) => string]> = [
+    ["GET one", () => "/api/order/%d"],
+    ["list, page 1", () => "/api/orders?limit=10"],
+    ["list, page 1,000", ({ thousandth }) => thousandth],
+    ["GET /api/metrics", () => "/api/metrics"]
+  ]
+  const lines: Array<Line> = []
+  for (const [row, pathOf] of rows) {
+    const warm = new Set<unknown>()
+    lines.push(
+      ...(await interleave(
+        row,
+        rounds,
+        services.map((service) => ({
+          ...ours,
+          name: `ours, ${service.name} orders`,
+          measure: async () => {
+            if (!warm.has(service)) await getAll(service.url, 16, warmUpSeconds, pathOf(service), 1, service.orders)
+            warm.add(service)
+            await getAll(service.url, 1, 1, pathOf(service), 1, service.orders)
+            const cpu = service.program.cpuMillis()
+            const load = await getAll(service.url, 1, seconds, pathOf(service), 1, service.orders)
+            return {
+              perSecond: load.requests / load.seconds,
+              p50: load.p50,
+              p99: load.p99,
+              cpu: ((service.program.cpuMillis() - cpu) * 1000) / load.requests,
+              memory: service.program.peakMegabytes()
+            }
+          }
+        }))
+      ))
+    )
+  }
+  for (const service of services) await service.close()
+  return lines
+}

@@ -1,0 +1,69 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { build } from "./build.ts"
+import { verdicts } from "./Goals.ts"
+import { busiest, generator } from "./Load.ts"
+import { machine } from "./Machine.ts"
+import { results } from "./Program.ts"
+import { type Line, NotHere, say } from "./Rounds.ts"
+import { bulk } from "./rows/bulk.ts"
+import { burst } from "./rows/burst.ts"
+import { cold } from "./rows/cold.ts"
+import { completed } from "./rows/completed.ts"
+import { engine } from "./rows/engine.ts"
+import { memory } from "./rows/memory.ts"
+import { reads } from "./rows/reads.ts"
+import { restart } from "./rows/restart.ts"
+import { single } from "./rows/single.ts"
+import { start } from "./rows/start.ts"
+import { countedSeconds, isShort, only, rounds, scale, warmUpSeconds, writesReadme } from "./Settings.ts"
+import { figuresTable, goalsTable } from "./Table.ts"
+
+const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold }
+const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
+
+const unknown = only.filter((name) => !(name in rows))
+if (unknown.length > 0) throw new Error(`--only takes ${Object.keys(rows).join(", ")}; not ${unknown.join(", ")}`)
+
+const startedAt = performance.now()
+build()
+const environment = await machine()
+const lines: Array<Line> = []
+for (const [name, measure] of Object.entries(rows)) {
+  if (only.length > 0 ? !only.includes(name) : isShort && !shortRows.includes(name)) continue
+  try {
+    lines.push(...(await measure()))
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    say(`${name} skipped: ${error.message}`)
+  }
+}
+
+const goals = verdicts(lines)
+const minutes = (performance.now() - startedAt) / 60_000
+const report = `${Object.entries(environment)
+  .map(([name, value]) => `- ${name}: ${value}`)
+  .join("\n")}
+- made ${new Date().toISOString().slice(0, 10)} in ${minutes.toFixed(1)} minutes: medians of ${rounds} interleaved rounds, each \
+${warmUpSeconds} s of warm-up and ${countedSeconds} s counted${scale < 1 ? `; a trial at scale ${scale}: the figures mean nothing` : ""}
+- ${generator} used at most ${(busiest * 100).toFixed(0)} % of one core
+
+${figuresTable(lines)}
+
+${goalsTable(goals)}
+`
+process.stdout.write(`\n${report}`)
+
+Fs.mkdirSync(results, { recursive: true })
+Fs.writeFileSync(
+  Path.join(results, "latest.json"),
+  JSON.stringify({ environment, scale, rounds, warmUpSeconds, countedSeconds, lines, goals }, null, 2)
+)
+
+if (writesReadme) {
+  const readme = Path.join(import.meta.dirname, "README.md")
+  const [before = "", after = ""] = Fs.readFileSync(readme, "utf8").split(
+    /(?<=<!-- results -->\n)[\s\S]*(?=<!-- end of results -->)/
+  )
+  Fs.writeFileSync(readme, `${before}\n${report}\n${after}`)
+}
