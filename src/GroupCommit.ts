@@ -1,17 +1,4 @@
-import {
-  Array as Arr,
-  Cause,
-  Clock,
-  Context,
-  Deferred,
-  Effect,
-  Exit,
-  FiberId,
-  Layer,
-  Option,
-  Queue,
-  Schedule
-} from "effect"
+import { Array as Arr, Cause, Context, Effect, Exit, Layer, Option, Queue, Random } from "effect"
 import { Command, type Result } from "./Command.ts"
 import { keepRunning } from "./KeepRunning.ts"
 import { StorageUnavailable } from "./Order.ts"
@@ -20,7 +7,7 @@ import { OrdersRepo } from "./OrdersRepo.ts"
 
 interface Entry {
   readonly command: Command
-  readonly answer: Deferred.Deferred<Result, StorageUnavailable>
+  readonly answer: (exit: Exit.Exit<Result, StorageUnavailable>) => void
   /** When the one who waits is told that the storage does not answer. */
   readonly deadline: number
 }
@@ -56,6 +43,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const events = yield* OrderEvents
+      const clock = yield* Effect.clock
       const arrived: Array<Entry> = []
       const signal = yield* Queue.sliding<void>(1)
       const waiting = new Set<Entry>()
@@ -63,7 +51,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
 
       const answer = (entry: Entry, exit: Exit.Exit<Result, StorageUnavailable>) => {
         waiting.delete(entry)
-        return Deferred.done(entry.answer, exit)
+        entry.answer(exit)
       }
 
       const setHealthy = (now: boolean) => {
@@ -72,8 +60,10 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         return now ? Effect.logInfo("Orders are written again") : Effect.logError("Orders cannot be written")
       }
 
-      const fail = (entry: Entry) =>
-        Effect.zipRight(setHealthy(false), answer(entry, Exit.fail(new StorageUnavailable({}))))
+      const fail = (entries: ReadonlyArray<Entry>) =>
+        Effect.map(setHealthy(false), () => {
+          for (const entry of entries) answer(entry, Exit.fail(new StorageUnavailable({})))
+        })
 
       const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
         Effect.suspend(() => repo.write(Arr.map(entries, (entry) => entry.command))).pipe(
@@ -87,16 +77,14 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
                 [
                   proven ? setHealthy(true) : Effect.void,
                   Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
-                  Effect.forEach(Arr.zip(entries, results), ([entry, result]) => answer(entry, Exit.succeed(result)), {
-                    discard: true
+                  Effect.sync(() => {
+                    for (const [entry, result] of Arr.zip(entries, results)) answer(entry, Exit.succeed(result))
                   })
                 ],
                 { discard: true }
               )
             }
-            if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) {
-              return Effect.forEach(entries, fail, { discard: true })
-            }
+            if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) return fail(entries)
             // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
             return entries.length > 1
               ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
@@ -104,7 +92,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
                   [
                     setHealthy(false),
                     Effect.logError("A command could not be written", exit.cause),
-                    answer(entries[0], Exit.failCause(exit.cause))
+                    Effect.sync(() => answer(entries[0], Exit.failCause(exit.cause)))
                   ],
                   { discard: true }
                 )
@@ -131,36 +119,46 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       )
       yield* keepRunning("commit fiber", Effect.forever(commitNext))
 
-      const failOverdue = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.forEach(
-          Arr.filter(waiting, (entry) => entry.deadline <= now),
-          fail,
-          { discard: true }
-        )
-      )
+      const failOverdue = Effect.suspend(() => {
+        const now = clock.unsafeCurrentTimeMillis()
+        const overdue = Arr.filter(waiting, (entry) => entry.deadline <= now)
+        return overdue.length > 0 ? fail(overdue) : Effect.void
+      })
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 
-      const add = (command: Command, deadline: number) => {
-        const entry = { command, answer: Deferred.unsafeMake<Result, StorageUnavailable>(FiberId.none), deadline }
+      const add = (command: Command, patience: number, answer: Entry["answer"]) => {
+        const entry = { command, answer, deadline: clock.unsafeCurrentTimeMillis() + patience }
         waiting.add(entry)
         arrived.push(entry)
         signal.unsafeOffer(undefined)
-        return Deferred.await(entry.answer)
       }
 
-      const enqueue = (command: Command, wait: number) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => add(command, now + wait))
+      const enqueue = (command: Command, patience: number) =>
+        Effect.async<Result, StorageUnavailable>((resume) => add(command, patience, resume))
+
+      const settle = (command: Command): Effect.Effect<Result> =>
+        Effect.catchAll(enqueue(command, Number.POSITIVE_INFINITY), () =>
+          Effect.zipRight(Effect.flatMap(Random.nextRange(800, 1200), Effect.sleep), settle(command))
+        )
 
       return {
         write: (command) => enqueue(command, patienceMillis),
         writeAll: (commands) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            Effect.all(commands.map((command) => add(command, now + patienceMillis)))
-          ),
-        settle: (command) =>
-          Effect.retry(enqueue(command, Number.POSITIVE_INFINITY), Schedule.jittered(Schedule.spaced("1 second"))).pipe(
-            Effect.orDie
-          ),
+          commands.length === 0
+            ? Effect.succeed([])
+            : Effect.async((resume) => {
+                const results: Array<Result> = []
+                let left = commands.length
+                for (const [index, command] of commands.entries()) {
+                  add(command, patienceMillis, (exit) => {
+                    if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
+                    results[index] = exit.value
+                    left -= 1
+                    if (left === 0) resume(Effect.succeed(results))
+                  })
+                }
+              }),
+        settle,
         ready: Effect.suspend(() =>
           healthy ? Effect.succeed(true) : Effect.isSuccess(enqueue(Command.Probe(), probeMillis))
         )
