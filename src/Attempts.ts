@@ -1,4 +1,4 @@
-import { Duration, Effect, Exit, type Fiber, FiberId, Queue } from "effect"
+import { Duration, Effect, Exit, type Fiber, FiberId, Queue, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { TimedOut } from "./AttemptOutcome.ts"
 import type { RowKey } from "./Command.ts"
@@ -58,7 +58,9 @@ export const makeAttempts = Effect.gen(function* () {
     /** Runs an attempt at an order, and waits until it has ended or was ended. It fails with nothing. */
     run: (key: RowKey, attempt: Effect.Effect<unknown, unknown>) =>
       // As an exit, for Effect logs a fiber that fails, with its error and all that is in it.
-      Effect.flatMap(Effect.forkDaemon(Effect.exit(Effect.interruptible(attempt))), (fiber) => whenEnded(key, fiber)),
+      Effect.flatMap(Effect.runtime(), (runtime) =>
+        whenEnded(key, Runtime.runFork(runtime, Effect.exit(Effect.interruptible(attempt))))
+      ),
     interrupt,
     interruptAll: () => {
       for (const key of running.keys()) interrupt(key)

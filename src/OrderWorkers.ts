@@ -1,4 +1,17 @@
-import { Array as Arr, DateTime, Duration, Effect, Either, Exit, Fiber, identity, Layer, Option, Random } from "effect"
+import {
+  Array as Arr,
+  DateTime,
+  Duration,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  FiberRef,
+  HashMap,
+  Layer,
+  Option,
+  Random
+} from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { type Failure, outcomeOf } from "./AttemptOutcome.ts"
 import { makeAttempts } from "./Attempts.ts"
@@ -9,7 +22,7 @@ import { type AttemptOutcome, Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
-import { inSpan, inTrace, isTraced, spanOf } from "./TraceContext.ts"
+import { inSpan, isTraced, passingTracesOn, spanOf, withinTrace } from "./TraceContext.ts"
 
 /** What became of a run, and the code of what went wrong with it. */
 interface Ended {
@@ -54,6 +67,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const { maxAttempts, retryBase, retryMax, shutdownGrace, workers } = yield* AppConfig
 
     const traced = yield* isTraced
+    const clock = yield* Effect.clock
+    const now = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
 
     const attempts = yield* makeAttempts
     /** Cancelled while a worker holds them, be it before, during or after the attempt. */
@@ -71,17 +86,24 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       }
     })
 
-    const attempt = ({ attempt, order, round, run, traceparent }: Claim) =>
-      Effect.suspend(() =>
-        processor.process(order, { run, attempt, idempotencyKey: `${order.order_id}:${round}` })
-      ).pipe(
-        // Where spans are exported, it runs inside its own.
-        traced ? identity : inTrace(traceparent)
+    const logAnnotations = ({ attempt, order, run }: Claim) => ({ order_id: order.order_id, run, attempt })
+
+    /** Runs in a fiber of its own, so what is set there need not be put back. */
+    const attempt = (claim: Claim) => {
+      const { attempt, order, round, run, traceparent } = claim
+      const processed = Effect.zipRight(
+        FiberRef.update(FiberRef.currentLogAnnotations, (known) =>
+          HashMap.union(known, HashMap.fromIterable(Object.entries(logAnnotations(claim))))
+        ),
+        Effect.suspend(() => processor.process(order, { run, attempt, idempotencyKey: `${order.order_id}:${round}` }))
       )
+      // Where spans are exported, it runs inside its own.
+      return traced ? processed : withinTrace(processed, traceparent)
+    }
 
     const afterFailure = Effect.fnUntraced(function* ({ attempt, key }: Claim, failure: Failure, permit: Permit) {
       const { code, delay, message, retry, verdict } = failure
-      const at = yield* DateTime.now
+      const at = now()
       if (!(yield* permit.report(key, verdict, delay, code))) {
         // A probe goes to the end of the line, so that the next one is another order.
         const wait = delay === undefined ? Option.liftPredicate(0, () => permit.isProbe) : Option.some(millis(delay))
@@ -97,7 +119,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       const exit = yield* attempts.run(claim.key, attempt(claim))
       if (cancelled.has(claim.key)) return { outcome: "cancelled" }
       if (graceIsOver && Exit.isInterrupted(exit)) return { outcome: "released" }
-      const at = yield* DateTime.now
+      const at = now()
       const record = (outcome: Outcome) =>
         Effect.map(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at })), (result) => ({
           outcome,
@@ -116,7 +138,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (!isRecorded) return { outcome: "superseded", error }
       if ("error" in outcome) {
         yield* Effect.log(outcome._tag === "Failed" ? "Order failed" : "Order to be tried again").pipe(
-          Effect.annotateLogs("error_code", outcome.error.code)
+          Effect.annotateLogs({ ...logAnnotations(claim), error_code: outcome.error.code })
         )
       }
       return { outcome: endedAs[outcome._tag], error }
@@ -137,35 +159,30 @@ export const OrderWorkersLive = Layer.scopedDiscard(
             : { attributes: {}, error: "defect" }
       )
 
-    const handle = Effect.fnUntraced(
-      function* (lane: Lane, key: RowKey, permit: Permit) {
-        if (stopping) return
-        // Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases.
-        const result = yield* Effect.orElse(commits.write(Command.Claim({ key })), () =>
-          commits.settle(Command.Release({ key: Option.some(key) }))
+    const survive = Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
+
+    const handle = Effect.fnUntraced(function* (lane: Lane, key: RowKey, permit: Permit) {
+      if (stopping) return
+      // Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases.
+      const result = yield* Effect.orElse(commits.write(Command.Claim({ key })), () =>
+        commits.settle(Command.Release({ key: Option.some(key) }))
+      )
+      queue.settled(lane, key)
+      if (result._tag !== "Claimed") return
+      const { claim } = result
+      metrics.workerBusy(1)
+      if (!cancelled.has(key)) {
+        const processed = processClaimed(claim, permit)
+        const ended = Effect.map(traced ? inItsSpan(claim, processed) : processed, ({ outcome }) =>
+          metrics.attemptEnded(outcome)
         )
-        queue.settled(lane, key)
-        if (result._tag !== "Claimed") return
-        const { attempt, order, run } = result.claim
-        metrics.workerBusy(1)
-        yield* Effect.suspend(() => {
-          if (cancelled.has(key)) return Effect.void
-          const processed = processClaimed(result.claim, permit)
-          return Effect.map(traced ? inItsSpan(result.claim, processed) : processed, ({ outcome }) =>
-            metrics.attemptEnded(outcome)
-          )
-        }).pipe(
-          Effect.annotateLogs({ order_id: order.order_id, run, attempt }),
-          Effect.ensuring(
-            Effect.sync(() => {
-              metrics.workerBusy(-1)
-              cancelled.delete(key)
-            })
-          )
+        yield* Effect.catchAllCause(ended, (cause) =>
+          Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations(claim))
         )
-      },
-      Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
-    )
+      }
+      metrics.workerBusy(-1)
+      cancelled.delete(key)
+    })
 
     const ready: Effect.Effect<void> = Effect.catchAllCause(
       Effect.suspend(() => processor.ready),
@@ -177,17 +194,20 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     )
 
     /** The next order to claim, once the processor is there for it. */
-    const next = (lane: Lane) =>
-      Effect.flatMap(Effect.zipLeft(queue.take(lane), ready), (key) =>
-        Effect.map(breaker.admit(key), (permit) => ({ key, permit }))
-      )
+    const next = Effect.fnUntraced(function* (lane: Lane) {
+      const key = yield* queue.take(lane)
+      yield* ready
+      return { key, permit: yield* breaker.admit(key) }
+    })
 
-    const work = (lane: Lane) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(next(lane)), ({ key, permit }) =>
-          Effect.ensuring(handle(lane, key, permit), Effect.sync(permit.giveBack))
-        )
-      ).pipe(Effect.forever, Effect.interruptible)
+    /** Can be interrupted only while it waits for an order. */
+    const work = Effect.fnUntraced(function* (lane: Lane) {
+      while (true) {
+        const { key, permit } = yield* Effect.interruptible(next(lane))
+        yield* survive(handle(lane, key, permit))
+        permit.giveBack()
+      }
+    }, Effect.uninterruptible)
 
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true
@@ -215,7 +235,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     }
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
     yield* Effect.acquireRelease(
-      Effect.forEach(lanes, (lane) => Effect.forkDaemon(work(lane))),
+      Effect.forEach(lanes, (lane) => Effect.forkDaemon(traced ? work(lane) : passingTracesOn(work(lane)))),
       stop
     )
   })

@@ -52,14 +52,19 @@ const passingOn = Tracer.make({
   context: (run) => run()
 })
 
-/** Goes on in that trace, or begins one: requests made inside tell it on, though no spans are kept. */
-export const inTrace =
-  (traceparent: Option.Option<string>) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Option.match(Option.flatMap(traceparent, spanOf), {
-      onNone: () => self,
-      onSome: (parent) => Effect.withParentSpan(self, parent)
-    }).pipe(Effect.withTracer(passingOn), Effect.withTracerEnabled(true))
+/** Requests made inside tell their trace on, or begin one, though no spans are kept. */
+export const passingTracesOn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.withTracerEnabled(Effect.withTracer(self, passingOn), true)
+
+/** Goes on in that trace, if there is one. */
+export const withinTrace = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  traceparent: Option.Option<string>
+): Effect.Effect<A, E, R> =>
+  Option.match(Option.flatMap(traceparent, spanOf), {
+    onNone: () => self,
+    onSome: (parent) => Effect.withParentSpan(self, parent)
+  })
 
 /** What is to be known of a span when it ends. An `error` marks it as failed; it must not hold what is secret. */
 export interface SpanEnd {
