@@ -94,7 +94,7 @@ const liar = (lie: keyof typeof lies) =>
   )
 
 // Timeouts are for a machine that does other things too.
-describe("orders simulate", { timeout: 180_000 }, () => {
+describe("orders simulate", { timeout: 300_000 }, () => {
   it.scopedLive("1,000 shoppers at once, each by a connection of its own", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>

@@ -96,6 +96,6 @@ describe("an order that takes the process down", () => {
         }
         assert.strictEqual((yield* final.service.metrics()).total_orders, 101)
       }).pipe(Effect.provide(NodeHttpClient.layer)),
-    120_000
+    300_000
   )
 })

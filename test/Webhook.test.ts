@@ -755,7 +755,7 @@ describe("the circuit breaker", () => {
           assert.isTrue(endpoint.requests.every((request) => isSignedWith(secret, request)))
         }).pipe(Effect.provide(serviceFor(new URL(`http://127.0.0.1:${port}/hook`))))
       }),
-    120_000
+    300_000
   )
 
   it.scopedLive("one order that is answered 500 among 1,000 good ones ends Failed, and holds up none of them", () =>
