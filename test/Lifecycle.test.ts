@@ -250,6 +250,8 @@ describe("listing over HTTP", () => {
     Effect.gen(function* () {
       const api = yield* client
       yield* submit("good-1", { user_id: "u" })
+      // So that the time of acceptance tells them apart, however fast the machine is.
+      yield* Effect.sleep("5 millis")
       yield* submit("bad-1")
       yield* submit("bad-address", { user_id: "u" })
       yield* submit("slow")
