@@ -156,7 +156,7 @@ describe("orders simulate", { timeout: 300_000 }, () => {
   it.scopedLive("gives up after its patience: what was refused is not there", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>
-        startService(folder, { PROCESSING_TIME: "4 seconds", PROCESSING_JITTER: "0", MAX_PENDING: "5", WORKERS: "1" })
+        startService(folder, { PROCESSING_TIME: "25 seconds", PROCESSING_JITTER: "0", MAX_PENDING: "5", WORKERS: "1" })
       )
       const args = ["simulate", "--orders", "20", "--concurrency", "20", "--patience", "1 second", "--json"]
       const simulation = yield* startCli(args, { url })
