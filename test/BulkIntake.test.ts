@@ -92,7 +92,7 @@ const find = (id: string) =>
 
 const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("10 millis") }).pipe(
-    Effect.timeout("40 seconds")
+    Effect.timeout("200 seconds")
   )
 
 /** JSON so many levels deep. */

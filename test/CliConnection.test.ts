@@ -50,7 +50,7 @@ const inFrontOf = (service: string, events: () => Answer | undefined) =>
 
 const service = Effect.flatMap(temporaryFolder, (folder) => startService(folder, { PROCESSING_TIME: "0 millis" }))
 
-describe("orders, when the service does not answer well", { timeout: 60_000 }, () => {
+describe("orders, when the service does not answer well", { timeout: 300_000 }, () => {
   it.effect("gives up a request that is not answered", () =>
     Effect.gen(function* () {
       const client = withAnswerLimit(HttpClient.make(() => Effect.never))

@@ -110,7 +110,8 @@ describe("orders doctor", () => {
       const folder = yield* healthy
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const { child, exited, url } = yield* startService(folder, { PROCESSING_TIME: "1 minute" })
+          const settings = { PROCESSING_TIME: "1 hour", ATTEMPT_TIMEOUT: "2 hours" }
+          const { child, exited, url } = yield* startService(folder, settings)
           yield* Effect.promise(() => post(url, aNewOrder(77)))
           yield* until(async () => (await (await fetch(`${url}/api/order/77`)).text()).includes('"Processing"'))
           const { problems } = yield* examine(folder)

@@ -12,6 +12,13 @@ const totalOf = async (url: string) => {
   return metrics.total_orders
 }
 
+/** How often the service has listed orders. */
+const listingsOf = async (url: string) => {
+  const labels = 'http_request_method="GET",http_response_status_code="200",http_route="/api/orders"'
+  const [, rest] = (await (await fetch(`${url}/metrics`)).text()).split(`request_duration_seconds_count{${labels}} `)
+  return Number.parseInt(rest ?? "0", 10)
+}
+
 interface FakeOrder {
   readonly order_id: string
   readonly user_id: string
@@ -94,7 +101,7 @@ const liar = (lie: keyof typeof lies) =>
   )
 
 // Timeouts are for a machine that does other things too.
-describe("orders simulate", { timeout: 180_000 }, () => {
+describe("orders simulate", { timeout: 300_000 }, () => {
   it.scopedLive("1,000 shoppers at once, each by a connection of its own", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>
@@ -149,7 +156,7 @@ describe("orders simulate", { timeout: 180_000 }, () => {
   it.scopedLive("gives up after its patience: what was refused is not there", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>
-        startService(folder, { PROCESSING_TIME: "4 seconds", PROCESSING_JITTER: "0", MAX_PENDING: "5", WORKERS: "1" })
+        startService(folder, { PROCESSING_TIME: "25 seconds", PROCESSING_JITTER: "0", MAX_PENDING: "5", WORKERS: "1" })
       )
       const args = ["simulate", "--orders", "20", "--concurrency", "20", "--patience", "1 second", "--json"]
       const simulation = yield* startCli(args, { url })
@@ -185,11 +192,16 @@ describe("orders simulate", { timeout: 180_000 }, () => {
   it.scopedLive("Ctrl-C prints what was done so far and exits with 130", () =>
     Effect.gen(function* () {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>
-        startService(folder, { PROCESSING_TIME: "1 minute", SHUTDOWN_GRACE: "0 millis", WORKERS: "2" })
+        startService(folder, { PROCESSING_TIME: "1 hour", ATTEMPT_TIMEOUT: "2 hours", WORKERS: "2" })
       )
-      const simulation = yield* startCli(["simulate", "--orders", "30", "--json"], { url })
-      yield* until(async () => (await totalOf(url)) === 30)
-      yield* Effect.sleep("1 second")
+      const simulation = yield* startCli(["simulate", "--orders", "30", "--users", "1", "--json"], { url })
+      yield* until(async () => {
+        const metrics = await (await fetch(`${url}/api/metrics`)).text()
+        return metrics.includes('"orders_pending":28,"orders_processing":2')
+      })
+      // In a silence it looks at the orders. Where it does so again, it has seen them all as they are now.
+      const before = yield* Effect.promise(() => listingsOf(url))
+      yield* until(async () => (await listingsOf(url)) >= before + 2)
       simulation.child.kill("SIGINT")
       const { code, stdout } = yield* simulation.ended
       assert.strictEqual(code, 130)
@@ -201,7 +213,13 @@ describe("orders simulate", { timeout: 180_000 }, () => {
 
   it.scopedLive("says of an interrupted run what events told of it, and no more", () =>
     Effect.gen(function* () {
-      const settings = { PROCESSING_TIME: "0 millis", PROCESSING_JITTER: "0", MAX_PENDING: "1", WORKERS: "1" }
+      // About half of the orders end at once, the others not before hours have passed.
+      const settings = {
+        PROCESSING_TIME: "0 millis",
+        PROCESSING_FAILURES: "0.5",
+        RETRY_BASE: "1 day",
+        RETRY_MAX: "1 day"
+      }
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) => startService(folder, settings))
       const simulation = yield* startCli(["simulate", "--orders", "50", "--concurrency", "50"], { url })
       yield* until(() => /[1-9]\d* final/.test(simulation.output.stderr))

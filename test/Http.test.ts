@@ -65,7 +65,7 @@ const sendRaw = (bytes: string) =>
         resume(Effect.succeed({ status: Number(statusLine.split(" ")[1]), headers, text }))
       })
       return Effect.sync(() => socket.destroy())
-    }).pipe(Effect.timeout("3 seconds"))
+    }).pipe(Effect.timeout("20 seconds"))
   )
 
 const json = { "content-type": "application/json" }

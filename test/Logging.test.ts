@@ -87,7 +87,7 @@ describe("the log", () => {
     yield* Effect.promise(() => post(service.url, aNewOrder(2)))
     yield* Effect.repeat(Effect.sleep("20 millis"), {
       until: () => service.output.stdout.split("Order failed").length > 2
-    }).pipe(Effect.timeout("20 seconds"))
+    }).pipe(Effect.timeout("100 seconds"))
   })
 
   it.scopedLive("of the service tells the order and the request, and neither headers nor payloads", () =>

@@ -63,7 +63,7 @@ const isReachable = await execute("npm", ["view", "effect", "name", "--fetch-ret
 )
 
 describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm reaches no registry)"}`, () => {
-  layer(Installed.layer, { timeout: "4 minutes", excludeTestServices: true })((it) => {
+  layer(Installed.layer, { timeout: "15 minutes", excludeTestServices: true })((it) => {
     it.effect("holds what was built, the README and the licence, and nothing else", () =>
       Effect.gen(function* () {
         const root = Path.join(yield* Installed, "node_modules/orders")
@@ -205,7 +205,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
           service.child.kill("SIGTERM")
           assert.strictEqual(yield* service.exited, 0)
         }).pipe(Effect.provide(NodeHttpClient.layer)),
-      120_000
+      300_000
     )
   })
 })

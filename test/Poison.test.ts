@@ -1,10 +1,10 @@
 import * as Path from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect, Option, Schedule } from "effect"
+import { Array as Arr, Effect, Option, Schedule, type Scope } from "effect"
 import * as Esbuild from "esbuild"
 import { OrderId } from "../src/Order.ts"
-import { startService } from "./ServiceProcess.ts"
+import { type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
 
 /** The service whose processor calls `process.exit` for the order `poison`, as one file. */
@@ -46,10 +46,19 @@ describe("an order that takes the process down", () => {
         const folder = yield* temporaryFolder
         const program = yield* build(folder)
         const settings = { WORKERS: "100", MAX_ATTEMPTS: "5" }
-        const start = startService(folder, settings, program)
+        let crashes = 0
+        /** Work begins before the service listens, so that it may be gone by then: it is started again. */
+        const start: Effect.Effect<ServiceProcess, never, Scope.Scope> = Effect.catchAllDefect(
+          startService(folder, settings, program),
+          (gone) => {
+            assert.include(String(gone), "The service ended with 1:")
+            crashes += 1
+            assert.isAtMost(crashes, 5, String(gone))
+            return start
+          }
+        )
 
         let service = yield* start
-        let crashes = 0
         const api = Effect.suspend(() => clientOf(service.url))
         /** Does it with whatever process runs, and starts another when that one is gone. */
         const whileItRuns = <A, E, R>(use: Effect.Effect<A, E, R>) =>
@@ -96,6 +105,6 @@ describe("an order that takes the process down", () => {
         }
         assert.strictEqual((yield* final.service.metrics()).total_orders, 101)
       }).pipe(Effect.provide(NodeHttpClient.layer)),
-    120_000
+    300_000
   )
 })

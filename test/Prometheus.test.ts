@@ -29,7 +29,7 @@ const allFinal = (service: ServiceProcess) =>
   countsOf(service).pipe(
     Effect.delay("20 millis"),
     Effect.repeat({ until: (now) => now.orders_pending === 0 && now.orders_processing === 0 }),
-    Effect.timeout("30 seconds")
+    Effect.timeout("100 seconds")
   )
 
 const countsAgree = Effect.fn(function* (service: ServiceProcess) {

@@ -11,7 +11,7 @@ const find = (order_id: string) =>
 
 const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("10 millis") }).pipe(
-    Effect.timeout("40 seconds")
+    Effect.timeout("200 seconds")
   )
 
 /** A processor that takes a moment, and keeps who was processed how often and how many at once. */

@@ -2,6 +2,7 @@ import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Layer, Schema } from "effect"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { until } from "./CliProcess.ts"
 import { aNewOrder, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { baseUrl, memoryRepo, service, temporaryFolder } from "./TestLayers.ts"
 
@@ -108,7 +109,10 @@ const terminate = ({ child, url }: ServiceProcess) =>
     yield* watcher.until("\r\n0\r\n\r\n")
   })
 
-const settings = { PROCESSING_TIME: "1 minute", SHUTDOWN_GRACE: "100 millis" }
+const settings = { PROCESSING_TIME: "1 hour", ATTEMPT_TIMEOUT: "2 hours", SHUTDOWN_GRACE: "100 millis" }
+
+/** Less than the 8 seconds after which a shutdown waits for nobody any more. */
+const unhindered = "7 seconds"
 
 describe("shutting down", () => {
   it.scopedLive("answers what is in flight, refuses what is new, and ends", () =>
@@ -130,6 +134,7 @@ describe("shutting down", () => {
       assert.isDefined(first)
       yield* first.write(post(2))
       yield* first.until(acceptedText(2))
+      yield* until(async () => (await (await fetch(`${url}/api/order/2`)).text()).includes('"Processing"'))
       const waiting = yield* connect(url)
       yield* waiting.write(get("/api/order/2?wait=30", "Expect: 100-continue"))
       yield* waiting.until("HTTP/1.1 100 Continue\r\n\r\n")
@@ -159,7 +164,7 @@ describe("shutting down", () => {
       assert.deepStrictEqual(statuses(stored), [100, 202])
       assert.include(stored, acceptedText(1))
       for (const connection of kept) yield* connection.ended
-      assert.strictEqual(yield* Effect.timeout(running.exited, "5 seconds"), 0)
+      assert.strictEqual(yield* Effect.timeout(running.exited, unhindered), 0)
       assert.isTrue((yield* Effect.exit(connect(url)))._tag === "Failure")
 
       const again = yield* startService(folder, settings)
@@ -177,7 +182,7 @@ describe("shutting down", () => {
       yield* kept.write(get("/livez"))
       yield* kept.until('{"status":"ok"}')
       idle.child.kill("SIGTERM")
-      assert.strictEqual(yield* Effect.timeout(idle.exited, "5 seconds"), 0)
+      assert.strictEqual(yield* Effect.timeout(idle.exited, unhindered), 0)
       for (const connection of [...silent, kept]) yield* connection.ended
 
       const busy = yield* startService(folder, settings)
@@ -185,7 +190,7 @@ describe("shutting down", () => {
       yield* stuck.write(postHead(1, "Expect: 100-continue") + bodyOf(1).slice(0, 10))
       yield* stuck.until("HTTP/1.1 100 Continue\r\n\r\n")
       busy.child.kill("SIGTERM")
-      assert.strictEqual(yield* Effect.timeout(busy.exited, "15 seconds"), 0)
+      assert.strictEqual(yield* Effect.timeout(busy.exited, "20 seconds"), 0)
       const again = yield* startService(folder, settings)
       assert.strictEqual(yield* statusOf(again, 1), 404)
     })

@@ -3,6 +3,7 @@ import * as Net from "node:net"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { until } from "./CliProcess.ts"
 import { aNewOrder, failToStart, post, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -102,7 +103,15 @@ describe("main", () => {
 
       const busy = yield* startService(folder, { PROCESSING_TIME: "1 minute", SHUTDOWN_GRACE: "1 minute" })
       yield* Effect.promise(() => post(busy.url, aNewOrder(1)))
+      yield* until(async () => (await (await fetch(`${busy.url}/api/order/1`)).text()).includes('"Processing"'))
       busy.child.kill("SIGTERM")
+      // Nobody listens any more once it has heard the first signal.
+      yield* until(() =>
+        fetch(`${busy.url}/livez`).then(
+          () => false,
+          () => true
+        )
+      )
       yield* Effect.sleep("1200 millis")
       busy.child.kill("SIGTERM")
       assert.strictEqual(yield* busy.exited, 143)
