@@ -193,18 +193,17 @@ const OptionalTime = rowAndJson(
 
 /** What the shop sends, three ways: as a row keeps it, as JSON shows it, and as a new order brings it. */
 const sent = <Row extends Schema.Schema.All, Json extends Schema.Schema.All>(row: Row, json: Json) =>
-  Model.Field({ select: row, insert: row, json, jsonCreate: json })
+  Model.Field({ select: row, json, jsonCreate: json })
 
 const sentOptional = <A, I, J>(row: Schema.Schema<A, I>, json: Schema.Schema<A, J>) =>
   Model.Field({
     select: Schema.OptionFromNullOr(row),
-    insert: Schema.OptionFromNullOr(row),
     json: Schema.OptionFromNullOr(json),
     jsonCreate: Schema.optionalWith(json, { as: "Option", nullable: true })
   })
 
 /**
- * An order. One declaration is the row (`Order`, `Order.insert`), the answer (`Order.json`) and the request
+ * An order. One declaration is the row (`Order`), the answer (`Order.json`) and the request
  * (`Order.jsonCreate`, which is {@link NewOrder}). `attempts` counts the runs that count against `MAX_ATTEMPTS`.
  */
 export class Order extends Model.Class<Order>("Order")(

@@ -22,38 +22,32 @@ import { LastError, type NewOrder, Order, OrderId, Status, transitions } from ".
 import type { OrdersRepo } from "./OrdersRepo.ts"
 import { orUnavailable, transaction } from "./Sql.ts"
 
-const RecordRows = Schema.Array(
-  Schema.Struct({
-    seq: Schema.Int,
-    run: Schema.Int,
-    status: Schema.String,
-    at: Schema.DateTimeUtcFromNumber,
-    due_at: Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber),
-    result: Schema.OptionFromNullOr(Schema.parseJson()),
-    last_error: Schema.OptionFromNullOr(Schema.parseJson(LastError)),
-    uncounted: Schema.Int
-  })
-)
+/** A row that is to be, as JSON: SQLite hands on what is nested in it as JSON text. */
+const newRow = ({ order, traceparent }: Extract<Command, { readonly _tag: "Insert" }>) => ({
+  ...order,
+  currency: Option.getOrNull(order.currency),
+  metadata: Option.getOrNull(order.metadata),
+  traceparent: Option.getOrNull(traceparent)
+})
+
+const encodeError = Schema.encodeSync(LastError)
 
 const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: "Record" }>) => ({
   seq: key,
   run,
-  at,
+  at: at.epochMillis,
   status: statusAfter(outcome),
-  result: outcome._tag === "Completed" ? outcome.result : Option.none(),
+  // As text, for a result may be a text itself, or null.
+  result: outcome._tag === "Completed" && Option.isSome(outcome.result) ? JSON.stringify(outcome.result.value) : null,
   due_at:
     outcome._tag === "Postponed"
-      ? Option.some(outcome.dueAt)
+      ? outcome.dueAt.epochMillis
       : outcome._tag === "Released"
-        ? outcome.dueAt
-        : Option.none(),
-  last_error: "error" in outcome ? Option.some(outcome.error) : Option.none(),
+        ? Option.getOrNull(Option.map(outcome.dueAt, (dueAt) => dueAt.epochMillis))
+        : null,
+  last_error: "error" in outcome ? encodeError(outcome.error) : null,
   uncounted: outcome._tag === "Released" ? 1 : 0
 })
-
-const NewRows = Schema.Array(
-  Schema.Struct({ ...Order.insert.fields, traceparent: Schema.OptionFromNullOr(Schema.String) })
-)
 
 const PrunedRows = Schema.Array(
   Schema.Struct({
@@ -82,8 +76,6 @@ export const makeSql = Effect.gen(function* () {
   const decodePruned = Schema.decodeUnknown(PrunedRows)
   const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
   const decodeFailures = Schema.decodeUnknown(FailuresRows)
-  const encodeNewRows = Schema.encodeSync(Schema.parseJson(NewRows))
-  const encodeRecords = Schema.encodeSync(Schema.parseJson(RecordRows))
 
   const orderColumns = sql.literal(`
     order_id, status, user_id, item_ids, total_amount, currency, metadata, attempts, accepted_at, started_at,
@@ -113,9 +105,7 @@ export const makeSql = Effect.gen(function* () {
     for (const [index, order] of orders.entries()) {
       if (!firstOf.has(order.order_id)) firstOf.set(order.order_id, index)
     }
-    const distinct = commands
-      .filter(({ order }, index) => firstOf.get(order.order_id) === index)
-      .map(({ order, traceparent }) => ({ ...order, traceparent }))
+    const distinct = commands.filter(({ order }, index) => firstOf.get(order.order_id) === index).map(newRow)
 
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number; accepted_at: number }>`
       INSERT INTO orders (
@@ -126,7 +116,7 @@ export const makeSql = Effect.gen(function* () {
         new.value ->> 'total_amount', new.value ->> 'currency', new.value ->> 'metadata', new.value ->> 'traceparent',
         clock.now, clock.now
       FROM
-        json_each(${encodeNewRows(distinct)}) AS new,
+        json_each(${JSON.stringify(distinct)}) AS new,
         (SELECT max(${now}, COALESCE(${latestAcceptance}, 0)) AS now) AS clock
       WHERE
         NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
@@ -218,7 +208,7 @@ export const makeSql = Effect.gen(function* () {
         started_at = CASE WHEN done.value ->> 'status' <> ${waits} THEN started_at END,
         result = done.value ->> 'result',
         last_error = CASE done.value ->> 'uncounted' WHEN 0 THEN done.value ->> 'last_error' ELSE last_error END
-      FROM json_each(${encodeRecords(records.map(recordRow))}) AS done
+      FROM json_each(${JSON.stringify(records.map(recordRow))}) AS done
       WHERE
         orders.seq = done.value ->> 'seq' AND orders.run = done.value ->> 'run'
         AND +orders.${statusIs(transitions.complete.from[0])}

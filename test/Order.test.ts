@@ -1,8 +1,11 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck, Option, Schema } from "effect"
+import { Array as Arr, Effect, FastCheck, Layer, Option, Schema } from "effect"
 import { Api } from "../src/Api.ts"
+import { Command } from "../src/Command.ts"
 import { isFinal, Money, NewOrder, Order, OrderIdJson, Status, transitions } from "../src/Order.ts"
+import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { config, sqlRepo } from "./TestLayers.ts"
 
 const decode = Schema.decodeUnknownSync(NewOrder)
 const encode = Schema.encodeSync(NewOrder)
@@ -161,37 +164,36 @@ describe("NewOrder", () => {
     assert.deepStrictEqual(content(decode(overTheWire(encode(order)))), sample.content)
   })
 
-  it.prop("comes back equal from its row, and goes out with the same content", { sample }, ({ sample }) => {
-    const order = decode(overTheWire(sample.json))
-    const row = Schema.encodeSync(Order.insert)(Order.insert.make(order))
-    const stored = Schema.decodeUnknownSync(Order)({
-      ...row,
-      status: "Pending",
-      attempts: 0,
-      accepted_at: 0,
-      started_at: null,
-      finished_at: null,
-      next_attempt_at: null,
-      last_error: null,
-      result: null
-    })
-    assert.deepStrictEqual(content(stored), sample.content)
+  it.effect("comes back equal from the database, and goes out with the same content", () =>
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      const samples = new Map(FastCheck.sample(sample, 300).map((sample) => [sample.content.order_id, sample]))
+      const orders = Arr.map([...samples.values()], ({ json }) => decode(overTheWire(json)))
+      const inserts = orders.map((order) => Command.Insert({ order, traceparent: Option.none() }))
+      if (!Arr.isNonEmptyArray(inserts)) return assert.fail("no samples")
+      yield* repo.write(inserts)
+      for (const order of orders) {
+        const stored = yield* Effect.flatten(repo.find(order.order_id))
+        const sent = samples.get(order.order_id)?.content
+        assert.deepStrictEqual(content(stored), sent)
 
-    const json = Schema.encodeSync(Order.json)(stored)
-    const { currency = null, metadata = null, ...rest } = encode(order)
-    assert.strictEqual(
-      JSON.stringify({
-        order_id: json.order_id,
-        user_id: json.user_id,
-        item_ids: json.item_ids,
-        total_amount: json.total_amount,
-        currency: json.currency,
-        metadata: json.metadata
-      }),
-      JSON.stringify({ ...rest, currency, metadata })
-    )
-    assert.deepStrictEqual(content(Schema.decodeUnknownSync(Order.json)(overTheWire(json))), sample.content)
-  })
+        const json = Schema.encodeSync(Order.json)(stored)
+        const { currency = null, metadata = null, ...rest } = encode(order)
+        assert.strictEqual(
+          JSON.stringify({
+            order_id: json.order_id,
+            user_id: json.user_id,
+            item_ids: json.item_ids,
+            total_amount: json.total_amount,
+            currency: json.currency,
+            metadata: json.metadata
+          }),
+          JSON.stringify({ ...rest, currency, metadata })
+        )
+        assert.deepStrictEqual(content(Schema.decodeUnknownSync(Order.json)(overTheWire(json))), sent)
+      }
+    }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
+  )
 
   it.effect.prop("is refused at exactly the pointer that is wrong", { sample, fault }, ({ fault, sample }) =>
     Effect.gen(function* () {
