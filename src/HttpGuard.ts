@@ -93,6 +93,10 @@ export interface Route {
   readonly path: string
   /** It takes JSON of so many bytes, or lines of JSON too; the body of a request to any other route is not looked at. */
   readonly body?: { readonly limit: number; readonly lines: boolean } | undefined
+  /** Answers in place of the application, which is not asked then: what is called most need not pass the router. */
+  readonly handler?: (
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown>
   /** The Content-Security-Policy of its pages, where the strictest would break them. */
   readonly contentSecurityPolicy?: string
 }
@@ -215,6 +219,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
   const { isDraining } = yield* NodeServer
   const metrics = yield* Metrics
   const { logLevel } = yield* AppConfig
+  const clock = yield* Effect.clock
   const logsAccess = LogLevel.lessThanEqual(logLevel, LogLevel.Debug)
   const traced = yield* isTraced
   const routesOf = routesByPath(routes)
@@ -222,7 +227,6 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
-      const clock = yield* Effect.clock
       const startedAt = clock.unsafeCurrentTimeNanos()
       const secondsSinceStart = () => Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)
@@ -238,7 +242,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
       const admitted = (
         request: HttpServerRequest.HttpServerRequest,
         app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-      ): Effect.Effect<HttpServerResponse.HttpServerResponse, E | Refusal, R> => {
+      ): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, R> => {
         if (headers.host === undefined && incoming.httpVersion === "1.1") {
           return new MalformedRequest({ detail: "The request has no Host header." })
         }
@@ -253,7 +257,9 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (route.body === undefined) return app
         const wrong = wrongMediaType(headers, route.body.lines)
         if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
-        return Effect.zipRight(layJson(request, incoming, route.body), app)
+        const { handler } = route
+        const body = layJson(request, incoming, route.body)
+        return handler ? Effect.flatMap(body, handler) : Effect.zipRight(body, app)
       }
 
       const answer = (
