@@ -57,8 +57,9 @@ export const unitsOf = (amount: unknown): number => {
   return match === null ? -1 : Number(match[1]) * 10_000 + Number((match[2] ?? "").padEnd(4, "0"))
 }
 
-const MoneyUnits = Schema.Int.pipe(Schema.between(0, 999_999_999_999_999), Schema.brand("Money"))
-export const isMoney = (units: number): units is Money => Number.isSafeInteger(units) && units >= 0
+const maxMoney = 999_999_999_999_999
+const MoneyUnits = Schema.Int.pipe(Schema.between(0, maxMoney), Schema.brand("Money"))
+export const isMoney = (units: number): units is Money => Number.isInteger(units) && units >= 0 && units <= maxMoney
 
 /**
  * An amount of money, exact: a whole number of ten-thousandths, always a safe integer. In JSON it is a number or a

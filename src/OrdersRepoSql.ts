@@ -18,7 +18,8 @@ import {
   type Totals,
   workerLost
 } from "./Command.ts"
-import { LastError, type NewOrder, Order, OrderId, Status, transitions } from "./Order.ts"
+import { LastError, type NewOrder, OrderId, Status, transitions } from "./Order.ts"
+import { decodeOrderRow } from "./OrderRow.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 import { orUnavailable, transaction } from "./Sql.ts"
 
@@ -72,7 +73,6 @@ const FailuresRows = Schema.Array(
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { maxPending } = yield* AppConfig
-  const decodeOrder = Schema.decodeUnknown(Order)
   const decodePruned = Schema.decodeUnknown(PrunedRows)
   const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
   const decodeFailures = Schema.decodeUnknown(FailuresRows)
@@ -136,7 +136,7 @@ export const makeSql = Effect.gen(function* () {
       SELECT ${orderColumns} FROM orders
       WHERE order_id IN (SELECT value FROM json_each(${JSON.stringify(others)}))`
     const known = new Map(
-      (yield* Effect.forEach(found, (row) => decodeOrder(row))).map((order) => [order.order_id, order])
+      (yield* Effect.forEach(found, (row) => decodeOrderRow(row))).map((order) => [order.order_id, order])
     )
     const gone = new Map((yield* prunedOf(others)).map((record) => [record.order_id, record]))
     const results = orders.map((order, index) => {
@@ -169,7 +169,7 @@ export const makeSql = Effect.gen(function* () {
       RETURNING seq, run, due_at, round, traceparent, ${orderColumns}`
     const claims = new Map<RowKey, Claim>()
     for (const row of rows) {
-      const order = yield* decodeOrder(row)
+      const order = yield* decodeOrderRow(row)
       const { round, run, seq: key } = row
       const traceparent = Option.fromNullable(row.traceparent)
       claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent })
@@ -245,7 +245,7 @@ export const makeSql = Effect.gen(function* () {
       ({ finished_at, status }) => prunable.includes(status) && finished_at !== null && finished_at < before.epochMillis
     )
     if (old.length > 0) {
-      const records = yield* Effect.forEach(old, (row) => Effect.map(decodeOrder(row), recordOf))
+      const records = yield* Effect.forEach(old, (row) => Effect.map(decodeOrderRow(row), recordOf))
       yield* sql`
         INSERT INTO pruned (order_id, fingerprint, status, finished_at)
         SELECT value ->> 'order_id', value ->> 'fingerprint', value ->> 'status', value ->> 'finished_at'
@@ -315,7 +315,7 @@ export const makeSql = Effect.gen(function* () {
     const changed = from.includes(before.status)
     if (changed) yield* sql`UPDATE orders SET status = ${to}, ${set} WHERE seq = ${before.seq}`
     const row = yield* Effect.flatten(byId(id)).pipe(Effect.orDie)
-    const order = yield* decodeOrder(row)
+    const order = yield* decodeOrderRow(row)
     const attempts = order.attempts
     return {
       results: [Result.Acted({ order, changed })],
@@ -458,7 +458,7 @@ export const makeSql = Effect.gen(function* () {
 
     find: (id) =>
       sql`SELECT ${orderColumns} FROM orders WHERE order_id = ${id}`.pipe(
-        Effect.flatMap((rows) => Effect.transposeMapOption(Arr.head(rows), (row) => decodeOrder(row))),
+        Effect.flatMap((rows) => Effect.transposeMapOption(Arr.head(rows), (row) => decodeOrderRow(row))),
         orUnavailable
       ),
 
@@ -489,7 +489,9 @@ export const makeSql = Effect.gen(function* () {
           WHERE ${yield* fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
           ORDER BY seq DESC
           LIMIT ${limit}`
-        return yield* Effect.forEach(rows, (row) => Effect.map(decodeOrder(row), (order) => ({ key: row.seq, order })))
+        return yield* Effect.forEach(rows, (row) =>
+          Effect.map(decodeOrderRow(row), (order) => ({ key: row.seq, order }))
+        )
       }).pipe(orUnavailable),
 
     failures: Effect.gen(function* () {
