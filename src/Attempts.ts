@@ -1,4 +1,4 @@
-import { Duration, Effect, Exit, type Fiber, FiberId, Queue, Runtime } from "effect"
+import { Duration, Effect, Exit, type Fiber, FiberId, FiberRef, FiberRefs, HashMap, Queue, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { TimedOut } from "./AttemptOutcome.ts"
 import type { RowKey } from "./Command.ts"
@@ -23,6 +23,7 @@ export const makeAttempts = Effect.gen(function* () {
   const running = new Map<RowKey, Running>()
   const started = yield* Queue.sliding<void>(1)
   const now = yield* monotonicMillis
+  const fork = Runtime.runFork(yield* Effect.runtime())
 
   const interrupt = (key: RowKey) => running.get(key)?.end(Exit.interrupt(FiberId.none))
 
@@ -55,12 +56,24 @@ export const makeAttempts = Effect.gen(function* () {
     })
 
   return {
-    /** Runs an attempt at an order, and waits until it has ended or was ended. It fails with nothing. */
-    run: (key: RowKey, attempt: Effect.Effect<unknown, unknown>) =>
-      // As an exit, for Effect logs a fiber that fails, with its error and all that is in it.
-      Effect.flatMap(Effect.runtime(), (runtime) =>
-        whenEnded(key, Runtime.runFork(runtime, Effect.exit(Effect.interruptible(attempt))))
-      ),
+    /**
+     * Runs an attempt at an order, and waits until it has ended or was ended. It fails with nothing. What it inherits
+     * is of where this was made, not of the fiber that waits for it.
+     */
+    run: (key: RowKey, attempt: Effect.Effect<unknown, unknown>, logAnnotations: Readonly<Record<string, unknown>>) =>
+      Effect.suspend(() => {
+        const annotations = HashMap.fromIterable(Object.entries(logAnnotations))
+        // As an exit, for Effect logs a fiber that fails, with its error and all that is in it.
+        const fiber = fork(Effect.exit(attempt), {
+          updateRefs: (refs, fiberId) =>
+            FiberRefs.updateAs(refs, {
+              fiberId,
+              fiberRef: FiberRef.currentLogAnnotations,
+              value: HashMap.union(FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations), annotations)
+            })
+        })
+        return whenEnded(key, fiber)
+      }),
     interrupt,
     interruptAll: () => {
       for (const key of running.keys()) interrupt(key)

@@ -6,11 +6,10 @@ import {
   Either,
   Exit,
   Fiber,
-  FiberRef,
-  HashMap,
   Layer,
   Option,
-  Random
+  Random,
+  type Tracer
 } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { type Failure, outcomeOf } from "./AttemptOutcome.ts"
@@ -22,7 +21,7 @@ import { type AttemptOutcome, Metrics } from "./Metrics.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
-import { inSpan, isTraced, passingTracesOn, spanOf, withinTrace } from "./TraceContext.ts"
+import { inSpan, isTraced, passingTracesOn, spanOf } from "./TraceContext.ts"
 
 /** What became of a run, and the code of what went wrong with it. */
 interface Ended {
@@ -70,7 +69,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const clock = yield* Effect.clock
     const now = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
 
-    const attempts = yield* makeAttempts
+    const attempts = yield* traced ? makeAttempts : passingTracesOn(makeAttempts)
     /** Cancelled while a worker holds them, be it before, during or after the attempt. */
     const cancelled = new Set<RowKey>()
     let stopping = false
@@ -88,17 +87,12 @@ export const OrderWorkersLive = Layer.scopedDiscard(
 
     const logAnnotations = ({ attempt, order, run }: Claim) => ({ order_id: order.order_id, run, attempt })
 
-    /** Runs in a fiber of its own, so what is set there need not be put back. */
-    const attempt = (claim: Claim) => {
-      const { attempt, order, round, run, traceparent } = claim
-      const processed = Effect.zipRight(
-        FiberRef.update(FiberRef.currentLogAnnotations, (known) =>
-          HashMap.union(known, HashMap.fromIterable(Object.entries(logAnnotations(claim))))
-        ),
-        Effect.suspend(() => processor.process(order, { run, attempt, idempotencyKey: `${order.order_id}:${round}` }))
+    const attempt = ({ attempt, order, round, run, traceparent }: Claim, span: Option.Option<Tracer.Span>) => {
+      const processed = Effect.suspend(() =>
+        processor.process(order, { run, attempt, idempotencyKey: `${order.order_id}:${round}` })
       )
-      // Where spans are exported, it runs inside its own.
-      return traced ? processed : withinTrace(processed, traceparent)
+      const parent = Option.orElse(span, () => Option.flatMap(traceparent, spanOf))
+      return Option.isSome(parent) ? Effect.withParentSpan(processed, parent.value) : processed
     }
 
     const afterFailure = Effect.fnUntraced(function* ({ attempt, key }: Claim, failure: Failure, permit: Permit) {
@@ -115,8 +109,12 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       return Outcome.Postponed({ error, dueAt: DateTime.add(at, { millis: wait }) })
     })
 
-    const processClaimed = Effect.fnUntraced(function* (claim: Claim, permit: Permit): Effect.fn.Return<Ended> {
-      const exit = yield* attempts.run(claim.key, attempt(claim))
+    const processClaimed = Effect.fnUntraced(function* (
+      claim: Claim,
+      permit: Permit,
+      span: Option.Option<Tracer.Span> = Option.none()
+    ): Effect.fn.Return<Ended> {
+      const exit = yield* attempts.run(claim.key, attempt(claim, span), logAnnotations(claim))
       if (cancelled.has(claim.key)) return { outcome: "cancelled" }
       if (graceIsOver && Exit.isInterrupted(exit)) return { outcome: "released" }
       const at = now()
@@ -144,20 +142,22 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       return { outcome: endedAs[outcome._tag], error }
     })
 
-    const inItsSpan = ({ attempt, order, run, traceparent }: Claim, self: Effect.Effect<Ended>) =>
-      inSpan(
+    const processInSpan = (claim: Claim, permit: Permit) => {
+      const { attempt, order, run, traceparent } = claim
+      return inSpan(
         "orders process",
         {
           kind: "consumer",
           parent: Option.flatMap(traceparent, spanOf),
           attributes: { "orders.order_id": order.order_id, "orders.run": run, "orders.attempt": attempt }
         },
-        () => self,
+        (span) => processClaimed(claim, permit, Option.some(span)),
         (exit) =>
           Exit.isSuccess(exit)
             ? { attributes: { "orders.outcome": exit.value.outcome }, error: exit.value.error }
             : { attributes: {}, error: "defect" }
       )
+    }
 
     const survive = Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
 
@@ -172,10 +172,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       const { claim } = result
       metrics.workerBusy(1)
       if (!cancelled.has(key)) {
-        const processed = processClaimed(claim, permit)
-        const ended = Effect.map(traced ? inItsSpan(claim, processed) : processed, ({ outcome }) =>
-          metrics.attemptEnded(outcome)
-        )
+        const processed = traced ? processInSpan(claim, permit) : processClaimed(claim, permit)
+        const ended = Effect.map(processed, ({ outcome }) => metrics.attemptEnded(outcome))
         yield* Effect.catchAllCause(ended, (cause) =>
           Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations(claim))
         )
@@ -235,7 +233,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     }
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
     yield* Effect.acquireRelease(
-      Effect.forEach(lanes, (lane) => Effect.forkDaemon(traced ? work(lane) : passingTracesOn(work(lane)))),
+      Effect.forEach(lanes, (lane) => Effect.forkDaemon(work(lane))),
       stop
     )
   })

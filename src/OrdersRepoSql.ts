@@ -39,14 +39,15 @@ const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: 
   at: at.epochMillis,
   status: statusAfter(outcome),
   // As text, for a result may be a text itself, or null.
-  result: outcome._tag === "Completed" && Option.isSome(outcome.result) ? JSON.stringify(outcome.result.value) : null,
+  result:
+    outcome._tag === "Completed" && Option.isSome(outcome.result) ? JSON.stringify(outcome.result.value) : undefined,
   due_at:
     outcome._tag === "Postponed"
       ? outcome.dueAt.epochMillis
       : outcome._tag === "Released"
-        ? Option.getOrNull(Option.map(outcome.dueAt, (dueAt) => dueAt.epochMillis))
-        : null,
-  last_error: "error" in outcome ? encodeError(outcome.error) : null,
+        ? Option.getOrUndefined(Option.map(outcome.dueAt, (dueAt) => dueAt.epochMillis))
+        : undefined,
+  last_error: "error" in outcome ? encodeError(outcome.error) : undefined,
   uncounted: outcome._tag === "Released" ? 1 : 0
 })
 
@@ -200,18 +201,22 @@ export const makeSql = Effect.gen(function* () {
       started_at: number | null
       finished_at: number | null
     }>`
+      WITH done AS MATERIALIZED (
+        SELECT
+          value ->> 'seq' AS seq, value ->> 'run' AS run, value ->> 'status' AS status, value ->> 'at' AS at,
+          value ->> 'due_at' AS due_at, value ->> 'result' AS result, value ->> 'last_error' AS last_error,
+          value ->> 'uncounted' AS uncounted
+        FROM json_each(${JSON.stringify(records.map(recordRow))})
+      )
       UPDATE orders
       SET
-        status = done.value ->> 'status', due_at = COALESCE(done.value ->> 'due_at', due_at),
-        attempts = attempts - (done.value ->> 'uncounted'),
-        finished_at = CASE WHEN done.value ->> 'status' <> ${waits} THEN max(done.value ->> 'at', started_at) END,
-        started_at = CASE WHEN done.value ->> 'status' <> ${waits} THEN started_at END,
-        result = done.value ->> 'result',
-        last_error = CASE done.value ->> 'uncounted' WHEN 0 THEN done.value ->> 'last_error' ELSE last_error END
-      FROM json_each(${JSON.stringify(records.map(recordRow))}) AS done
-      WHERE
-        orders.seq = done.value ->> 'seq' AND orders.run = done.value ->> 'run'
-        AND +orders.${statusIs(transitions.complete.from[0])}
+        status = done.status, due_at = COALESCE(done.due_at, orders.due_at), attempts = attempts - done.uncounted,
+        finished_at = CASE WHEN done.status <> ${waits} THEN max(done.at, started_at) END,
+        started_at = CASE WHEN done.status <> ${waits} THEN started_at END,
+        result = done.result,
+        last_error = CASE done.uncounted WHEN 0 THEN done.last_error ELSE orders.last_error END
+      FROM done
+      WHERE orders.seq = done.seq AND orders.run = done.run AND +orders.${statusIs(transitions.complete.from[0])}
       RETURNING seq, order_id, user_id, attempts, status, started_at, finished_at`
     const recorded = new Set(rows.map((row) => row.seq))
     return {

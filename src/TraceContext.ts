@@ -56,16 +56,6 @@ const passingOn = Tracer.make({
 export const passingTracesOn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.withTracerEnabled(Effect.withTracer(self, passingOn), true)
 
-/** Goes on in that trace, if there is one. */
-export const withinTrace = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  traceparent: Option.Option<string>
-): Effect.Effect<A, E, R> =>
-  Option.match(Option.flatMap(traceparent, spanOf), {
-    onNone: () => self,
-    onSome: (parent) => Effect.withParentSpan(self, parent)
-  })
-
 /** What is to be known of a span when it ends. An `error` marks it as failed; it must not hold what is secret. */
 export interface SpanEnd {
   readonly attributes: Readonly<Record<string, string | number>>
