@@ -8,7 +8,7 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Either, Layer, Option, Schema } from "effect"
 import { Api, FailuresByCode, NotReady, OrderList, Retried, ServiceMetrics } from "./Api.ts"
 import { orderLimit, takeMany } from "./BulkIntake.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
@@ -60,15 +60,12 @@ const received = ({ order_id, replay }: Acceptance) => {
  * `POST /api/order`, without the schemas that decode and encode what other endpoints take and answer. It must not be
  * interrupted: a client that hangs up must not cut an acceptance in two.
  */
-const makeSubmit = Effect.map(
-  Orders,
-  (orders) => (request: HttpServerRequest.HttpServerRequest) =>
-    Effect.orDie(request.json).pipe(
-      Effect.flatMap((json) => decodeNewOrder(json)),
-      Effect.catchTag("ParseError", HttpApiDecodeError.refailParseError),
-      Effect.flatMap((order) => withRetryAfter(orders.accept(order, traceparentOf(request.headers)))),
-      Effect.map(received)
-    )
+const makeSubmit = Effect.map(Orders, (orders) =>
+  Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
+    const decoded = decodeNewOrder(yield* Effect.orDie(request.json))
+    if (Either.isLeft(decoded)) return yield* HttpApiDecodeError.refailParseError(decoded.left)
+    return received(yield* withRetryAfter(orders.accept(decoded.right, traceparentOf(request.headers))))
+  })
 )
 
 const OrdersApi = HttpApiBuilder.group(

@@ -160,10 +160,15 @@ const read = (incoming: IncomingMessage, limit: number): Effect.Effect<Buffer, B
     return Effect.sync(stop)
   })
 
-const decodeUtf8 = (bytes: Buffer): Effect.Effect<string, MalformedRequest> => {
-  if (bytes.length === 0) return new MalformedRequest({ detail: "The body is empty; send JSON." })
-  if (!isUtf8(bytes)) return new MalformedRequest({ detail: "The body is not UTF-8." })
-  return Effect.succeed(bytes.toString())
+/** The JSON of a body, as far as it is looked at before its handler, or what is wrong with it. */
+const decode = (bytes: Buffer, headers: IncomingHttpHeaders, lines: boolean): unknown => {
+  if (bytes.length === 0) return new Malformed("is empty; send JSON")
+  if (!isUtf8(bytes)) return new Malformed("is not UTF-8")
+  const text = bytes.toString()
+  // Of many orders each is judged for itself, by the handler.
+  if (mediaTypeOf(headers) === linesType) return linesOf(text)
+  const json = parseJson(text)
+  return lines && Array.isArray(json) ? json : checked(json)
 }
 
 /** Reads the body of a request once, checks it, and lays it in the request as the JSON that its handler will ask for. */
@@ -171,21 +176,14 @@ const layJson = (
   request: HttpServerRequest.HttpServerRequest,
   incoming: IncomingMessage,
   { limit, lines }: NonNullable<Route["body"]>
-) => {
-  const tooLarge = Number(incoming.headers["content-length"] ?? 0) > limit
-  return (tooLarge ? new BodyTooLarge({ limit }) : Effect.interruptible(read(incoming, limit))).pipe(
-    Effect.flatMap(decodeUtf8),
-    Effect.flatMap((text): Effect.Effect<unknown, MalformedRequest> => {
-      // Of many orders each is judged for itself, by the handler.
-      if (mediaTypeOf(incoming.headers) === linesType) return Effect.succeed(linesOf(text))
-      const parsed = parseJson(text)
-      const json = lines && Array.isArray(parsed) ? parsed : checked(parsed)
-      return json instanceof Malformed
-        ? new MalformedRequest({ detail: `The body ${json.why}.` })
-        : Effect.succeed(json)
-    }),
-    Effect.map((json) => Object.defineProperty(request, "json", { value: Effect.succeed(json) }))
-  )
+): Effect.Effect<HttpServerRequest.HttpServerRequest, BodyTooLarge | MalformedRequest> => {
+  if (Number(incoming.headers["content-length"] ?? 0) > limit) return new BodyTooLarge({ limit })
+  return Effect.flatMap(Effect.interruptible(read(incoming, limit)), (bytes) => {
+    const json = decode(bytes, incoming.headers, lines)
+    return json instanceof Malformed
+      ? new MalformedRequest({ detail: `The body ${json.why}.` })
+      : Effect.succeed(Object.defineProperty(request, "json", { value: Effect.succeed(json) }))
+  })
 }
 
 const securityHeaders = {
