@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { cpuMillis, peakMegabytes } from "./ProcessTable.ts"
 import { profiles } from "./Settings.ts"
@@ -9,7 +10,13 @@ export const dist = Path.join(import.meta.dirname, "dist")
 export const results = Path.join(import.meta.dirname, "results")
 
 /** As the service is started by `npm start`. Every contestant gets the same. */
-const nodeFlags = ["--max-semi-space-size=32", ...(profiles ? ["--cpu-prof", `--cpu-prof-dir=${results}`] : [])]
+const nodeFlags = ["--max-semi-space-size=32"]
+let profiled = 0
+/** Only what is bundled with a source map can be read. */
+const profileFlags = (file: string) =>
+  profiles && Fs.existsSync(`${file}.map`)
+    ? ["--cpu-prof", `--cpu-prof-dir=${results}`, `--cpu-prof-name=${Path.parse(file).name}-${++profiled}.cpuprofile`]
+    : []
 
 export interface Program {
   readonly pid: number
@@ -50,7 +57,7 @@ export const startProgram = (
   { args = [], env = {} }: { readonly args?: ReadonlyArray<string>; readonly env?: Record<string, string> } = {}
 ): Program => {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...nodeFlags, file, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, ...profileFlags(file), file, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH, NODE_ENV: "production", PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"]

@@ -4,6 +4,7 @@ import * as Path from "node:path"
 import { Schema } from "effect"
 import * as Esbuild from "esbuild"
 import { dist } from "./Program.ts"
+import { profiles } from "./Settings.ts"
 
 const bench = import.meta.dirname
 const repository = Path.dirname(bench)
@@ -19,7 +20,7 @@ export const build = () => {
     "build:main"
   ]
   for (const name of bundled) {
-    const own = command
+    const own = `${command} ${profiles ? "--sourcemap" : ""}`
       .replace("src/main.ts", `bench/contestants/${name}.ts`)
       .replace("dist/main.js", `bench/dist/${name}.js`)
     execSync(own, {

@@ -4,6 +4,7 @@ import { build } from "./build.ts"
 import { verdicts } from "./Goals.ts"
 import { busiest, generator } from "./Load.ts"
 import { machine } from "./Machine.ts"
+import { profileSummaries } from "./Profile.ts"
 import { results } from "./Program.ts"
 import { type Line, NotHere, say } from "./Rounds.ts"
 import { bulk } from "./rows/bulk.ts"
@@ -16,7 +17,7 @@ import { reads } from "./rows/reads.ts"
 import { restart } from "./rows/restart.ts"
 import { single } from "./rows/single.ts"
 import { start } from "./rows/start.ts"
-import { countedSeconds, isShort, only, rounds, scale, warmUpSeconds, writesReadme } from "./Settings.ts"
+import { countedSeconds, isShort, only, profiles, rounds, scale, warmUpSeconds, writesReadme } from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
 const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold }
@@ -25,7 +26,7 @@ const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 const unknown = only.filter((name) => !(name in rows))
 if (unknown.length > 0) throw new Error(`--only takes ${Object.keys(rows).join(", ")}; not ${unknown.join(", ")}`)
 
-const startedAt = performance.now()
+const startedAt = Date.now()
 build()
 const environment = await machine()
 const lines: Array<Line> = []
@@ -40,7 +41,7 @@ for (const [name, measure] of Object.entries(rows)) {
 }
 
 const goals = verdicts(lines)
-const minutes = (performance.now() - startedAt) / 60_000
+const minutes = (Date.now() - startedAt) / 60_000
 const report = `${Object.entries(environment)
   .map(([name, value]) => `- ${name}: ${value}`)
   .join("\n")}
@@ -53,6 +54,7 @@ ${figuresTable(lines)}
 ${goalsTable(goals)}
 `
 process.stdout.write(`\n${report}`)
+if (profiles) process.stdout.write(`\n${profileSummaries(startedAt)}\n`)
 
 Fs.mkdirSync(results, { recursive: true })
 Fs.writeFileSync(

@@ -159,7 +159,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       )
     }
 
-    const survive = Effect.catchAllCause((cause) => Effect.logError("A worker met a defect and goes on", cause))
+    const survive = (logAnnotations: Record<string, unknown>) =>
+      Effect.catchAllCause((cause) =>
+        Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations)
+      )
 
     const handle = Effect.fnUntraced(function* (lane: Lane, key: RowKey, permit: Permit) {
       if (stopping) return
@@ -174,9 +177,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (!cancelled.has(key)) {
         const processed = traced ? processInSpan(claim, permit) : processClaimed(claim, permit)
         const ended = Effect.map(processed, ({ outcome }) => metrics.attemptEnded(outcome))
-        yield* Effect.catchAllCause(ended, (cause) =>
-          Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations(claim))
-        )
+        yield* survive(logAnnotations(claim))(ended)
       }
       metrics.workerBusy(-1)
       cancelled.delete(key)
@@ -202,7 +203,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const work = Effect.fnUntraced(function* (lane: Lane) {
       while (true) {
         const { key, permit } = yield* Effect.interruptible(next(lane))
-        yield* survive(handle(lane, key, permit))
+        yield* survive({})(handle(lane, key, permit))
         permit.giveBack()
       }
     }, Effect.uninterruptible)

@@ -1,30 +1,15 @@
 import * as Http from "node:http"
 import { setTimeout as sleep } from "node:timers/promises"
+import { postOrder } from "../PostOrder.ts"
 
 /** Opens so many connections at once, an order on each, and watches until all of them are Completed. */
 const [url = "", given = "1"] = process.argv.slice(2)
 const orders = Number(given)
 const agent = new Http.Agent({ maxSockets: Number.POSITIVE_INFINITY })
 
-const post = (order_id: number) =>
-  new Promise<boolean>((resolve) => {
-    const body = JSON.stringify({ order_id, user_id: 7, item_ids: [1, 2, 3], total_amount: 250.7 })
-    Http.request(`${url}/api/order`, {
-      agent,
-      method: "POST",
-      headers: { "content-type": "application/json", "content-length": body.length }
-    })
-      .on("response", (response) => {
-        response.resume()
-        resolve(response.statusCode === 202)
-      })
-      .on("error", () => resolve(false))
-      .end(body)
-  })
-
 const startedAt = performance.now()
 const seconds = () => (performance.now() - startedAt) / 1000
-const accepted = await Promise.all(Array.from({ length: orders }, (_, index) => post(index + 1)))
+const accepted = await Promise.all(Array.from({ length: orders }, (_, index) => postOrder(url, agent, index + 1)))
 const answeredSeconds = seconds()
 
 const completed = async () => {

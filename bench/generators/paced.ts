@@ -1,4 +1,5 @@
 import * as Http from "node:http"
+import { postOrder } from "../PostOrder.ts"
 
 /** Sends so many orders a second for so many seconds, whatever the answers take. */
 const [url = "", given = "1", seconds = "1", first = "1"] = process.argv.slice(2)
@@ -10,33 +11,18 @@ let sent = 0
 let answered = 0
 let errors = 0
 
-const answer = (isGood: boolean) => {
+const send = async () => {
+  sent += 1
+  const isAccepted = await postOrder(url, agent, Number(first) + sent)
   answered += 1
-  if (!isGood) errors += 1
+  if (!isAccepted) errors += 1
   if (answered === total) {
     process.stdout.write(`RESULT ${JSON.stringify({ requests: total, errors })}\n`, () => process.exit(0))
   }
 }
 
-const send = () => {
-  sent += 1
-  const order_id = Number(first) + sent
-  const body = JSON.stringify({ order_id, user_id: 1 + (order_id % 1000), item_ids: [1, 2, 3], total_amount: 250.7 })
-  Http.request(`${url}/api/order`, {
-    agent,
-    method: "POST",
-    headers: { "content-type": "application/json", "content-length": body.length }
-  })
-    .on("response", (response) => {
-      response.resume()
-      answer(response.statusCode === 202)
-    })
-    .on("error", () => answer(false))
-    .end(body)
-}
-
 const timer = setInterval(() => {
   const due = Math.min(total, Math.floor(((performance.now() - startedAt) * perSecond) / 1000))
-  while (sent < due) send()
+  while (sent < due) void send()
   if (sent === total) clearInterval(timer)
 }, 1)
