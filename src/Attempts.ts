@@ -63,8 +63,9 @@ export const makeAttempts = Effect.gen(function* () {
     run: (key: RowKey, attempt: Effect.Effect<unknown, unknown>, logAnnotations: Readonly<Record<string, unknown>>) =>
       Effect.suspend(() => {
         const annotations = HashMap.fromIterable(Object.entries(logAnnotations))
-        // As an exit, for Effect logs a fiber that fails, with its error and all that is in it.
-        const fiber = fork(Effect.exit(attempt), {
+        // As an exit, for Effect logs a fiber that fails, with its error and all that is in it. It begins at once, and
+        // may have ended when it is first looked at.
+        const fiber = fork(Effect.exit(Effect.interruptible(attempt)), {
           updateRefs: (refs, fiberId) =>
             FiberRefs.updateAs(refs, {
               fiberId,

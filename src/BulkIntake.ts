@@ -1,10 +1,10 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
-import { Array as Arr, Effect, Either, Option, ParseResult, Predicate, Schema } from "effect"
+import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
 import { faults, maxFaults } from "./Api.ts"
 import { nextTurn } from "./GroupCommit.ts"
 import { checked, Line, Malformed, parseJson } from "./Json.ts"
 import { decodeNewOrder } from "./NewOrderDecoder.ts"
-import { OrderIdJson } from "./Order.ts"
+import { idInJson, idText, isId } from "./Order.ts"
 import type { Orders } from "./Orders.ts"
 
 const maxOrders = 10_000
@@ -15,13 +15,11 @@ const batch = 250
 /** In one call all faults are named up to here; after that, of each bad order the first. */
 const maxFaultsOfCall = 1000
 
-const decodeId = Schema.decodeUnknownOption(OrderIdJson)
-const encodeId = Schema.encodeSync(OrderIdJson)
-
-const idOf = (json: unknown) =>
-  Option.getOrNull(
-    Option.map(Predicate.hasProperty(json, "order_id") ? decodeId(json.order_id) : Option.none(), encodeId)
-  )
+/** The id of what is no order, if it has one at least. */
+const idOf = (json: unknown) => {
+  const id = Predicate.hasProperty(json, "order_id") ? idText(json.order_id) : ""
+  return isId(id) ? idInJson(id) : null
+}
 
 const decodeOne = (value: unknown, told: "all" | "first") => {
   const json = checked(value)
@@ -57,7 +55,7 @@ export const takeMany = (orders: Orders["Type"]) =>
       let next = 0
       for (const [offset, order] of decoded.entries()) {
         const index = part * batch + offset
-        const order_id = idOf(orderValues[offset])
+        const order_id = Either.isRight(order) ? idInJson(order.right.order_id) : idOf(orderValues[offset])
         const outcome = Either.isRight(order) ? accepted[next++] : undefined
         const result =
           Either.isLeft(order) || outcome === undefined

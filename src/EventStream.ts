@@ -1,9 +1,9 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { DateTime, Effect, Queue, Schema, Stream } from "effect"
+import { DateTime, Effect, Queue, Stream } from "effect"
 import { TooManyStreams } from "./Api.ts"
 import type { OrderChange } from "./Command.ts"
 import { NodeServer } from "./NodeServer.ts"
-import { OrderIdJson, type Status, UserIdJson } from "./Order.ts"
+import { idInJson, type Status } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 
 const maxStreams = 100
@@ -18,9 +18,6 @@ export interface EventFilter {
   readonly status?: Status | undefined
 }
 
-const encodeOrderId = Schema.encodeUnknownSync(OrderIdJson)
-const encodeUserId = Schema.encodeUnknownSync(UserIdJson)
-
 /** Made when it is sent, and once for all clients. */
 const texts = new WeakMap<OrderChange, string>()
 
@@ -32,11 +29,11 @@ const format = (change: OrderChange) => {
 
 const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
   const data = {
-    order_id: encodeOrderId(order_id),
+    order_id: idInJson(order_id),
     status,
     at: DateTime.formatIso(at),
     attempts,
-    user_id: encodeUserId(user_id)
+    user_id: idInJson(user_id)
   }
   return `event: order\ndata: ${JSON.stringify(data)}\n\n`
 }

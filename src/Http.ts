@@ -8,7 +8,7 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Duration, Effect, Either, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Either, Layer, Option } from "effect"
 import { Api, FailuresByCode, NotReady, OrderList, Retried, ServiceMetrics } from "./Api.ts"
 import { orderLimit, takeMany } from "./BulkIntake.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
@@ -19,7 +19,7 @@ import { makeGuard, type Route } from "./HttpGuard.ts"
 import { Metrics } from "./Metrics.ts"
 import { decodeNewOrder } from "./NewOrderDecoder.ts"
 import { NodeServer } from "./NodeServer.ts"
-import { OrderIdJson } from "./Order.ts"
+import { idInJson } from "./Order.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import { type Acceptance, Orders } from "./Orders.ts"
@@ -36,14 +36,12 @@ const withRetryAfter = <A, E extends object, R>(self: Effect.Effect<A, E, R>) =>
       : Effect.void
   )
 
-const encodeId = Schema.encodeSync(OrderIdJson)
-
 /**
  * The answer to a submitted order. It is not put through the schemas of `Accepted` and `Replayed`, which cost as much as
  * all the rest of it; a test compares them. A text is sent in one piece with the headers, unlike bytes.
  */
 const received = ({ order_id, replay }: Acceptance) => {
-  const body = { message: "Order received", order_id: encodeId(order_id) }
+  const body = { message: "Order received", order_id: idInJson(order_id) }
   const text = JSON.stringify(Option.isSome(replay) ? { ...body, status: replay.value } : body)
   return HttpServerResponse.raw(text, {
     status: Option.isSome(replay) ? 200 : 202,
@@ -57,15 +55,15 @@ const received = ({ order_id, replay }: Acceptance) => {
 }
 
 /**
- * `POST /api/order`, without the schemas that decode and encode what other endpoints take and answer. It must not be
- * interrupted: a client that hangs up must not cut an acceptance in two.
+ * `POST /api/order`, without the schemas that decode and encode what other endpoints take and answer. A client that
+ * hangs up does not cut an acceptance in two.
  */
 const makeSubmit = Effect.map(Orders, (orders) =>
   Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
     const decoded = decodeNewOrder(yield* Effect.orDie(request.json))
     if (Either.isLeft(decoded)) return yield* HttpApiDecodeError.refailParseError(decoded.left)
     return received(yield* withRetryAfter(orders.accept(decoded.right, traceparentOf(request.headers))))
-  })
+  }, Effect.uninterruptible)
 )
 
 const OrdersApi = HttpApiBuilder.group(
@@ -78,7 +76,7 @@ const OrdersApi = HttpApiBuilder.group(
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
     return handlers
-      .handleRaw("submit", ({ request }) => submit(request), { uninterruptible: true })
+      .handleRaw("submit", ({ request }) => submit(request))
       .handleRaw("submitMany", ({ request }) =>
         Effect.orDie(request.json).pipe(
           Effect.flatMap((body) => takeAll(body, traceparentOf(request.headers))),
@@ -210,7 +208,8 @@ const makeRoutes = Effect.gen(function* () {
         method,
         path,
         body: Option.isSome(payloadSchema) ? bodyOf(path) : undefined,
-        // The way through the router, and HttpApi's own around the handler, cost a third of a request.
+        // The way through the router, and HttpApi's own around the handler, cost a third of a request: so the handler
+        // that the group has is asked for only where there is no guard in front.
         ...(name === "submit" ? { handler: (request) => encodingErrors(submit(request)) } : undefined)
       })
   })

@@ -183,7 +183,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       }
     >
     /** Orders that reached a final state, per second of the last minute. */
-    readonly drainRate: Effect.Effect<number>
+    readonly drainRate: () => number
     readonly replayed: () => void
     readonly refused: (reason: string) => void
     readonly attemptEnded: (outcome: AttemptOutcome) => void
@@ -261,7 +261,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           accepted_per_second: acceptedRate.perSecond(now),
           completed_per_second: completedRate.perSecond(now)
         })),
-        drainRate: Effect.map(Clock.currentTimeMillis, finishedRate.perSecond),
+        drainRate: () => finishedRate.perSecond(clock.unsafeCurrentTimeMillis()),
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
         refused: (reason) => refusedFor(1, reason),
         attemptEnded: (outcome) => attemptsAs(1, outcome),

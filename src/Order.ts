@@ -23,6 +23,10 @@ export const idText = (json: unknown): string =>
 
 export const isId = (text: string): text is OrderId & UserId & ItemId => idPattern.test(text)
 
+/** An id as it stands in JSON: a canonical safe integer goes out as a number, anything else as a string. */
+export const idInJson = (id: string): number | string =>
+  canonicalInteger.test(id) && Number.isSafeInteger(Number(id)) ? Number(id) : id
+
 const idJsonSchema = {
   anyOf: [
     { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
@@ -30,12 +34,11 @@ const idJsonSchema = {
   ]
 }
 
-/** An id as it stands in JSON: a canonical safe integer goes out as a number, anything else as a string. */
 const idJson = <const B extends string>(brand: B) =>
   Schema.transform(Schema.Union(Schema.Number, Schema.String).annotations({ jsonSchema: idJsonSchema }), Id(brand), {
     strict: true,
     decode: idText,
-    encode: (id) => (canonicalInteger.test(id) && Number.isSafeInteger(Number(id)) ? Number(id) : id)
+    encode: idInJson
   }).annotations({ identifier: brand, message: () => ({ message: idRules, override: true }) })
 
 export const OrderId = Id("OrderId")

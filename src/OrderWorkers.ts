@@ -95,10 +95,12 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       return Option.isSome(parent) ? Effect.withParentSpan(processed, parent.value) : processed
     }
 
-    const afterFailure = Effect.fnUntraced(function* ({ attempt, key }: Claim, failure: Failure, permit: Permit) {
+    const afterFailure = Effect.fnUntraced(function* (claim: Claim, failure: Failure, permit: Permit) {
+      const { attempt, key } = claim
       const { code, delay, message, retry, verdict } = failure
       const at = now()
-      if (!(yield* permit.report(key, verdict, delay, code))) {
+      const counts = permit.report(key, verdict, delay, code)
+      if (!(yield* Effect.annotateLogs(counts, logAnnotations(claim)))) {
         // A probe goes to the end of the line, so that the next one is another order.
         const wait = delay === undefined ? Option.liftPredicate(0, () => permit.isProbe) : Option.some(millis(delay))
         return Outcome.Released({ dueAt: Option.map(wait, (millis) => DateTime.add(at, { millis })) })

@@ -5,7 +5,7 @@ import {
   Deferred,
   type Duration,
   Effect,
-  type Either,
+  Either,
   FiberId,
   Layer,
   Option
@@ -99,38 +99,33 @@ export class Orders extends Context.Tag("orders/Orders")<
       const metrics = yield* Metrics
       const { maxPending } = yield* AppConfig
 
-      const backlogFull = Effect.flatMap(
-        metrics.drainRate,
-        (rate) => new BacklogFull({ retry_after: untilRoom(maxPending, rate) })
-      )
-
-      const acceptance = (order: NewOrder, result: Result): Effect.Effect<Acceptance, OrderConflict | BacklogFull> => {
+      const acceptance = (order: NewOrder, result: Result): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
         const { order_id } = order
         switch (result._tag) {
           case "Inserted":
-            return Effect.succeed({ order_id, replay: Option.none() })
+            return Either.right({ order_id, replay: Option.none() })
           case "Known": {
             const fields = differences(result.order, order)
             if (fields.length > 0) {
               metrics.refused("OrderConflict")
-              return new OrderConflict({ order_id, fields })
+              return Either.left(new OrderConflict({ order_id, fields }))
             }
             metrics.replayed()
-            return Effect.succeed({ order_id, replay: Option.some(result.order.status) })
+            return Either.right({ order_id, replay: Option.some(result.order.status) })
           }
           case "Gone": {
             if (fingerprint(order) !== result.record.fingerprint) {
               metrics.refused("OrderConflict")
-              return new OrderConflict({ order_id, fields: [] })
+              return Either.left(new OrderConflict({ order_id, fields: [] }))
             }
             metrics.replayed()
-            return Effect.succeed({ order_id, replay: Option.some(result.record.status) })
+            return Either.right({ order_id, replay: Option.some(result.record.status) })
           }
           case "Full":
             metrics.refused("BacklogFull")
-            return backlogFull
+            return Either.left(new BacklogFull({ retry_after: untilRoom(maxPending, metrics.drainRate()) }))
           default:
-            return Effect.dieMessage(`An Insert cannot be answered with ${result._tag}`)
+            throw new Error(`An Insert cannot be answered with ${result._tag}`)
         }
       }
 
@@ -176,9 +171,7 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         acceptMany: Effect.fn("Orders.acceptMany")(function* (orders, traceparent = Option.none()) {
           const results = yield* commits.writeAll(orders.map((order) => Command.Insert({ order, traceparent })))
-          return yield* Effect.forEach(Arr.zip(orders, results), ([order, result]) =>
-            Effect.either(acceptance(order, result))
-          )
+          return Arr.zipWith(orders, results, acceptance)
         }),
 
         findFinal: Effect.fn("Orders.findFinal")(function* (id, wait, unless) {

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, LogLevel } from "effect"
+import { Array as Arr, Effect, Layer, LogLevel } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { LoggingLive } from "../src/Logging.ts"
+import { closedPort } from "./Endpoint.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -120,6 +121,26 @@ describe("the log", () => {
       const service = yield* startService(yield* temporaryFolder, settings)
       yield* work(service)
       assert.notInclude(service.output.stdout, "Request answered")
+    })
+  )
+
+  it.scopedLive("of the service tells by which order the breaker opened", () =>
+    Effect.gen(function* () {
+      const service = yield* startService(yield* temporaryFolder, {
+        PROCESSOR: "webhook",
+        WEBHOOK_URL: `http://127.0.0.1:${yield* closedPort}/`,
+        WEBHOOK_SECRET: `whsec_${Buffer.alloc(24).toString("base64")}`
+      })
+      const ids = Arr.range(1, 12)
+      for (const id of ids) yield* Effect.promise(() => post(service.url, aNewOrder(id)))
+      yield* Effect.repeat(Effect.sleep("20 millis"), {
+        until: () => service.output.stdout.includes("the breaker is open")
+      }).pipe(Effect.timeout("100 seconds"))
+      const lines = service.output.stdout.trimEnd().split("\n")
+      const entries = lines.map((line): Record<string, unknown> => JSON.parse(line))
+      const opened = entries.find(({ message }) => String(message).includes("the breaker is open"))
+      assert.deepInclude(opened, { level: "WARN", run: 1, attempt: 1 })
+      assert.include(ids.map(String), opened?.order_id)
     })
   )
 })
