@@ -49,7 +49,6 @@ export const makeAttempts = Effect.gen(function* () {
         tell(exit)
       }
       const attempt = { deadline: now() + limit, end }
-      interrupt(key)
       running.set(key, attempt)
       if (running.size === 1) started.unsafeOffer(undefined)
       fiber.addObserver(ended)
@@ -62,9 +61,9 @@ export const makeAttempts = Effect.gen(function* () {
      */
     run: (key: RowKey, attempt: Effect.Effect<unknown, unknown>, logAnnotations: Readonly<Record<string, unknown>>) =>
       Effect.suspend(() => {
+        interrupt(key)
         const annotations = HashMap.fromIterable(Object.entries(logAnnotations))
-        // As an exit, for Effect logs a fiber that fails, with its error and all that is in it. It begins at once, and
-        // may have ended when it is first looked at.
+        // As an exit, for Effect logs a fiber that fails, with its error and all that is in it.
         const fiber = fork(Effect.exit(Effect.interruptible(attempt)), {
           updateRefs: (refs, fiberId) =>
             FiberRefs.updateAs(refs, {
@@ -73,7 +72,9 @@ export const makeAttempts = Effect.gen(function* () {
               value: HashMap.union(FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations), annotations)
             })
         })
-        return whenEnded(key, fiber)
+        // It begins at once, and has often ended by now.
+        const exit = fiber.unsafePoll()
+        return exit === null ? whenEnded(key, fiber) : Effect.succeed(Exit.flatten(exit))
       }),
     interrupt,
     interruptAll: () => {
