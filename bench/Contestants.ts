@@ -23,7 +23,7 @@ export interface Contestant {
   readonly start: (isProcessing: boolean) => Promise<Running>
 }
 
-const nothingLost = "keeps what was answered"
+export const nothingLost = "keeps what was answered"
 const lastLost = "may lose the last commits answered, stays consistent"
 
 /** Settings of ours for every row: only what would refuse orders is set. */
@@ -120,9 +120,10 @@ export const sqlites = [sqlite("FULL", nothingLost), sqlite("NORMAL", lastLost)]
 const plainjob = (synchronous: string, onPowerLoss: string) => ({
   name: `plainjob, ${synchronous}`,
   onPowerLoss,
-  startWith: (orders: number, seconds: number) => {
+  /** Of those orders so many are worked off before the clock starts, which ends after so many seconds at the latest. */
+  startWith: (warmUp: number, orders: number, seconds: number) => {
     const folder = makeFolder()
-    const args = [synchronous, String(orders), String(seconds)]
+    const args = [synchronous, String(warmUp), String(orders), String(seconds)]
     return listening(startProgram(Path.join(dist, "plainjob.js"), folder, { args }), folder)
   }
 })

@@ -18,12 +18,12 @@ const versionOfWrk = () => {
 const wrk = versionOfWrk()
 
 /** `wrk` where it is installed, else autocannon in a process of its own. */
-export const generator = wrk ?? "autocannon 9.0.0"
+export const generator = wrk ?? "autocannon"
 
 /** How long the connections are open before the first request. */
 export const idleMillis = wrk ? 500 : 0
 
-/** The share of one core the generator has used at most, by its own CPU time. */
+/** The share of one core a load generator has used at most, by its own CPU time. */
 export let busiest = 0
 
 const resultOf = async <A, I>(child: ChildProcess, schema: Schema.Schema<A, I>) => {
@@ -39,6 +39,7 @@ const resultOf = async <A, I>(child: ChildProcess, schema: Schema.Schema<A, I>) 
   const [code] = await once(child, "close")
   clearInterval(sampling)
   const share = cpu / (performance.now() - startedAt)
+  busiest = Math.max(busiest, share)
   const result = /^RESULT (.*)$/m.exec(output)?.[1]
   if (result === undefined) throw new Error(`The load generator ended with ${code}: ${output}`)
   return { share, result: Schema.decodeSync(Schema.parseJson(schema))(result) }
@@ -60,14 +61,15 @@ export const freshIds = () => {
 }
 
 const generate = async (url: string, connections: number, seconds: number, args: ReadonlyArray<string | number>) => {
+  // The seed differs from load to load, so that what is counted does not read what the warm-up read.
+  const wrkArgs = [...args, connections, Date.now()].map(String)
   const child = wrk
     ? spawn("wrk", [
         ...["-t1", `-c${connections}`, `-d${seconds + 1}s`, "--timeout", "30s"],
-        ...["-s", Path.join(import.meta.dirname, "wrk.lua"), url, "--", ...args.map(String), String(connections)]
+        ...["-s", Path.join(import.meta.dirname, "wrk.lua"), url, "--", ...wrkArgs]
       ])
     : spawn(process.execPath, [Path.join(dist, "cannon.js"), url, ...[connections, seconds, ...args].map(String)])
   const { result, share } = await resultOf(child, Result)
-  busiest = Math.max(busiest, share)
   if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} requests failed`)
   return { ...result, share }
 }

@@ -34,7 +34,7 @@ export const machine = async (): Promise<Record<string, string>> => {
     system: `${Os.type()} ${Os.release()}`,
     disk: `${fileSystem()}, a sync of 4 KiB takes ${syncMillis().toFixed(2)} ms`,
     node: process.version,
-    "load generator": generator,
+    "load generator": generator in peers ? `${generator} ${peers[generator]}` : generator,
     packages: ["effect", "@effect/platform", "@effect/platform-node", "better-sqlite3"]
       .map((name) => `${name} ${own[name]}`)
       .concat(["fastify", "bullmq", "pg-boss", "plainjob"].map((name) => `${name} ${peers[name]}`))

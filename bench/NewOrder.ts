@@ -8,6 +8,14 @@ export interface NewOrder {
   readonly metadata?: { readonly [key: string]: unknown }
 }
 
+/** The order of every load; `wrk.lua` writes the same. */
+export const newOrder = (order_id: number) => ({
+  order_id,
+  user_id: 1 + (order_id % 1000),
+  item_ids: [1, 2, 3],
+  total_amount: 250.7
+})
+
 const id = {
   anyOf: [
     { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },

@@ -1,9 +1,10 @@
 import * as Http from "node:http"
+import { newOrder } from "./NewOrder.ts"
 
 /** Sends one order; whether it was accepted. */
 export const postOrder = (url: string, agent: Http.Agent, order_id: number) =>
   new Promise<boolean>((resolve) => {
-    const body = JSON.stringify({ order_id, user_id: 1 + (order_id % 1000), item_ids: [1, 2, 3], total_amount: 250.7 })
+    const body = JSON.stringify(newOrder(order_id))
     Http.request(`${url}/api/order`, {
       agent,
       method: "POST",

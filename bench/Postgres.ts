@@ -21,6 +21,7 @@ export const createPostgres = async () => {
     SELECT pg_backend_pid() AS pid, current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit`)
   const { commit, fsync, pid } = rows[0]
   if (fsync !== "on" || commit !== "on") {
+    await client.end()
     throw new NotHere(`PostgreSQL runs with fsync=${fsync}, synchronous_commit=${commit}`)
   }
   const server = parentOf(Number(pid))

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Net from "node:net"
-import { setTimeout as sleep } from "node:timers/promises"
 import { freePort } from "./FreePort.ts"
 import { endWithUs } from "./Program.ts"
 import { NotHere } from "./Rounds.ts"
+import { until } from "./Until.ts"
 
 const answers = (port: number) =>
   new Promise<boolean>((resolve) => {
@@ -14,6 +14,7 @@ const answers = (port: number) =>
       resolve(data.toString().startsWith("+PONG"))
     })
     socket.on("error", () => resolve(false))
+    socket.on("close", () => resolve(false))
   })
 
 /** A server of its own, on a free port, that appends every write to its log in that folder. */
@@ -31,7 +32,7 @@ export const startRedis = async (folder: string, appendfsync: string) => {
   await once(child, "spawn").catch(() => {
     throw new NotHere("redis-server is not installed")
   })
-  while (!(await answers(port))) await sleep(20)
+  await until("Redis answers", 30, () => answers(port))
   return {
     port,
     pid: child.pid ?? -1,

@@ -13,12 +13,15 @@ const { values } = parseArgs({
 /** Single POST, bulk and engine alone, in fewer and shorter rounds. */
 export const isShort = values.short
 export const only: ReadonlyArray<string> = values.only
-export const writesReadme = values["write-readme"]
-if (writesReadme && (isShort || only.length > 0 || values.scale !== "1")) {
-  throw new Error("--write-readme keeps a full run, so it takes no --short, --only or --scale")
-}
 /** Ours and the echo, which end by themselves when asked to, leave V8 CPU profiles in `results`. It costs speed. */
 export const profiles = values.profile
+
+/** Every row is measured. */
+export const isFull = !isShort && only.length === 0
+export const writesReadme = values["write-readme"]
+if (writesReadme && (!isFull || profiles || values.scale !== "1")) {
+  throw new Error("--write-readme keeps a full run, so it takes no --short, --only, --scale or --profile")
+}
 
 /** A fraction of every size and time, to try the suite itself: its figures mean nothing then. */
 export const scale = Number(values.scale)

@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { build } from "./build.ts"
 import { verdicts } from "./Goals.ts"
-import { busiest, generator } from "./Load.ts"
+import { busiest } from "./Load.ts"
 import { machine } from "./Machine.ts"
 import { profileSummaries } from "./Profile.ts"
 import { results } from "./Program.ts"
@@ -17,7 +17,17 @@ import { reads } from "./rows/reads.ts"
 import { restart } from "./rows/restart.ts"
 import { single } from "./rows/single.ts"
 import { start } from "./rows/start.ts"
-import { countedSeconds, isShort, only, profiles, rounds, scale, warmUpSeconds, writesReadme } from "./Settings.ts"
+import {
+  countedSeconds,
+  isFull,
+  isShort,
+  only,
+  profiles,
+  rounds,
+  scale,
+  warmUpSeconds,
+  writesReadme
+} from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
 const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold }
@@ -30,6 +40,15 @@ const startedAt = Date.now()
 build()
 const environment = await machine()
 const lines: Array<Line> = []
+
+const save = (file: string) => {
+  const flags = { short: isShort, only, scale, profile: profiles }
+  const goals = verdicts(lines, isFull)
+  const text = JSON.stringify({ environment, flags, rounds, warmUpSeconds, countedSeconds, lines, goals }, null, 2)
+  Fs.writeFileSync(file, `${text}\n`)
+}
+
+Fs.mkdirSync(results, { recursive: true })
 for (const [name, measure] of Object.entries(rows)) {
   if (only.length > 0 ? !only.includes(name) : isShort && !shortRows.includes(name)) continue
   try {
@@ -38,31 +57,26 @@ for (const [name, measure] of Object.entries(rows)) {
     if (!(error instanceof NotHere)) throw error
     say(`${name} skipped: ${error.message}`)
   }
+  save(Path.join(results, "latest.json"))
 }
 
-const goals = verdicts(lines)
 const minutes = (Date.now() - startedAt) / 60_000
 const report = `${Object.entries(environment)
   .map(([name, value]) => `- ${name}: ${value}`)
   .join("\n")}
 - made ${new Date().toISOString().slice(0, 10)} in ${minutes.toFixed(1)} minutes: medians of ${rounds} interleaved rounds, each \
-${warmUpSeconds} s of warm-up and ${countedSeconds} s counted${scale < 1 ? `; a trial at scale ${scale}: the figures mean nothing` : ""}
-- ${generator} used at most ${(busiest * 100).toFixed(0)} % of one core
+${warmUpSeconds} s of warm-up and ${countedSeconds} s counted, unless bench/README.md says otherwise${scale < 1 ? `; a trial at scale ${scale}: the figures mean nothing` : ""}
+- the load generators used at most ${(busiest * 100).toFixed(0)} % of one core
 
 ${figuresTable(lines)}
 
-${goalsTable(goals)}
+${goalsTable(verdicts(lines, isFull))}
 `
 process.stdout.write(`\n${report}`)
 if (profiles) process.stdout.write(`\n${profileSummaries(startedAt)}\n`)
 
-Fs.mkdirSync(results, { recursive: true })
-Fs.writeFileSync(
-  Path.join(results, "latest.json"),
-  JSON.stringify({ environment, scale, rounds, warmUpSeconds, countedSeconds, lines, goals }, null, 2)
-)
-
 if (writesReadme) {
+  save(Path.join(import.meta.dirname, "last-full-run.json"))
   const readme = Path.join(import.meta.dirname, "README.md")
   const [before = "", after = ""] = Fs.readFileSync(readme, "utf8").split(
     /(?<=<!-- results -->\n)[\s\S]*(?=<!-- end of results -->)/

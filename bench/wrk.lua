@@ -1,11 +1,12 @@
--- One thread: wrk -t1 -c<connections> ... -- post <path> <first id> <orders per request> <connections>
---                                      or   get <path with %d> <lowest> <highest> <connections>
+-- One thread: wrk -t1 -c<connections> ... -- post <path> <first id> <orders per request> <connections> <seed>
+--                                      or   get <path with %d> <lowest> <highest> <connections> <seed>
 local order = '{"order_id":%d,"user_id":%d,"item_ids":[1,2,3],"total_amount":250.7}'
 
 function init(args)
   mode, path, first, last = args[1], args[2], tonumber(args[3]), tonumber(args[4])
   next_id = first
   idle = tonumber(args[5])
+  math.randomseed(tonumber(args[6]))
   wrk.headers["Content-Type"] = "application/json"
 end
 

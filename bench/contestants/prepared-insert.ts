@@ -5,7 +5,8 @@ const [warmUpSeconds = 1, countedSeconds = 1] = process.argv.slice(2).map(Number
 
 const db = openOrders("FULL")
 const insert = prepareInsert(db)
-let next = 1
+// As long as the ids of the load: an id is a text, and sorts after the one before only while they are of one length.
+let next = 100_000_001
 
 const insertFor = (seconds: number) => {
   const startedAt = performance.now()

@@ -1,6 +1,6 @@
 import * as Http from "node:http"
-import { setTimeout as sleep } from "node:timers/promises"
 import { postOrder } from "../PostOrder.ts"
+import { until } from "../Until.ts"
 
 /** Opens so many connections at once, an order on each, and watches until all of them are Completed. */
 const [url = "", given = "1"] = process.argv.slice(2)
@@ -11,6 +11,8 @@ const startedAt = performance.now()
 const seconds = () => (performance.now() - startedAt) / 1000
 const accepted = await Promise.all(Array.from({ length: orders }, (_, index) => postOrder(url, agent, index + 1)))
 const answeredSeconds = seconds()
+const refused = accepted.filter((is) => !is).length
+if (refused > 0) throw new Error(`${refused} of ${orders} orders were not answered with 202`)
 
 const completed = async () => {
   const metrics: unknown = await (await fetch(`${url}/api/metrics`)).json()
@@ -18,7 +20,5 @@ const completed = async () => {
     ? Number(metrics.orders_completed)
     : 0
 }
-while ((await completed()) < orders && seconds() < 120) await sleep(20)
-process.stdout.write(
-  `RESULT ${JSON.stringify({ answeredSeconds, completedSeconds: seconds(), errors: accepted.filter((is) => !is).length })}\n`
-)
+await until("every order is Completed", 120, async () => (await completed()) >= orders)
+process.stdout.write(`RESULT ${JSON.stringify({ answeredSeconds, completedSeconds: seconds() })}\n`)

@@ -1,4 +1,5 @@
 import autocannon from "autocannon"
+import { newOrder } from "../NewOrder.ts"
 
 /** Takes what `wrk` with its script takes, and prints the same. */
 const [url = "", connections = "1", seconds = "1", mode, path = "/", first = "1", last = "1"] = process.argv.slice(2)
@@ -7,7 +8,7 @@ let next = low
 
 const one = () => {
   next += 1
-  return { order_id: next, user_id: 1 + (next % 1000), item_ids: [1, 2, 3], total_amount: 250.7 }
+  return newOrder(next)
 }
 const body = () => JSON.stringify(high === 1 ? one() : Array.from({ length: high }, one))
 

@@ -1,16 +1,18 @@
-import { setTimeout as sleep } from "node:timers/promises"
 import { bullmqs, type Contestant, ours, pgBoss } from "../Contestants.ts"
 import { countsOf, idleMillis, postOrders } from "../Load.ts"
 import { type Figures, interleave } from "../Rounds.ts"
 import { countedSeconds, rounds, warmUpSeconds } from "../Settings.ts"
+import { until } from "../Until.ts"
 import { entrant } from "./single.ts"
 
 const untilCompleted = async (url: string) => {
-  for (;;) {
+  let completed = 0
+  await until("every order is Completed", 300, async () => {
     const { orders_completed, total_orders } = await countsOf(url)
-    if (orders_completed === total_orders) return orders_completed
-    await sleep(20)
-  }
+    completed = orders_completed
+    return orders_completed === total_orders
+  })
+  return completed
 }
 
 /** The clock runs from the first order until the last is Completed, so a backlog that builds up counts too. */

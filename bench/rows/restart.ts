@@ -28,6 +28,7 @@ export const restart = async () => {
             try {
               await sleep(countedSeconds * 1000)
               const firstRunAt = Schema.decodeUnknownSync(Schema.Number)(await program.ask("firstRunAt"))
+              if (firstRunAt === 0) throw new Error(`No order ran within ${countedSeconds} s of being ready`)
               return {
                 readySeconds: seconds,
                 firstRunSeconds: (firstRunAt - performance.timeOrigin - program.startedAt) / 1000,
