@@ -3,28 +3,11 @@ import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as axe from "axe-core"
 import { Effect, Schema, type Scope } from "effect"
-import { type Browser, chromium, type Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import { ServiceMetrics } from "../src/Api.ts"
+import { executablePath, openBrowser } from "./Browser.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
-
-const executablePath = [
-  process.env.CHROMIUM ?? "",
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome"
-].find((path) => path !== "" && Fs.existsSync(path))
-
-const args = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync"
-]
 
 const fast = { PROCESSING_TIME: "50 millis" }
 const failing = { ...fast, PROCESSING_FAILURES: "1", MAX_ATTEMPTS: "1" }
@@ -52,13 +35,6 @@ interface Opened {
   /** Starts the service again where it was. */
   readonly restart: (settings?: Record<string, string>) => Effect.Effect<ServiceProcess, never, Scope.Scope>
 }
-
-const openBrowser = Effect.acquireRelease(
-  Effect.promise(
-    (): Promise<Browser> => chromium.launch({ executablePath: executablePath ?? "", args, timeout: 100_000 })
-  ),
-  (browser) => Effect.promise(() => browser.close())
-)
 
 /** Opens the dashboard of a service; at the end it must have asked this service alone and logged no error. */
 const withPage = <A, E>(
