@@ -66,7 +66,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
   layer(Installed.layer, { timeout: "15 minutes", excludeTestServices: true })((it) => {
     it.effect("holds what was built, the README and the licence, and nothing else", () =>
       Effect.gen(function* () {
-        const root = Path.join(yield* Installed, "node_modules/orders")
+        const root = Path.join(yield* Installed, "node_modules/@order-backend/orders")
         const entries = yield* Effect.promise(() => Fs.readdir(root, { recursive: true, withFileTypes: true }))
         const files = entries
           .filter((entry) => entry.isFile())
@@ -90,9 +90,9 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
         // A directive that has no error below it is an error.
         const misuse = `
           import { Effect, Layer } from "effect"
-          import * as Client from "orders/Client"
-          import { launch } from "orders/Launch"
-          import { OrderProcessor } from "orders/OrderProcessor"
+          import * as Client from "@order-backend/orders/Client"
+          import { launch } from "@order-backend/orders/Launch"
+          import { OrderProcessor } from "@order-backend/orders/OrderProcessor"
           export const processor = {
             ready: Effect.void,
             process: () => Effect.fail("none of the three errors")
@@ -106,7 +106,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
             client.orders.find({ path: { order_id: 101 }, urlParams: {} })
           )
           // @ts-expect-error
-          export * as Internal from "orders/Sql"
+          export * as Internal from "@order-backend/orders/Sql"
         `
         const readme = yield* Effect.promise(() => Fs.readFile("README.md", "utf8"))
         const snippets = Array.from(readme.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => code)
@@ -123,7 +123,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
         const folder = yield* Installed
         const { metafile } = yield* Effect.promise(() =>
           Esbuild.build({
-            stdin: { contents: 'export * from "orders/Client"', resolveDir: folder },
+            stdin: { contents: 'export * from "@order-backend/orders/Client"', resolveDir: folder },
             absWorkingDir: folder,
             bundle: true,
             format: "esm",
@@ -135,8 +135,8 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
         )
         const inputs = Object.keys(metafile.inputs)
         assert.sameMembers(
-          inputs.filter((file) => file.startsWith("node_modules/orders/")),
-          ["Api", "Client", "Order", "Problem"].map((name) => `node_modules/orders/dist/lib/${name}.js`)
+          inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
+          ["Api", "Client", "Order", "Problem"].map((name) => `node_modules/@order-backend/orders/dist/lib/${name}.js`)
         )
         assert.isEmpty(inputs.filter((file) => /better-sqlite3|platform-node|sql-sqlite/.test(file)))
       })

@@ -1,7 +1,7 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { OrderProcessor, Permanent, Unavailable } from "@order-backend/orders/OrderProcessor"
 import { Array as Arr, Config, Effect, Layer, Option, Schema, String as Str } from "effect"
-import { OrderProcessor, Permanent, Unavailable } from "orders/OrderProcessor"
 
 const settings = Config.all({
   /** The warehouse system takes pick lists from here, and moves those it has taken to `picked` in it. */

@@ -1,4 +1,4 @@
-import { launch } from "orders/Launch"
+import { launch } from "@order-backend/orders/Launch"
 import { WarehouseLive } from "./Warehouse.ts"
 
 launch(WarehouseLive)

@@ -1,8 +1,8 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Client from "@order-backend/orders/Client"
+import { NewOrder, Order } from "@order-backend/orders/Order"
 import { Config, Console, Effect, Schema } from "effect"
-import * as Client from "orders/Client"
-import { NewOrder, Order } from "orders/Order"
 
 const [order_id = "", ...item_ids] = process.argv.slice(2)
 
