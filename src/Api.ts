@@ -289,6 +289,19 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   }),
   accepted_per_second: PerSecond,
   completed_per_second: PerSecond,
+  failed_per_second: PerSecond,
+  orders_pending_limit: Count.annotations({
+    description: "`MAX_PENDING`: at so many waiting orders new ones are refused"
+  }),
+  orders_refused_last_minute: Count.annotations({
+    description: "Orders refused in the last 60 seconds because as many waited as may; each submission counts"
+  }),
+  oldest_due_seconds: Seconds.annotations({
+    description: "For how long the oldest order that is due has waited for its turn; 0 if none is due"
+  }),
+  last_finished: Schema.Struct({ finished: Count, failed: Count }).annotations({
+    description: "Of the last 100 orders that became Completed or Failed, within the last hour, how many failed"
+  }),
   breaker: Breaker
 }) {}
 
@@ -671,6 +684,11 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
             processor: "webhook",
             accepted_per_second: 16.6,
             completed_per_second: 5,
+            failed_per_second: 0,
+            orders_pending_limit: 100_000,
+            orders_refused_last_minute: 0,
+            oldest_due_seconds: 5.2,
+            last_finished: { finished: 100, failed: 0 },
             breaker: closedBreaker
           }
         }

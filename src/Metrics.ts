@@ -14,6 +14,7 @@ import {
 } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import type { Totals } from "./Command.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { isFinal, Status } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
@@ -50,6 +51,7 @@ const ordersByStatus = gauge("orders_by_status", "All orders ever accepted, by t
 const queueDepth = gauge("orders_queue_depth", "Orders in the queue")
 const queueCapacity = gauge("orders_queue_capacity", "Orders the queue can hold")
 const maxPending = gauge("orders_pending_limit", "Waiting orders beyond which new ones are refused")
+const oldestDue = gauge("orders_oldest_due_seconds", "How long the oldest order that is due has waited for its turn")
 const workers = gauge("orders_workers", "Workers")
 const workersBusy = gauge("orders_workers_busy", "Workers that hold an order")
 const breaker = gauge("orders_breaker_open", "1 while the circuit breaker is not closed")
@@ -76,15 +78,36 @@ const rateOfLastMinute = (startedAt: number) => {
     for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
     newest = Math.max(newest, second)
   }
+  const total = (now: number) => {
+    advance(now)
+    return slots.reduce((sum, count) => sum + count, 0)
+  }
   return {
+    total,
     add: (now: number, count: number) => {
       advance(now)
       slots[newest % 60] = (slots[newest % 60] ?? 0) + count
     },
     perSecond: (now: number) => {
-      advance(now)
       const seconds = Math.min(60, Math.max(1, (now - startedAt) / 1000))
-      return slots.reduce((sum, count) => sum + count, 0) / seconds
+      return total(now) / seconds
+    }
+  }
+}
+
+const [lastFinished, lastFinishedMillis] = [100, 3_600_000]
+
+/** How the last orders ended: at any pace it tells whether orders fail now, as a share of a time does not. */
+const recentEnds = (now: () => number) => {
+  const ends: Array<{ readonly at: number; readonly failed: boolean }> = []
+  return {
+    add: (failed: boolean) => {
+      if (ends.push({ at: now(), failed }) > lastFinished) ends.shift()
+    },
+    count: () => {
+      const since = now() - lastFinishedMillis
+      const recent = ends.filter(({ at }) => at >= since)
+      return { finished: recent.length, failed: recent.filter(({ failed }) => failed).length }
     }
   }
 }
@@ -180,6 +203,11 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         readonly workers_busy: number
         readonly accepted_per_second: number
         readonly completed_per_second: number
+        readonly failed_per_second: number
+        readonly orders_pending_limit: number
+        readonly orders_refused_last_minute: number
+        readonly oldest_due_seconds: number
+        readonly last_finished: { readonly finished: number; readonly failed: number }
       }
     >
     /** Orders that reached a final state, per second of the last minute. */
@@ -225,7 +253,10 @@ export class Metrics extends Context.Tag("orders/Metrics")<
 
       const acceptedRate = rateOfLastMinute(startedAt)
       const completedRate = rateOfLastMinute(startedAt)
+      const failedRate = rateOfLastMinute(startedAt)
       const finishedRate = rateOfLastMinute(startedAt)
+      const refusedRate = rateOfLastMinute(startedAt)
+      const ends = recentEnds(yield* monotonicMillis)
       const processingTimes = percentilesSinceNow(processingTime)
       const queueWaits = percentilesSinceNow(queueWait)
 
@@ -245,12 +276,27 @@ export class Metrics extends Context.Tag("orders/Metrics")<
             processingTime.unsafeUpdate(elapsedMillis / 1000, [])
             completedRate.add(now, 1)
           }
+          if (status === "Failed") failedRate.add(now, 1)
+          if (status === "Completed" || status === "Failed") ends.add(status === "Failed")
         }
         setTotals(commit.totals)
       })
 
+      let firstDueAt = Option.none<number>()
+      /** While the storage does not answer, the order that was the oldest still is. */
+      const oldestDueSeconds = Effect.gen(function* () {
+        firstDueAt = yield* Effect.orElseSucceed(repo.firstDueAt, () => firstDueAt)
+        const now = yield* Clock.currentTimeMillis
+        const seconds = Option.match(firstDueAt, {
+          onNone: () => 0,
+          onSome: (dueAt) => Math.max(0, now - dueAt) / 1000
+        })
+        oldestDue.unsafeUpdate(seconds, [])
+        return seconds
+      })
+
       return {
-        snapshot: Effect.map(Clock.currentTimeMillis, (now) => ({
+        snapshot: Effect.zipWith(oldestDueSeconds, Clock.currentTimeMillis, (oldest_due_seconds, now) => ({
           ...view(totals),
           processing_time: processingTimes(),
           queue_wait: queueWaits(),
@@ -259,11 +305,19 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           workers: config.workers,
           workers_busy: busy,
           accepted_per_second: acceptedRate.perSecond(now),
-          completed_per_second: completedRate.perSecond(now)
+          completed_per_second: completedRate.perSecond(now),
+          failed_per_second: failedRate.perSecond(now),
+          orders_pending_limit: config.maxPending,
+          orders_refused_last_minute: refusedRate.total(now),
+          oldest_due_seconds,
+          last_finished: ends.count()
         })),
         drainRate: () => finishedRate.perSecond(clock.unsafeCurrentTimeMillis()),
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
-        refused: (reason) => refusedFor(1, reason),
+        refused: (reason) => {
+          refusedFor(1, reason)
+          if (reason === "BacklogFull") refusedRate.add(clock.unsafeCurrentTimeMillis(), 1)
+        },
         attemptEnded: (outcome) => attemptsAs(1, outcome),
         workerBusy: (by) => {
           busy += by
@@ -277,7 +331,9 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         ready: (isReady) => ready.unsafeUpdate(isReady ? 1 : 0, []),
         // What no route was found for has none, as OpenTelemetry wants it.
         request: (method, route = "", status, seconds) => durationOf(seconds, method, route, String(status)),
-        series: Effect.map(Metric.snapshot, (pairs) => pairs.filter(({ metricKey }) => names.has(metricKey.name)))
+        series: Effect.map(Effect.zipRight(oldestDueSeconds, Metric.snapshot), (pairs) =>
+          pairs.filter(({ metricKey }) => names.has(metricKey.name))
+        )
       }
     })
   )

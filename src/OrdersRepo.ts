@@ -42,6 +42,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
     /** Looks at the first `limit` Pending orders of a lane. A clock that was set back makes no new order wait. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
+    /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */
+    readonly firstDueAt: Effect.Effect<Option.Option<number>, StorageUnavailable>
     /** Newest first, from the order before the key `before`, `limit` at most, each with its key. */
     readonly list: (
       filter: Filter,

@@ -262,6 +262,13 @@ export const makeMemory = Effect.gen(function* () {
         }
       }),
 
+    firstDueAt: Effect.sync(() => {
+      const due = all()
+        .filter((row) => row.order.status === transitions.claim.from[0])
+        .map((row) => row.dueAt)
+      return due.length === 0 ? Option.none() : Option.some(Math.min(...due))
+    }),
+
     list: (filter, before, limit) =>
       Effect.sync(() =>
         all()

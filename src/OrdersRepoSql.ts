@@ -487,6 +487,18 @@ export const makeSql = Effect.gen(function* () {
       }
     }, orUnavailable),
 
+    firstDueAt: Effect.gen(function* () {
+      const firstOf = ({ front, isIn }: (typeof lanes)[Lane]) => sql<{ due_at: number }>`
+        SELECT due_at FROM ${front}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
+        ORDER BY due_at
+        LIMIT 1`
+      const rows = [...(yield* firstOf(lanes.open)), ...(yield* firstOf(lanes.suspect))]
+      return Option.map(Option.liftPredicate(rows, Arr.isNonEmptyArray), (rows) =>
+        Math.min(...rows.map((row) => row.due_at))
+      )
+    }).pipe(orUnavailable),
+
     list: (filter, before, limit) =>
       Effect.gen(function* () {
         const rows = yield* sql<{ seq: number }>`

@@ -55,6 +55,8 @@ const liar = (lie: keyof typeof lies) =>
           ...{ orders_completed: orders.length, orders_cancelled: 0, total_processed: orders.length },
           ...{ average_processing_time: 0, processing_time: none, queue_wait: none, queue_depth: 0, queue_capacity: 1 },
           ...{ workers: 1, workers_busy: 0, accepted_per_second: 0, completed_per_second: 0 },
+          ...{ failed_per_second: 0, orders_pending_limit: 1, orders_refused_last_minute: 0, oldest_due_seconds: 0 },
+          last_finished: { finished: 0, failed: 0 },
           processor: "custom",
           breaker: {
             state: "closed",
