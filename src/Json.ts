@@ -31,10 +31,12 @@ export const checked = (json: unknown): unknown => {
   return json
 }
 
-/** The JSON of a text, unchecked, or what is wrong with it. */
+const byteOrderMark = "\ufeff"
+
+/** The JSON of a text, unchecked, or what is wrong with it. A byte order mark, as some editors put first, is left out. */
 export const parseJson = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text.startsWith(byteOrderMark) ? text.slice(1) : text)
   } catch (error) {
     return new Malformed(`is not JSON: ${error instanceof Error ? error.message : error}`)
   }

@@ -473,4 +473,13 @@ layer(service({ repo: memoryRepo, processor: closedProcessor }), { excludeTestSe
       assert.deepStrictEqual(counts(yield* answerOf(lines, 1)), { accepted: 1 })
     })
   )
+
+  it.effect("takes lines behind a byte order mark, as files put together have them", () =>
+    Effect.gen(function* () {
+      const lines = [601, 602].map((id) => `\ufeff${JSON.stringify(order(id))}\r\n`).join("")
+      assert.deepStrictEqual(counts(yield* answerOf(yield* send(`${lines}\ufeff`, linesType), 2)), { accepted: 2 })
+      const array = yield* send(`\ufeff${JSON.stringify([order(603)])}`)
+      assert.deepStrictEqual(counts(yield* answerOf(array, 1)), { accepted: 1 })
+    })
+  )
 })

@@ -375,12 +375,20 @@ layer(service({ repo: memoryRepo, processor: closedProcessor }), { excludeTestSe
       "two values": postText("{}{}"),
       NaN: postText('{"order_id":NaN}'),
       "a form": postText("order_id=1"),
-      "a byte order mark": postText(`\ufeff${JSON.stringify(validOrder)}`),
+      "a byte order mark within": postText(`{\ufeff${JSON.stringify(validOrder).slice(1)}`),
+      "two byte order marks": postText(`\ufeff\ufeff${JSON.stringify(validOrder)}`),
       "a raw control character": postText('{"order_id":"\n"}'),
       "not UTF-8": postText(Buffer.from('{"order_id":"\xff\xfe"}', "latin1")),
       "a cut UTF-8 sequence": postText(Buffer.from(JSON.stringify({ order_id: "é" })).subarray(0, -3)),
       "an encoded surrogate": postText(Buffer.from('{"order_id":"\xed\xa0\x80"}', "latin1")),
       "UTF-16": postText(Buffer.from(JSON.stringify(validOrder), "utf16le"))
+    })
+  )
+
+  it.effect("takes JSON behind a byte order mark", () =>
+    Effect.gen(function* () {
+      const { status } = yield* send(postText(`\ufeff${JSON.stringify({ ...validOrder, order_id: 31 })}`))
+      assert.strictEqual(status, 202)
     })
   )
 
