@@ -5,6 +5,7 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
+import { documented, header, mended } from "./Documented.ts"
 import {
   BacklogFullProblem,
   JsonTime,
@@ -23,6 +24,7 @@ import {
   UserIdJson
 } from "./Order.ts"
 import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
+import { version } from "./Version.ts"
 
 const described = { detail: Schema.String }
 const detail = (error: { readonly detail: string }) => error.detail
@@ -161,20 +163,15 @@ const InvalidRequest = Schema.transform(
     }
   }
 )
-  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
   .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
+  // Last, for other annotations take an identifier away.
+  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
 
-/** The order is committed and synced to disk. */
-export class Accepted extends Schema.Class<Accepted>("Accepted")({
-  message: Schema.Literal("Order received"),
-  order_id: OrderIdJson
-}) {}
-
-/** The same order was accepted before; nothing new was stored. */
-export class Replayed extends Schema.Class<Replayed>("Replayed")({
+/** The order is committed and synced to disk. With `status`, it was so before; nothing new was stored. */
+export class OrderReceived extends Schema.Class<OrderReceived>("OrderReceived")({
   message: Schema.Literal("Order received"),
   order_id: OrderIdJson,
-  status: Status
+  status: Schema.optional(Status)
 }) {}
 
 const Count = Schema.NonNegativeInt.annotations({ identifier: "Count" })
@@ -376,36 +373,10 @@ const exampleAnswer = {
   result: null
 }
 
-interface Documented {
-  readonly summary: string
-  readonly description: string
-  readonly request?: unknown
-  readonly answers: { readonly [status: number]: { readonly example: unknown; readonly headers?: object } }
-}
-
-/** What HttpApi itself has no place for: examples and answer headers. */
-const documented = ({ answers, description, request, summary }: Documented) =>
-  OpenApi.annotations({
-    summary,
-    description,
-    transform: (operation) => {
-      if (request !== undefined) operation.requestBody.content["application/json"].example = request
-      for (const [status, { example, headers }] of Object.entries(answers)) {
-        for (const content of Object.values<object>(operation.responses[status].content)) {
-          Object.assign(content, { example })
-        }
-        if (headers !== undefined) operation.responses[status].headers = headers
-      }
-      return operation
-    }
-  })
-
-const header = (type: string, description: string) => ({ description, schema: { type } })
-
 const submit = HttpApiEndpoint.post("submit", "/api/order")
   .setPayload(NewOrder)
-  .addSuccess(Accepted.annotations({ description: "Committed and synced to disk" }), { status: 202 })
-  .addSuccess(Replayed.annotations({ description: "Accepted before; nothing new was stored" }))
+  .addSuccess(OrderReceived, { status: 202 })
+  .addSuccess(OrderReceived)
   .addError(MalformedRequestProblem)
   .addError(ForeignOriginProblem)
   .addError(OrderConflictProblem)
@@ -424,10 +395,12 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
       request: exampleOrder,
       answers: {
         202: {
+          description: "Committed and synced to disk",
           example: { message: "Order received", order_id: 101 },
           headers: { Location: header("string", "The path of the order") }
         },
         200: {
+          description: "Accepted before; nothing new was stored",
           example: { message: "Order received", order_id: 101, status: "Processing" },
           headers: {
             Location: header("string", "The path of the order"),
@@ -747,23 +720,14 @@ export class Api extends HttpApi.make("orders")
   .annotateContext(
     OpenApi.annotations({
       title: "Orders",
-      version: "1.0.0",
+      version,
       description: "Takes orders, keeps them durably, works them off in the background and shows what became of each.",
       license: { name: "MIT", url: "https://opensource.org/license/mit" },
-      servers: [{ url: "/", description: "This service" }],
-      transform: (spec) => {
-        for (const operation of Object.values<object>(spec.paths).flatMap((path) => Object.values(path))) {
-          if (operation.parameters.length === 0 && operation.requestBody === undefined) delete operation.responses[422]
-          for (const [status, response] of Object.entries<{ content: object; headers?: object }>(operation.responses)) {
-            // Where one status has several problems, HttpApi forgets their media type.
-            if (Number(status) >= 400) response.content = { [mediaType]: Object.values(response.content)[0] }
-            if (status === "503") response.headers = { "Retry-After": header("integer", "Seconds to wait") }
-          }
-        }
-        return spec
-      }
+      // The folder that /openapi.json and /docs are in, so that it fits below the path prefix of a proxy too.
+      servers: [{ url: ".", description: "This service" }]
     })
-  ) {
+  )
+  .annotateContext(mended) {
   /** In place of HttpApi's own 400: `HttpApiDecodeError` stays the error, its wire form is ours. */
   static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(InvalidRequest.ast)
 }

@@ -37,7 +37,7 @@ const withRetryAfter = <A, E extends object, R>(self: Effect.Effect<A, E, R>) =>
   )
 
 /**
- * The answer to a submitted order. It is not put through the schemas of `Accepted` and `Replayed`, which cost as much as
+ * The answer to a submitted order. It is not put through the schema of `OrderReceived`, which costs as much as
  * all the rest of it; a test compares them. A text is sent in one piece with the headers, unlike bytes.
  */
 const received = ({ order_id, replay }: Acceptance) => {

@@ -121,7 +121,7 @@ const Metadata = Schema.declare((input): input is { readonly [key: string]: unkn
   )
   .annotations({
     identifier: "Metadata",
-    jsonSchema: { type: "object", description: "Any JSON object, 8 KiB at most" }
+    jsonSchema: { type: "object", additionalProperties: true, description: "Any JSON object, 8 KiB at most" }
   })
 
 export const maxItems = 1000

@@ -4,6 +4,7 @@ import * as HttpApi from "@effect/platform/HttpApi"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Option, Schema } from "effect"
+import packageJson from "../package.json" with { type: "json" }
 import * as Contract from "../src/Api.ts"
 import * as Vocabulary from "../src/Order.ts"
 
@@ -12,6 +13,8 @@ const { Api } = Contract
 // As a client would get it: JSON.
 const OpenApiDocument = Schema.Struct({
   openapi: Schema.String,
+  info: Schema.Struct({ version: Schema.String }),
+  servers: Schema.Array(Schema.Struct({ url: Schema.String })),
   paths: Schema.Record({
     key: Schema.String,
     value: Schema.Record({
@@ -78,7 +81,13 @@ describe("Api", () => {
       }
     }
     visit(Path.resolve("src/Api.ts"))
-    assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), ["Api.ts", "Order.ts", "Problem.ts"])
+    assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), [
+      "Api.ts",
+      "Documented.ts",
+      "Order.ts",
+      "Problem.ts",
+      "Version.ts"
+    ])
     assert.deepStrictEqual([...packages].sort(), ["@effect/platform", "@effect/sql", "effect"])
   })
 })
@@ -86,6 +95,35 @@ describe("Api", () => {
 describe("OpenAPI document", () => {
   it("is of version 3.1.0", () => {
     assert.strictEqual(document.openapi, "3.1.0")
+  })
+
+  it("has the version of the package, and stands beside what it describes", () => {
+    assert.strictEqual(document.info.version, packageJson.version)
+    for (const page of ["openapi.json", "docs"]) {
+      const server = new URL(document.servers[0]?.url ?? "", `https://shop.example/internal/orders/${page}`)
+      assert.strictEqual(server.href, "https://shop.example/internal/orders/")
+    }
+  })
+
+  it("names its schemas as types can be named, and nothing after what Effect calls it", () => {
+    const { schemas } = document.components
+    for (const name of Object.keys(schemas)) assert.match(name, /^[A-Z][A-Za-z]*$/)
+    assert.containsAllKeys(schemas, ["NewOrder", "OrderReceived", "Order", "OrderList", "InvalidRequest", "BulkAnswer"])
+    const named = (value: unknown): ReadonlyArray<unknown> =>
+      typeof value !== "object" || value === null
+        ? []
+        : Object.entries(value).flatMap(([key, inner]) =>
+            ["title", "$id"].includes(key) && typeof inner === "string" ? [inner] : named(inner)
+          )
+    assert.deepStrictEqual(named([schemas, document.paths]), [])
+  })
+
+  it("lets clients send any metadata, and has one schema for both good answers to a submission", () => {
+    assert.propertyVal(document.components.schemas.Metadata, "additionalProperties", true)
+    const responses = document.paths["/api/order"]?.post?.responses ?? {}
+    const schemas = ["200", "202"].map((status) => responses[status]?.content["application/json"]?.schema)
+    const schema = { $ref: "#/components/schemas/OrderReceived" }
+    assert.deepStrictEqual(schemas, [schema, schema])
   })
 
   it("names every status that can happen and none that cannot", () => {

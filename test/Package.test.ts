@@ -1,27 +1,13 @@
-import { execFile } from "node:child_process"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { promisify } from "node:util"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import * as Esbuild from "esbuild"
 import { Order, OrderId } from "../src/Order.ts"
+import { execute, run } from "./Run.ts"
 import { startService } from "./ServiceProcess.ts"
 import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
-
-const execute = promisify(execFile)
-
-/** What a command prints. One that fails is a defect with all that it printed. */
-const run = (folder: string, command: string, args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
-  Effect.tryPromise((signal) => execute(command, args, { cwd: folder, env: { ...process.env, ...env }, signal })).pipe(
-    Effect.map(({ stdout }) => stdout),
-    Effect.catchAll(({ error }) =>
-      Effect.dieMessage(
-        `${command} ${args.join(" ")}: ${error}${error instanceof Error && "stdout" in error ? error.stdout : ""}`
-      )
-    )
-  )
 
 const madeHere = new Set(["node_modules", ".git", "dist", "data", "coverage"])
 const isSource = (path: string) => !madeHere.has(Path.basename(path))
@@ -136,7 +122,9 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm r
         const inputs = Object.keys(metafile.inputs)
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
-          ["Api", "Client", "Order", "Problem"].map((name) => `node_modules/@order-backend/orders/dist/lib/${name}.js`)
+          ["Api", "Client", "Documented", "Order", "Problem", "Version"].map(
+            (name) => `node_modules/@order-backend/orders/dist/lib/${name}.js`
+          )
         )
         assert.isEmpty(inputs.filter((file) => /better-sqlite3|platform-node|sql-sqlite/.test(file)))
       })

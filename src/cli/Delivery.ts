@@ -1,6 +1,5 @@
 import type { HttpClientError } from "@effect/platform/HttpClientError"
 import { Clock, Data, Duration, Effect, Either, Option, Predicate, Random } from "effect"
-import { Replayed } from "../Api.ts"
 import type { NewOrder } from "../Order.ts"
 import type { clientOf } from "./Connection.ts"
 import { brokenBy, codeOf } from "./Failure.ts"
@@ -81,7 +80,7 @@ export const deliver = Effect.fnUntraced(function* (api: Client, order: NewOrder
     const answer = yield* api.orders.submit({ payload: order }).pipe(Effect.timeout(answerTimeout), Effect.either)
     const millis = (yield* Clock.currentTimeMillis) - begun
     if (Either.isRight(answer)) {
-      return Delivery.Acknowledged({ replayed: answer.right instanceof Replayed, millis, repeats })
+      return Delivery.Acknowledged({ replayed: answer.right.status !== undefined, millis, repeats })
     }
     const { again, reason, waitSeconds, ...judged } = judge(answer.left)
     mayBeStored ||= judged.mayBeStored

@@ -2,7 +2,7 @@ import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import { Console, Effect, Option, Schema, Stream } from "effect"
-import { Accepted, type BulkAnswer, Replayed } from "../Api.ts"
+import { type BulkAnswer, OrderReceived } from "../Api.ts"
 import { NewOrder, OrderIdJson } from "../Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { Failure, faultLines, invalidOrder, misused, within } from "./Failure.ts"
@@ -41,11 +41,11 @@ const submitOne = Effect.fnUntraced(function* (url: string, json: boolean, given
   }).pipe(Effect.mapError(invalidOrder))
   const api = yield* clientOf(url)
   const answer = yield* api.orders.submit({ payload: order })
-  if (json) return yield* printJson(yield* Schema.encode(Schema.Union(Replayed, Accepted))(answer))
+  if (json) return yield* printJson(yield* Schema.encode(OrderReceived)(answer))
   yield* Console.log(
-    answer instanceof Replayed
-      ? `Order ${answer.order_id} was accepted before and is ${answer.status}.`
-      : `Order ${answer.order_id} is accepted.`
+    answer.status === undefined
+      ? `Order ${answer.order_id} is accepted.`
+      : `Order ${answer.order_id} was accepted before and is ${answer.status}.`
   )
 })
 
