@@ -1,9 +1,9 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import Database from "better-sqlite3"
 import { Effect, Layer } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { SqlLive } from "../src/Sql.ts"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { makeFolder } from "./Folder.ts"
 
 export const databaseName = "orders.db"
@@ -23,6 +23,7 @@ export const emptyDatabase = async () => {
  * Failed. Accepted a millisecond apart, up to now; their ids are 1 and on.
  */
 export const fill = (folder: string, count: number, isPending: boolean) => {
+  const Database = loadDriver()
   const db = new Database(Path.join(folder, databaseName))
   db.pragma("journal_mode = MEMORY")
   db.pragma("synchronous = OFF")

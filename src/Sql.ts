@@ -4,12 +4,12 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
 import { StorageUnavailable } from "./Order.ts"
+import * as SqliteClient from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
 
 /** Every migration, in order. A test compares this record with the folder. */
@@ -116,12 +116,7 @@ const orRefuse =
       return refuse(file, messageOf(source))
     })
 
-/** Opens without changing anything in the file. */
-const open = (file: string) =>
-  SqliteClient.make({ filename: file, disableWAL: true }).pipe(
-    Effect.tap((sql) => sql`PRAGMA busy_timeout = 0`.unprepared),
-    orRefuse(file)
-  )
+const open = (file: string) => orRefuse(file)(SqliteClient.make(file))
 
 /** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
 const lock = (file: string) =>
@@ -138,7 +133,7 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
   const [schema] = yield* sql<{ objects: number }>`SELECT count(*) AS objects FROM sqlite_schema`
   if (header?.application_id !== applicationId && schema?.objects !== 0) {
-    return yield* refuse(sql.config.filename, "a database of another program")
+    return yield* refuse(sql.filename, "a database of another program")
   }
   yield* sql`PRAGMA journal_mode = WAL`.unprepared
   // Must be said on every connection: better-sqlite3 is built to fall back to NORMAL in WAL mode.
@@ -153,7 +148,7 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
   const known = Object.keys(migrations).length
   if (latest === undefined || latest.id > known) {
-    return yield* refuse(sql.config.filename, "a database of a newer version of this service")
+    return yield* refuse(sql.filename, "a database of a newer version of this service")
   }
   const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`
   if (mode?.synchronous !== 2) return yield* Effect.dieMessage("PRAGMA synchronous is not FULL")

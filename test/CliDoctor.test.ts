@@ -1,11 +1,13 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { cli, until } from "./CliProcess.ts"
 import { aNewOrder, post, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
+
+const Sqlite = loadDriver()
 
 const database = "data/orders.db"
 

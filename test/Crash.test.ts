@@ -1,11 +1,14 @@
 import * as Path from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
+import type { Database } from "better-sqlite3"
 import { Effect, Schedule } from "effect"
 import { OrderId } from "../src/Order.ts"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { aNewOrder, post, startService } from "./ServiceProcess.ts"
 import { clientOf, temporaryFolder } from "./TestLayers.ts"
+
+const Sqlite = loadDriver()
 
 type Answer = "ok" | "refused" | "unknown"
 
@@ -54,7 +57,7 @@ const okCount = (load: ReturnType<typeof crowd>, count: number) =>
   waitUntil(Effect.sync(() => load.ids("ok").length >= count))
 
 /** Reads the database while no service has it. */
-const inspect = <A>(folder: string, read: (db: Sqlite.Database) => A) =>
+const inspect = <A>(folder: string, read: (db: Database) => A) =>
   Effect.acquireUseRelease(
     Effect.sync(() => new Sqlite(Path.join(folder, "data/orders.db"), { readonly: true })),
     (db) => Effect.sync(() => read(db)),

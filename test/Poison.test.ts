@@ -1,3 +1,4 @@
+import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -11,6 +12,8 @@ import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
 const build = (folder: string) =>
   Effect.promise(async () => {
     const outfile = Path.join(folder, "poison.mjs")
+    // The native module is not bundled.
+    await Fs.symlink(Path.resolve("node_modules"), Path.join(folder, "node_modules"))
     await Esbuild.build({
       entryPoints: [Path.resolve("test/fixtures/poison.ts")],
       bundle: true,
@@ -18,17 +21,6 @@ const build = (folder: string) =>
       target: "node20",
       format: "esm",
       outfile,
-      plugins: [
-        {
-          // By its whole path, for the temporary folder has no node_modules.
-          name: "native module",
-          setup: (build) =>
-            build.onResolve({ filter: /^better-sqlite3$/ }, () => ({
-              path: Path.resolve("node_modules/better-sqlite3/lib/index.js"),
-              external: true
-            }))
-        }
-      ],
       banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
       logLevel: "error"
     })

@@ -1,22 +1,25 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
-import Database from "better-sqlite3"
 import { Cause, DateTime, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { Command, Outcome } from "../src/Command.ts"
 import { OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { migrations, orUnavailable, SqlLive, transaction } from "../src/Sql.ts"
+import * as SqliteClient from "../src/SqliteClient.ts"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { StartupError } from "../src/StartupError.ts"
 import { config, sqlRepo, temporaryFolder } from "./TestLayers.ts"
 
 const test = <E>(title: string, body: Effect.Effect<void, E, SqlClient.SqlClient | AppConfig | Scope.Scope>) =>
   it.scoped(title, () => body.pipe(Effect.provide(Layer.provideMerge(SqlLive, config()))))
+
+const Database = loadDriver()
 
 /** Another connection to a database, as another program has it. */
 const connect = (file: string) =>
@@ -107,7 +110,10 @@ describe("the file", () => {
             ('failed', 'Failed', '1', '["1"]', 2507000, 5, 2, 0, 0, 0, 0, ${error}),
             ('done', 'Completed', '1', '["1"]', 2507000, 1, 1, 0, 0, 0, 0, NULL)`
         yield* sql`UPDATE totals SET pending = 1, processing = 1, failed = 1, completed = 1`
-      }).pipe(Effect.provide(SqliteClient.layer({ filename: databaseFile, disableWAL: true })))
+      }).pipe(
+        Effect.provide(Layer.scoped(SqlClient.SqlClient, SqliteClient.make(databaseFile))),
+        Effect.provide(Reactivity.layer)
+      )
 
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient

@@ -1,15 +1,17 @@
-import Database from "better-sqlite3"
+import type { Database } from "better-sqlite3"
+import { loadDriver } from "../../src/SqliteDriver.ts"
 import type { NewOrder } from "../NewOrder.ts"
 
 export const openOrders = (synchronous: string) => {
-  const db = new Database("orders.db")
+  const Sqlite = loadDriver()
+  const db = new Sqlite("orders.db")
   db.pragma("journal_mode = WAL")
   db.pragma(`synchronous = ${synchronous}`)
   return db
 }
 
 /** Into the table of the service, with all its indexes, by one prepared statement. */
-export const prepareInsert = (db: Database.Database) =>
+export const prepareInsert = (db: Database) =>
   db.prepare(`
     INSERT INTO orders (order_id, status, user_id, item_ids, total_amount, currency, metadata, accepted_at, due_at)
     VALUES (?, 'Pending', ?, ?, ?, ?, ?, ?, ?)
@@ -26,7 +28,7 @@ export const rowOf = (order: NewOrder, now: number) => [
   now
 ]
 
-export const prepareCount = (db: Database.Database) => {
+export const prepareCount = (db: Database) => {
   const statement = db.prepare<[], number>("SELECT count(*) FROM orders").pluck()
   return () => statement.get() ?? 0
 }

@@ -1,11 +1,12 @@
-import Database from "better-sqlite3"
 import { better, defineQueue, defineWorker } from "plainjob"
+import { loadDriver } from "../../src/SqliteDriver.ts"
 import { newOrder } from "../NewOrder.ts"
 
 const [synchronous = "NORMAL", ...numbers] = process.argv.slice(2)
 const [warmUp = 0, orders = 1000, seconds = 1] = numbers.map(Number)
 
 const logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
+const Database = loadDriver()
 const db = new Database("jobs.db")
 const queue = defineQueue({ connection: better(db), logger })
 // The queue sets NORMAL itself when it opens.

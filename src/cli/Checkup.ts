@@ -2,11 +2,12 @@ import * as Fs from "node:fs/promises"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import Sqlite from "better-sqlite3"
+import type Sqlite from "better-sqlite3"
 import { Clock, Data, Effect, Either, Predicate, Record, Schema } from "effect"
 import { suspectLosses } from "../Command.ts"
 import { applicationId, migrations } from "../Sql.ts"
+import * as SqliteClient from "../SqliteClient.ts"
+import { loadDriver } from "../SqliteDriver.ts"
 import { misused } from "./Failure.ts"
 
 export interface Check {
@@ -36,7 +37,8 @@ class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknow
 class Reader {
   readonly db: Sqlite.Database
   constructor(file: string) {
-    this.db = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+    const Driver = loadDriver()
+    this.db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
   }
 
   /** The one number that a query answers with. */
@@ -117,7 +119,8 @@ const open = (file: string) =>
 const isHeld = (file: string) =>
   Effect.sync(() => {
     try {
-      const lock = new Sqlite(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
+      const Driver = loadDriver()
+      const lock = new Driver(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
       try {
         lock.prepare("SELECT count(*) FROM sqlite_schema").get()
         return false
@@ -138,7 +141,7 @@ const schemaQuery = `
 /** What the migrations up to that one make, in a database of their own. */
 const schemaAfter = Effect.fnUntraced(
   function* (latest: number) {
-    const sql = yield* SqliteClient.make({ filename: ":memory:", disableWAL: true })
+    const sql = yield* SqliteClient.make(":memory:")
     const loader = Migrator.fromRecord(Record.filter(migrations, (_, name) => Number.parseInt(name, 10) <= latest))
     yield* Migrator.make({})({ loader }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
     return Schema.decodeUnknownSync(Schema.Array(SchemaRow))(yield* sql.unsafe(schemaQuery))

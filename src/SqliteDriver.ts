@@ -1,0 +1,36 @@
+import * as Module from "node:module"
+import type Sqlite from "better-sqlite3"
+
+/** Why the service does not run on a version of Node, or undefined if it does: what `engines` in package.json says. */
+export const unsupported = (version: string): string | undefined => {
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  const isSupported = (major === 20 && minor >= 19) || (major === 22 && minor >= 14) || major >= 24
+  return isSupported ? undefined : `Node ${version} is not supported: use Node 20.19, 22.14, 24, or a newer one`
+}
+
+/**
+ * Which better-sqlite3: from version 13 on one binary fits every Node that has Node-API 10, but Node 20 crashes at it.
+ * Version 12 is compiled for one line of Node, and the process aborts at it from Node 24.19 on.
+ */
+const packageFor = (version: string) => (version.startsWith("20.") ? "better-sqlite3" : "better-sqlite3-napi")
+
+const load = Module.createRequire(import.meta.url)
+
+/** The SQLite driver that fits this Node. Throws one line where there is none. */
+export const loadDriver = (): typeof Sqlite => {
+  const { node } = process.versions
+  const refusal = unsupported(node)
+  if (refusal) throw new Error(refusal)
+  const name = packageFor(node)
+  try {
+    const driver: typeof Sqlite = load(name)
+    // The binary is loaded with the first database.
+    new driver(":memory:").close()
+    return driver
+  } catch (cause) {
+    const [reason] = String(cause).split("\n")
+    const needed =
+      name === "better-sqlite3" ? "where make, g++ and python3 are installed" : "optional packages included"
+    throw new Error(`SQLite cannot be loaded: run \`npm ci\` with this Node (${node}), ${needed}: ${reason}`, { cause })
+  }
+}
