@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto"
+import type * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -31,6 +32,8 @@ const maxAnswerBytes = 65_536
 
 /** Answers by which the endpoint refuses this order for good. */
 const refusals = [400, 409, 422]
+/** By a 409 with this code the endpoint says that it did the order's part at an earlier attempt. */
+const alreadyProcessed = "already_processed"
 /** Answers that ask for another try of this order. */
 const tryAgain = [408, 425]
 
@@ -46,10 +49,18 @@ const signed = (secrets: Webhook["secrets"], id: string, seconds: number, body: 
     .join(" ")
 })
 
-/** By RFC 9110, 10.2.3: seconds, or a date. What lies in the past asks for nothing. */
-const retryAfter = (value: string | undefined, now: number): Option.Option<Duration.Duration> => {
-  if (value === undefined) return Option.none()
-  const millis = /^\d+$/.test(value) ? Number(value) * 1000 : / GMT$/.test(value) ? Date.parse(value) - now : 0
+/**
+ * By RFC 9110, 10.2.3: seconds, or a date. A date is meant by the clock of the endpoint, which the answer's `Date` tells;
+ * ours may be wrong. What lies in the past asks for nothing.
+ */
+const retryAfter = (headers: Headers.Headers, now: number): Option.Option<Duration.Duration> => {
+  const { date = "", "retry-after": value = "" } = headers
+  const sentAt = Date.parse(date)
+  const millis = /^\d+$/.test(value)
+    ? Number(value) * 1000
+    : / GMT$/.test(value)
+      ? Date.parse(value) - (Number.isNaN(sentAt) ? now : sentAt)
+      : 0
   return millis > 0 ? Option.some(Duration.min(Duration.millis(millis), longestRetryAfter)) : Option.none()
 }
 
@@ -72,6 +83,10 @@ const readJson = (response: HttpClientResponse.HttpClientResponse) =>
 
 const text = (value: unknown) =>
   typeof value === "number" || (typeof value === "string" && value !== "") ? Option.some(String(value)) : Option.none()
+
+const isDone = (status: number, json: unknown) =>
+  (status >= 200 && status < 300) ||
+  (status === 409 && Predicate.hasProperty(json, "code") && json.code === alreadyProcessed)
 
 /** Why the endpoint refused: `code` and `message`, or what RFC 9457 has in their place. */
 const refusal = (status: number, json: unknown) => {
@@ -124,7 +139,7 @@ const endOfRequest = (exit: Exit.Exit<{ readonly status: number }, Unavailable>)
  *
  * | answer | meaning |
  * |---|---|
- * | 2xx | Completed; a JSON body is the result |
+ * | 2xx, or 409 with the code `already_processed` | Completed; a JSON body is the result |
  * | 400, 409, 422 | `Permanent`, with `code` and `message` of a JSON body |
  * | 408, 425 | `Retryable` |
  * | any other, or none | `Unavailable`; `Retry-After` is honoured up to an hour |
@@ -157,7 +172,7 @@ export const layer = ({ secrets, url }: Webhook) =>
           client.execute
         )
         const json = yield* readJson(response)
-        return { status: response.status, json, delay: retryAfter(response.headers["retry-after"], now) }
+        return { status: response.status, json, delay: retryAfter(response.headers, now) }
       })
 
       // Neither the path nor the query: they may hold a key.
@@ -181,7 +196,7 @@ export const layer = ({ secrets, url }: Webhook) =>
               ),
             endOfRequest
           )
-          if (status >= 200 && status < 300) {
+          if (isDone(status, json)) {
             // The shop has done its part, so a result that cannot be kept fails nothing.
             return json === undefined || JSON.stringify(json).length > maxResult ? undefined : json
           }

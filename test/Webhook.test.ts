@@ -357,6 +357,11 @@ layer(Shop.layer(), { excludeTestServices: true })("an answer that completes the
     "200 without a body": [200, "", undefined],
     "204": [204, "", undefined],
     "299 with an object": [299, "{}", {}],
+    "409 that says it was done before": [
+      409,
+      '{"code":"already_processed","message":"Shipped","shipment":"A1"}',
+      { code: "already_processed", message: "Shipped", shipment: "A1" }
+    ],
     "64 KiB of JSON": [200, JSON.stringify("x".repeat(65_534)), "x".repeat(65_534)],
     "64 KiB of JSON in two-byte characters": [200, JSON.stringify("é".repeat(32_767)), "é".repeat(32_767)],
     "a byte more than 64 KiB": [200, JSON.stringify("x".repeat(65_535)), undefined],
@@ -377,6 +382,9 @@ layer(Shop.layer(), { excludeTestServices: true })("an answer that refuses the o
   const refusals: Record<string, readonly [status: number, body: unknown, code: string, message: string]> = {
     "400 with code and message": [400, { code: "no_stock", message: "Sold out" }, "no_stock", "Sold out"],
     "409 with code and message": [409, { code: "twin", message: "Known" }, "twin", "Known"],
+    "409 with almost that code": [409, { code: "Already_Processed", message: "Known" }, "Already_Processed", "Known"],
+    "409 with that code as a type": [409, { type: "already_processed", detail: "D" }, "already_processed", "D"],
+    "422 with that code": [422, { code: "already_processed", message: "m" }, "already_processed", "m"],
     "422 with code and message": [422, { code: "bad_item", message: "Unknown item" }, "bad_item", "Unknown item"],
     "a code that is a number": [422, { code: 4711, message: "No" }, "4711", "No"],
     "RFC 9457": [
@@ -484,9 +492,9 @@ const hour = Duration.hours(1)
 const late: Settings = { retryBase: hour, retryMax: hour }
 
 /** The time of the one attempt, and when the next one is due. */
-const waits = (status: number, retryAfter: string) =>
+const waits = (status: number, retryAfter: string, headers: Http.OutgoingHttpHeaders = {}) =>
   Effect.gen(function* () {
-    const order = yield* follow(answer(status, "", { "retry-after": retryAfter }), (id) =>
+    const order = yield* follow(answer(status, "", { ...headers, "retry-after": retryAfter }), (id) =>
       untilSeen(find(id), ({ attempts, status }) => (status === "Pending" && attempts > 0) || status === "Failed")
     )
     assert.strictEqual(order.status, "Pending")
@@ -496,7 +504,7 @@ const waits = (status: number, retryAfter: string) =>
   })
 
 layer(Shop.layer({}), { excludeTestServices: true })("Retry-After", (it) => {
-  for (const status of [429, 503, 500]) {
+  for (const status of [408, 425, 429, 503, 500]) {
     it.scoped(`of a ${status} in seconds`, () =>
       Effect.map(waits(status, "120"), ({ at, due }) => assert.strictEqual(due - at, 120_000))
     )
@@ -508,6 +516,22 @@ layer(Shop.layer({}), { excludeTestServices: true })("Retry-After", (it) => {
       const { due } = yield* waits(503, new Date(date).toUTCString())
       assert.isAtLeast(due, date)
       assert.isBelow(due - date, 10_000)
+    })
+  )
+
+  for (const [name, clock] of Object.entries({ behind: "1999-01-01T00:00:00Z", ahead: "2199-01-01T00:00:00Z" })) {
+    it.scoped(`as a date of a clock far ${name} of ours`, () => {
+      const [date, asked] = [0, 600_000].map((later) => new Date(Date.parse(clock) + later).toUTCString())
+      return Effect.map(waits(408, asked ?? "", { date }), ({ at, due }) => assert.strictEqual(due - at, 600_000))
+    })
+  }
+
+  it.scoped("as a date of an answer whose own date cannot be read", () =>
+    Effect.gen(function* () {
+      const asked = new Date(Math.floor(Date.now() / 1000) * 1000 + 600_000)
+      const { due } = yield* waits(429, asked.toUTCString(), { date: "today" })
+      assert.isAtLeast(due, asked.getTime())
+      assert.isBelow(due - asked.getTime(), 10_000)
     })
   )
 
