@@ -1,16 +1,11 @@
 import { Array as Arr, Cause, Context, Effect, Exit, Layer, Option, Queue, Random } from "effect"
 import { Command, type Result } from "./Command.ts"
+import { type Entry, makeCommitLine } from "./CommitLine.ts"
 import { keepRunning } from "./KeepRunning.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { StorageUnavailable } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
-
-interface Entry {
-  readonly command: Command
-  readonly answer: (exit: Exit.Exit<Result, StorageUnavailable>) => void
-  /** When the one who waits is told that the storage does not answer. */
-  readonly deadline: number
-}
 
 const patienceMillis = 10_000
 /** How long it takes at most to find out whether writes succeed again, within what health checks wait. */
@@ -28,7 +23,10 @@ export const nextTurn = Effect.async<void>((resume) => {
 export class GroupCommit extends Context.Tag("orders/GroupCommit")<
   GroupCommit,
   {
-    /** Answers after the commit. After 10 seconds it fails, and whether the command was or will be done is unknown. */
+    /**
+     * Answers after the commit. After 10 seconds it fails; whether the command was or will be done is unknown then, for
+     * its transaction may be under way. It fails at once, and is not done, when too many are in line.
+     */
     readonly write: (command: Command) => Effect.Effect<Result, StorageUnavailable>
     /** The same for many, which go into one transaction, or a few when they are more than a thousand. */
     readonly writeAll: (commands: ReadonlyArray<Command>) => Effect.Effect<ReadonlyArray<Result>, StorageUnavailable>
@@ -43,9 +41,10 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const events = yield* OrderEvents
-      const clock = yield* Effect.clock
-      const arrived: Array<Entry> = []
+      const now = yield* monotonicMillis
+      const line = makeCommitLine()
       const signal = yield* Queue.sliding<void>(1)
+      /** Those in line, and those whose transaction runs: what of these has been answered may be stored all the same. */
       const waiting = new Set<Entry>()
       let healthy = true
 
@@ -100,19 +99,19 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         )
 
       const commitArrived = Effect.suspend(() => {
-        const entries = arrived.splice(0, maxBatch).filter((entry) => waiting.has(entry))
+        const entries = line.take(maxBatch)
         return Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
       })
 
       yield* Effect.addFinalizer(() =>
-        Effect.whileLoop({ while: () => arrived.length > 0, body: () => commitArrived, step: () => {} }).pipe(
+        Effect.whileLoop({ while: () => line.length() > 0, body: () => commitArrived, step: () => {} }).pipe(
           Effect.interruptible,
           Effect.timeoutOption(flushMillis)
         )
       )
       // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
       const commitNext = Effect.uninterruptibleMask((restore) =>
-        Effect.suspend(() => (arrived.length > 0 ? Effect.void : restore(Queue.take(signal)))).pipe(
+        Effect.suspend(() => (line.length() > 0 ? Effect.void : restore(Queue.take(signal)))).pipe(
           Effect.zipRight(nextTurn),
           Effect.zipRight(commitArrived)
         )
@@ -120,16 +119,15 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       yield* keepRunning("commit fiber", Effect.forever(commitNext))
 
       const failOverdue = Effect.suspend(() => {
-        const now = clock.unsafeCurrentTimeMillis()
-        const overdue = Arr.filter(waiting, (entry) => entry.deadline <= now)
+        const time = now()
+        line.dropOverdue(time)
+        const overdue = Arr.filter(waiting, (entry) => entry.deadline <= time)
         return overdue.length > 0 ? fail(overdue) : Effect.void
       })
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 
       const add = (command: Command, patience: number, answer: Entry["answer"]) => {
-        const entry = { command, answer, deadline: clock.unsafeCurrentTimeMillis() + patience }
-        waiting.add(entry)
-        arrived.push(entry)
+        waiting.add(line.join(command, now() + patience, answer))
         signal.unsafeOffer(undefined)
       }
 
@@ -141,23 +139,27 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           Effect.zipRight(Effect.flatMap(Random.nextRange(800, 1200), Effect.sleep), settle(command))
         )
 
+      const all = (commands: ReadonlyArray<Command>) =>
+        Effect.async<ReadonlyArray<Result>, StorageUnavailable>((resume) => {
+          const results: Array<Result> = []
+          let left = commands.length
+          for (const [index, command] of commands.entries()) {
+            add(command, patienceMillis, (exit) => {
+              if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
+              results[index] = exit.value
+              left -= 1
+              if (left === 0) resume(Effect.succeed(results))
+            })
+          }
+        })
+
+      const ifRoomFor = <A>(count: number, write: Effect.Effect<A, StorageUnavailable>) =>
+        Effect.suspend(() => (line.hasRoomFor(count) ? write : new StorageUnavailable({})))
+
       return {
-        write: (command) => enqueue(command, patienceMillis),
+        write: (command) => ifRoomFor(1, enqueue(command, patienceMillis)),
         writeAll: (commands) =>
-          commands.length === 0
-            ? Effect.succeed([])
-            : Effect.async((resume) => {
-                const results: Array<Result> = []
-                let left = commands.length
-                for (const [index, command] of commands.entries()) {
-                  add(command, patienceMillis, (exit) => {
-                    if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
-                    results[index] = exit.value
-                    left -= 1
-                    if (left === 0) resume(Effect.succeed(results))
-                  })
-                }
-              }),
+          commands.length === 0 ? Effect.succeed([]) : ifRoomFor(commands.length, all(commands)),
         settle,
         ready: Effect.suspend(() =>
           healthy ? Effect.succeed(true) : Effect.isSuccess(enqueue(Command.Probe(), probeMillis))

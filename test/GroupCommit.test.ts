@@ -235,6 +235,84 @@ describe("a storage that fails", () => {
   )
 })
 
+describe("the line of what waits for its transaction", () => {
+  const latch = Deferred.unsafeMake<void>(FiberId.none)
+  test(
+    "is left by what was answered: only what was in the running transaction may be stored after all",
+    first((write) => (commands) => Effect.zipRight(Deferred.await(latch), write(commands))),
+    Effect.gen(function* () {
+      const held = yield* Effect.fork(write(insert(1)))
+      yield* turns
+      const behind = yield* Effect.fork(writeAll([2, 3]))
+      const settling = yield* Effect.fork(settle(insert(4)))
+      yield* turns
+      yield* TestClock.adjust("11 seconds")
+      assert.deepStrictEqual(yield* Fiber.await(held), unavailable)
+      assert.deepStrictEqual(yield* Fiber.join(behind), [unavailable, unavailable])
+      const young = yield* Effect.fork(write(insert(5)))
+      yield* turns
+      yield* Deferred.succeed(latch, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(settling), Result.Inserted())
+      assert.deepStrictEqual(yield* Fiber.await(young), inserted)
+      assert.deepStrictEqual(yield* Effect.forEach([1, 2, 3, 4, 5], isStored), [true, false, false, true, true])
+    })
+  )
+
+  /** How many of those commands find room behind a transaction that does not end; the next ones are answered at once. */
+  const roomFor = (command: Command, end: Deferred.Deferred<void>) =>
+    Effect.gen(function* () {
+      const commits = yield* GroupCommit
+      yield* Effect.fork(write(insert("held")))
+      yield* turns
+      const waiting = yield* Effect.forEach(Arr.range(1, 12_000), () => Effect.fork(write(command)))
+      yield* turns
+      const refused = waiting.filter((fiber) => fiber.unsafePoll() !== null)
+      const room = waiting.length - refused.length
+      for (const fiber of refused) assert.deepStrictEqual(yield* Fiber.await(fiber), unavailable)
+      assert.isNull(waiting[room - 1]?.unsafePoll())
+      assert.deepStrictEqual(yield* Effect.exit(commits.writeAll([command])), unavailable)
+      // What must not be lost always finds room.
+      const settling = yield* Effect.fork(settle(insert("settled")))
+      yield* turns
+      assert.isNull(settling.unsafePoll())
+      yield* TestClock.adjust("11 seconds")
+      const young = yield* Effect.fork(write(insert("young")))
+      yield* turns
+      assert.isNull(young.unsafePoll())
+      yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(settling)
+      return room
+    })
+
+  for (const [title, command, least, most] of [
+    ["in number", Command.Probe(), 10_000, 10_000],
+    ["in what it holds, be it long texts", anInsert(1, { metadata: { text: "x".repeat(8000) } }), 1000, 9000],
+    [
+      "in what it holds, be it small parts",
+      anInsert(1, { metadata: { parts: Arr.makeBy(2000, () => ({})) } }),
+      100,
+      999
+    ]
+  ] as const) {
+    const end = Deferred.unsafeMake<void>(FiberId.none)
+    test(
+      `is bounded ${title}`,
+      first((write) => (commands) => Effect.zipRight(Deferred.await(end), write(commands))),
+      Effect.map(roomFor(command, end), (room) => assert.isTrue(room >= least && room <= most, String(room)))
+    )
+  }
+
+  test(
+    "takes any number of commands that belong together when nothing else waits",
+    (write) => write,
+    Effect.gen(function* () {
+      const commits = yield* GroupCommit
+      const results = yield* commits.writeAll(Arr.makeBy(20_000, () => Command.Probe()))
+      assert.strictEqual(results.length, 20_000)
+    })
+  )
+})
+
 describe("a commit fiber that ends", () => {
   /** The callers of the writes in trouble are answered, and later ones are served. */
   const expectHealing = (expected: (exit: Exit.Exit<Result, StorageUnavailable>) => boolean) =>
