@@ -29,7 +29,7 @@ import {
 import { AppConfig } from "./AppConfig.ts"
 import { checked, linesOf, linesType, Malformed, parseJson } from "./Json.ts"
 import { Metrics } from "./Metrics.ts"
-import { NodeServer } from "./NodeServer.ts"
+import { NodeServer, turnOf } from "./NodeServer.ts"
 import { mediaType } from "./Problem.ts"
 import { inSpan, isTraced, spanOf, traceparentOf } from "./TraceContext.ts"
 
@@ -225,6 +225,8 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
+      const outgoing = NodeHttpServerRequest.toServerResponse(request)
+      if (outgoing.socket === null) yield* Effect.interruptible(turnOf(outgoing))
       const startedAt = clock.unsafeCurrentTimeNanos()
       const secondsSinceStart = () => Number(clock.unsafeCurrentTimeNanos() - startedAt) / 1e9
       const incoming = NodeHttpServerRequest.toIncomingMessage(request)

@@ -17,6 +17,9 @@ const options = {
   connectionsCheckingInterval: 2000
 }
 
+/** A connection on which an answer does not get on for so long, because its client does not read it, is cut off. */
+export const stalledMillis = 60_000
+
 /** Running requests that have not ended by then are cut off, in milliseconds. */
 const drainMillis = 8000
 
@@ -46,6 +49,17 @@ const refusalOf = (error: Error) => {
 const respond = (response: Http.ServerResponse, { body, headers, status }: ReturnType<typeof refusal>) =>
   response.writeHead(status, headers).end(body)
 
+/**
+ * Waits until the requests before it on its connection have been answered. What is pipelined behind a slow request is
+ * begun only then, and not at all if the connection ends before.
+ */
+export const turnOf = (response: Http.ServerResponse) =>
+  Effect.async<void>((resume) => {
+    const begin = () => resume(Effect.void)
+    response.once("socket", begin)
+    return Effect.sync(() => response.off("socket", begin))
+  })
+
 /** Node's HTTP server with its limits, and what is known of its shutting down. */
 export class NodeServer extends Context.Tag("orders/NodeServer")<
   NodeServer,
@@ -62,42 +76,64 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
   }
 >() {
   static readonly layer = Layer.sync(this, () => {
-    const server = Http.createServer(options)
+    const server = Http.createServer(options).setTimeout(stalledMillis)
     let isDraining = false
     const draining = Deferred.unsafeMake<void>(FiberId.none)
     let running = 0
     let whenIdle = () => {}
-    /** The requests of each socket that are being answered. */
-    const answering = new Map<Socket, Set<Http.IncomingMessage>>()
-    const isAnsweringOn = (socket: Socket) =>
-      Array.from(answering.get(socket) ?? []).some((request) => request.complete)
+    /** The answers that each socket still owes, the one to be sent next first. */
+    const owed = new WeakMap<Socket, Set<Http.ServerResponse>>()
+    const owesAnswer = (socket: Socket) => Array.from(owed.get(socket) ?? []).some(({ req }) => req.complete)
     /** Sockets that sent something unreadable behind a request: they are closed after its answer. */
     const broken = new WeakSet<Socket>()
 
+    const owedOf = (socket: Socket) => {
+      const found = owed.get(socket)
+      if (found !== undefined) return found
+      const responses = new Set<Http.ServerResponse>()
+      owed.set(socket, responses)
+      // Node itself tells only the response whose turn it is.
+      socket.once("close", () => {
+        for (const response of responses) if (response.socket === null) response.emit("close")
+      })
+      return responses
+    }
+
     server.on("request", (request, response) => {
       const { socket } = request
-      running += 1
-      const requests = answering.get(socket) ?? new Set()
-      answering.set(socket, requests.add(request))
-      response.on("close", () => {
-        running -= 1
-        requests.delete(request)
-        if (requests.size === 0) answering.delete(socket)
-        if (broken.has(socket) && !isAnsweringOn(socket)) socket.destroySoon()
-        if (running === 0) whenIdle()
+      const responses = owedOf(socket).add(response)
+      response.once("close", () => {
+        responses.delete(response)
+        if (broken.has(socket) && !owesAnswer(socket)) socket.destroySoon()
+        // Nothing more can be said, and whoever tries is not to wait for it.
+        if (!response.writableEnded) setImmediate(() => response.end())
       })
+      const begin = () => {
+        running += 1
+        response.once("close", () => {
+          running -= 1
+          if (running === 0) whenIdle()
+        })
+      }
+      if (response.socket === null) response.once("socket", begin)
+      else begin()
       // The absolute form that proxies use (RFC 9112, 3.2.2).
       request.url = request.url?.replace(/^https?:\/\/[^/?]*(?=[/?]|$)/i, "") || "/"
       if (server.listenerCount("request") === 1) {
         respond(response, refusal(503, "Starting", "The service is starting or has ended; try again in a second."))
       }
     })
+    server.on("timeout", (socket) => {
+      // An answer that takes its time has sent nothing that could be read.
+      const answers = (owed.get(socket)?.size ?? 0) > 0
+      if (socket.writableLength > 0 || !answers) socket.destroy()
+    })
     server.on("checkExpectation", (_request, response) => {
       respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for what is not offered."))
     })
     server.on("clientError", (error: Error, socket: Socket) => {
       // A complete request before it may be an order that is being stored: its answer must not be replaced by this one.
-      if (isAnsweringOn(socket)) return broken.add(socket)
+      if (owesAnswer(socket)) return broken.add(socket)
       if (!socket.writable || socket.destroyed) return socket.destroy()
       const { body, headers, status, title } = refusalOf(error)
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)

@@ -1,6 +1,7 @@
 import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Layer, Schema } from "effect"
+import { NodeServer } from "../src/NodeServer.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { until } from "./CliProcess.ts"
 import { aNewOrder, type ServiceProcess, startService } from "./ServiceProcess.ts"
@@ -275,6 +276,70 @@ describe("an order that was stored is answered with 202, whatever follows it", (
         yield* Deferred.succeed(gate, undefined)
         assert.deepStrictEqual(statuses(yield* connection.ended), [200, 202])
       }).pipe(Effect.provide(service({ repo: gatedRepo(begun, Deferred.await(gate)) })))
+    })
+  )
+})
+
+describe("requests pipelined behind a slow one", () => {
+  const holding = Effect.map(Effect.all([Deferred.make<void>(), Deferred.make<void>()]), ([begun, gate]) => ({
+    begun: Deferred.await(begun),
+    letGo: Deferred.succeed(gate, undefined),
+    layer: service({ repo: gatedRepo(begun, Deferred.await(gate)) })
+  }))
+  const behind = (count: number) =>
+    Arr.makeBy(count, (index) => [
+      get("/api/order/1?wait=30"),
+      get("/api/events"),
+      head("HEAD /livez"),
+      post(index + 2)
+    ])
+      .flat()
+      .join("")
+
+  it.scopedLive("are answered after it, in their order", () =>
+    Effect.gen(function* () {
+      const { begun, layer, letGo } = yield* holding
+      yield* Effect.gen(function* () {
+        const connection = yield* connect(yield* baseUrl)
+        yield* connection.write(post(1) + get("/api/order/1") + head("HEAD /livez") + post(2) + get("/api/order/2"))
+        yield* begun
+        yield* letGo
+        const received = yield* connection.until('{"order_id":2')
+        assert.deepStrictEqual(statuses(received), [202, 200, 200, 202, 200])
+      }).pipe(Effect.provide(layer))
+    })
+  )
+
+  it.scopedLive("are not begun when the client hangs up, and hold up no shutdown", () =>
+    Effect.gen(function* () {
+      const { begun, layer, letGo } = yield* holding
+      yield* Effect.gen(function* () {
+        const { drain, server } = yield* NodeServer
+        const url = yield* baseUrl
+        const rounds = 20
+        let [arrived, closed] = [0, 0]
+        server.on("request", () => arrived++)
+        server.on("connection", (socket) => socket.once("close", () => setImmediate(() => closed++)))
+        for (let round = 1; round <= rounds; round++) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const connection = yield* connect(url)
+              yield* connection.write(post(1) + behind(10))
+              yield* begun
+              yield* until(() => arrived === round * 41)
+            })
+          )
+        }
+        yield* until(() => closed === rounds)
+        // None of the streams that were asked for is open.
+        const watcher = yield* connect(url)
+        yield* watcher.write(get("/api/events"))
+        yield* watcher.until("retry:")
+        yield* letGo
+        yield* Effect.timeout(drain, unhindered)
+        const totals = yield* Effect.flatMap(OrdersRepo, (repo) => repo.totals)
+        assert.strictEqual(totals.Pending + totals.Processing + totals.Completed, 1)
+      }).pipe(Effect.provide(layer))
     })
   )
 })

@@ -350,6 +350,29 @@ const bodyOf = ({ body }: HttpServerResponse.HttpServerResponse) => {
 
 const idsIn = (text: string) => [...text.matchAll(/"order_id":(\d+)/g)].map((match) => Number(match[1]))
 
+/** An event stream whose client never reads, as the server has it. */
+const unread = Effect.gen(function* () {
+  const { server } = yield* NodeServer
+  const { hostname, port } = new URL(yield* baseUrl)
+  const accepted = yield* Effect.fork(
+    Effect.async<Net.Socket>((resume) => {
+      server.once("connection", (socket) => resume(Effect.succeed(socket)))
+    })
+  )
+  yield* Effect.yieldNow()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = Net.connect(Number(port), hostname)
+      socket.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      return socket.on("error", () => {}).pause()
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  const socket = yield* Fiber.join(accepted)
+  yield* waitUntil(Effect.sync(() => socket.bytesWritten > 0))
+  return socket
+})
+
 describe("the event stream", () => {
   it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
     Effect.gen(function* () {
@@ -531,24 +554,7 @@ describe("the event stream", () => {
 
   it.live("to a client that does not read no more is written than it takes", () =>
     Effect.gen(function* () {
-      const { server } = yield* NodeServer
-      const { hostname, port } = new URL(yield* baseUrl)
-      const accepted = yield* Effect.fork(
-        Effect.async<Net.Socket>((resume) => {
-          server.once("connection", (socket) => resume(Effect.succeed(socket)))
-        })
-      )
-      yield* Effect.yieldNow()
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const socket = Net.connect(Number(port), hostname)
-          socket.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-          return socket.on("error", () => {}).pause()
-        }),
-        (socket) => Effect.sync(() => socket.destroy())
-      )
-      const socket = yield* Fiber.join(accepted)
-      yield* waitUntil(Effect.sync(() => socket.bytesWritten > 0))
+      const socket = yield* unread
       let most = 0
       for (let round = 0; round < 300; round++) {
         yield* publish(change(round), ...Arr.makeBy(1023, (index) => change(index)))
@@ -558,6 +564,28 @@ describe("the event stream", () => {
       // 300 * 1024 events are some 36 MB; the buffers of the system hold a few.
       assert.isAbove(most, 0)
       assert.isBelow(most, 512 * 1024)
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("is closed on a client that reads nothing for a minute, and so gives its place back", () =>
+    Effect.gen(function* () {
+      const { server } = yield* NodeServer
+      assert.strictEqual(server.timeout, 60_000)
+      server.timeout = 300
+      const socket = yield* unread
+      const readers = yield* Effect.all(
+        Arr.makeBy(99, () => opened("?status=Failed")),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual((yield* watch()).status, 503)
+      while (!socket.destroyed) {
+        yield* publish(change(1), ...Arr.makeBy(1023, (index) => change(index)))
+        yield* Effect.zipRight(turns, Effect.sleep("1 millis"))
+      }
+      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      // Who had nothing to read lost nothing.
+      yield* publish(change(13, "Failed"))
+      for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["13 Failed"])
     }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
   )
 
