@@ -1,8 +1,12 @@
 import { defineConfig } from "vitest/config"
+import { SkippedReporter } from "./test/SkippedReporter.ts"
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    reporters: ["default", new SkippedReporter()],
+    // As the service is started: collecting the young generation often would take a sixth of the time.
+    poolOptions: { forks: { execArgv: ["--max-semi-space-size=32"] } },
     // For a machine many times slower than any other: they only end what hangs.
     testTimeout: 300_000,
     hookTimeout: 300_000

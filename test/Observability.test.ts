@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Yaml from "yaml"
-import { hasPromtool, promtool } from "./Promtool.ts"
+import { hasPromtool, promtool, unlessPromtool } from "./Promtool.ts"
 import { aNewOrder, post, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -92,7 +92,7 @@ describe("the dashboard and the alerts", () => {
     }
   })
 
-  it.scoped.skipIf(!hasPromtool)("promtool can read every query of the dashboard", () =>
+  it.scoped.skipIf(!hasPromtool)(`promtool can read every query of the dashboard${unlessPromtool}`, () =>
     Effect.gen(function* () {
       const rules = queries.map((expr, index) => ({
         record: `panel:${index}`,
@@ -104,7 +104,8 @@ describe("the dashboard and the alerts", () => {
     })
   )
 
-  it.skipIf(!hasPromtool)("promtool finds nothing in the configuration, and the alerts fire when they should", () => {
+  const alertsTitle = "promtool finds nothing in the configuration, and the alerts fire when they should"
+  it.skipIf(!hasPromtool)(`${alertsTitle}${unlessPromtool}`, () => {
     promtool(["check", "config", "observability/prometheus.yml"])
     promtool(["test", "rules", "observability/alerts.test.yml"])
   })

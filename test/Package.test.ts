@@ -48,7 +48,7 @@ const isReachable = await execute("npm", ["view", "effect", "name", "--fetch-ret
   () => false
 )
 
-describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (skipped: npm reaches no registry)"}`, () => {
+describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no registry)"}`, () => {
   layer(Installed.layer, { timeout: "15 minutes", excludeTestServices: true })((it) => {
     it.effect("holds what was built, the README and the licence, and nothing else", () =>
       Effect.gen(function* () {

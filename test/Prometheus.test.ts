@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Metric, MetricBoundaries } from "effect"
 import { render } from "../src/Prometheus.ts"
-import { hasPromtool, promtool } from "./Promtool.ts"
+import { hasPromtool, promtool, unlessPromtool } from "./Promtool.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -156,7 +156,7 @@ describe("GET /metrics", () => {
     })
   )
 
-  it.scopedLive.skipIf(!hasPromtool)("promtool check metrics finds nothing", () =>
+  it.scopedLive.skipIf(!hasPromtool)(`promtool check metrics finds nothing${unlessPromtool}`, () =>
     Effect.gen(function* () {
       const service = yield* startService(yield* temporaryFolder, settings)
       for (const id of Arr.range(1, 10)) yield* Effect.promise(() => post(service.url, aNewOrder(id)))
