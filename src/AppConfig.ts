@@ -13,66 +13,11 @@ import {
   Layer,
   LogLevel,
   Option,
-  Redacted,
-  Struct
+  Redacted
 } from "effect"
+import { duration, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
 import { StartupError } from "./StartupError.ts"
-
-const withoutPassword = (given: string) => given.replace(/:\/\/([^/:@]*):[^/@]*@/, "://$1:***@")
-
-const mistake = (name: string, given: string, allowed: string) =>
-  ConfigError.InvalidData([name], `${name}: given ${given}, allowed is ${allowed}`)
-
-/** What may be a secret, or have one in it. */
-const notShown = () => "(not shown)"
-
-const needed = (name: string, what: string) =>
-  ConfigError.InvalidData([name], `${name}: not given, PROCESSOR=webhook needs ${what}`)
-
-const setting = <A>(
-  name: string,
-  fallback: A,
-  allowed: string,
-  parse: (given: string) => Option.Option<A>,
-  shown = (given: string) => JSON.stringify(withoutPassword(given))
-): Config.Config<A> =>
-  Config.string(name).pipe(
-    Config.mapOrFail((given) => Either.fromOption(parse(given.trim()), () => mistake(name, shown(given), allowed))),
-    Config.withDefault(fallback)
-  )
-
-const wholeNumber = (name: string, fallback: number, min: number, max: number) =>
-  setting(name, fallback, `a whole number from ${min} to ${max}`, (given) => {
-    const value = Number(given)
-    return /^\d+$/.test(given) && value >= min && value <= max ? Option.some(value) : Option.none()
-  })
-
-const share = (name: string, fallback: number) =>
-  setting(name, fallback, "a number from 0 to 1", (given) => {
-    const value = Number(given)
-    return /^\d*\.?\d+$/.test(given) && value <= 1 ? Option.some(value) : Option.none()
-  })
-
-const duration = (
-  name: string,
-  fallback: Duration.DurationInput,
-  min: Duration.DurationInput,
-  max: Duration.DurationInput
-) =>
-  setting(
-    name,
-    Duration.decode(fallback),
-    `a duration from ${Duration.format(min)} to ${Duration.format(max)}, such as "500 millis" or "2 seconds"`,
-    (given) =>
-      Option.filter(
-        // Effect reads a negative duration as zero.
-        given.startsWith("-") ? Option.none() : Duration.decodeUnknown(given),
-        Duration.between({ minimum: Duration.decode(min), maximum: Duration.decode(max) })
-      )
-  )
-
-const oneOf = <const A extends string>(name: string, fallback: A, values: ReadonlyArray<A>) =>
-  setting(name, fallback, values.join(", "), (given) => Option.fromNullable(values.find((value) => value === given)))
+import { telemetry } from "./TelemetrySettings.ts"
 
 /** `file:` with a path, relative to the working folder, or absolute. The forms of a file URL are understood too. */
 export const databaseFile = setting(
@@ -107,14 +52,10 @@ const secretOf = (given: string) => {
   return bytes >= 24 && bytes <= 64 ? Option.some(Redacted.make(secret)) : Option.none()
 }
 
-const isWebhookUrl = (given: string) => {
-  const url = Option.getOrUndefined(Option.liftThrowable(() => new URL(given))())
-  return (
-    url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" && url.hash === ""
-  )
-}
-
 const isGiven = (name: string) => Config.map(Config.option(Config.string(name)), Option.isSome)
+
+const needed = (name: string, what: string) =>
+  ConfigError.InvalidData([name], `${name}: not given, PROCESSOR=webhook needs ${what}`)
 
 /** What of the webhook's settings is missing is told beside what is wrong with the others. */
 const webhookIsComplete = Config.all([
@@ -136,13 +77,7 @@ const webhookIsComplete = Config.all([
 /** What processes the orders. The settings of the webhook are looked at in any case, and needed only for it. */
 const processor = Config.all([
   oneOf("PROCESSOR", "simulated", ["simulated", "webhook"]),
-  setting(
-    "WEBHOOK_URL",
-    Option.none<URL>(),
-    webhookUrl,
-    (given) => (isWebhookUrl(given) ? Option.some(Option.some(new URL(given))) : Option.none()),
-    notShown
-  ),
+  setting("WEBHOOK_URL", Option.none<URL>(), webhookUrl, (given) => Option.map(plainUrl(given), Option.some), notShown),
   setting(
     "WEBHOOK_SECRET",
     Option.none<Webhook["secrets"]>(),
@@ -157,93 +92,6 @@ const processor = Config.all([
     kind === "webhook" && Option.isSome(url) && Option.isSome(secrets)
       ? { url: url.value, secrets: secrets.value }
       : "simulated"
-  )
-)
-
-/** Where traces and metrics are sent, by OTLP. */
-export interface Telemetry {
-  readonly endpoint: URL
-  readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
-  readonly serviceName: string
-  readonly resource: Readonly<Record<string, string>>
-  /** The share of traces that are kept; of one that a client began, what it says decides, if `parentBased`. */
-  readonly sampler: { readonly parentBased: boolean; readonly share: number }
-  readonly sendsMetrics: boolean
-}
-
-/** `name=value,name=value`, the values percent-encoded, as OpenTelemetry writes lists. */
-const pairs = (given: string, value: RegExp) =>
-  Option.map(
-    Option.all(
-      given
-        .split(",")
-        .filter((pair) => pair.trim() !== "")
-        .map((pair) => {
-          const [, name, encoded] = /^\s*([!#$%&'*+.^_`|~\w-]+)\s*=(.*)$/.exec(pair) ?? []
-          if (name === undefined || encoded === undefined) return Option.none()
-          const decoded = Option.liftThrowable(decodeURIComponent)(encoded.trim())
-          return Option.map(
-            Option.filter(decoded, (decoded) => value.test(decoded)),
-            (decoded) => [name, decoded] as const
-          )
-        })
-    ),
-    (pairs): Readonly<Record<string, string>> => Object.fromEntries(pairs)
-  )
-
-const samplers = {
-  always_on: { parentBased: false, share: () => 1 },
-  always_off: { parentBased: false, share: () => 0 },
-  traceidratio: { parentBased: false, share: (arg: number) => arg },
-  parentbased_always_on: { parentBased: true, share: () => 1 },
-  parentbased_always_off: { parentBased: true, share: () => 0 },
-  parentbased_traceidratio: { parentBased: true, share: (arg: number) => arg }
-}
-
-/** OpenTelemetry's own variables. Off without an endpoint; an empty one is none. */
-const telemetry = Config.all([
-  setting(
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    Option.none<URL>(),
-    "an http or https URL without a password or a query, such as http://127.0.0.1:4318",
-    (given) => {
-      if (given === "") return Option.some(Option.none())
-      const url = isWebhookUrl(given) ? new URL(given) : undefined
-      return url?.search === "" ? Option.some(Option.some(url)) : Option.none()
-    }
-  ),
-  setting(
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    Redacted.make<Readonly<Record<string, string>>>({}),
-    "headers such as api-key=secret,x-tenant=shop, their values percent-encoded",
-    (given) => Option.map(pairs(given, /^[\t\x20-\x7e]*$/), Redacted.make),
-    notShown
-  ),
-  oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", ["http/json"]),
-  setting("OTEL_SERVICE_NAME", "", "a name", Option.some),
-  setting(
-    "OTEL_RESOURCE_ATTRIBUTES",
-    {},
-    "attributes such as deployment.environment=production,host.name=a, their values percent-encoded",
-    (given) => pairs(given, /^/)
-  ),
-  oneOf("OTEL_TRACES_SAMPLER", "parentbased_always_on", Struct.keys(samplers)),
-  share("OTEL_TRACES_SAMPLER_ARG", 1),
-  oneOf("OTEL_METRICS_EXPORTER", "otlp", ["otlp", "none"])
-]).pipe(
-  Config.map(([endpoint, headers, _protocol, name, attributes, sampler, arg, metrics]) =>
-    Option.map(endpoint, (endpoint): Telemetry => {
-      const { "service.name": named, ...resource } = attributes
-      const { parentBased, share } = samplers[sampler]
-      return {
-        endpoint,
-        headers,
-        resource,
-        serviceName: name || named || "orders",
-        sampler: { parentBased, share: share(arg) },
-        sendsMetrics: metrics === "otlp"
-      }
-    })
   )
 )
 

@@ -6,7 +6,7 @@ import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import { Clock, ConfigProvider, Duration, Effect, Layer, Option, Predicate, Redacted, Tracer } from "effect"
-import type { Telemetry } from "./AppConfig.ts"
+import type { Telemetry } from "./TelemetrySettings.ts"
 import { unkept } from "./TraceContext.ts"
 
 /** How long the receiver may take for an answer, and how many requests to it may wait for theirs. */
@@ -51,11 +51,19 @@ const withoutMistakes = (key: string, value: unknown) =>
       )
     : value
 
-const SerializationLive = Layer.succeed(OtlpSerialization.OtlpSerialization, {
+const JsonLive = Layer.succeed(OtlpSerialization.OtlpSerialization, {
   traces: (data) => HttpBody.text(JSON.stringify(data, withoutMistakes), "application/json"),
   metrics: (data) => HttpBody.unsafeJson(data),
   logs: (data) => HttpBody.unsafeJson(data)
 })
+
+const ProtobufLive = Layer.effect(
+  OtlpSerialization.OtlpSerialization,
+  Effect.map(OtlpSerialization.OtlpSerialization, (protobuf) => ({
+    ...protobuf,
+    traces: (data: unknown) => protobuf.traces(JSON.parse(JSON.stringify(data, withoutMistakes)))
+  }))
+).pipe(Layer.provide(OtlpSerialization.layerProtobuf))
 
 /** In words that do not name the whole URL, which may hold a key. */
 const reasonOf = ({ cause, description, reason }: HttpClientError.HttpClientError) => {
@@ -109,22 +117,25 @@ const ClientLive = (endpoint: URL) =>
     Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "error" }))
   )
 
-/** Sends spans and metrics to an OTLP receiver, as JSON. Nothing it meets slows down or fails the service. */
-export const layer = ({ endpoint, headers, resource, sampler, sendsMetrics, serviceName }: Telemetry) => {
+/** Sends spans and metrics to an OTLP receiver. Nothing it meets slows down or fails the service. */
+export const layer = (settings: Telemetry) => {
+  const { endpoint, headers, protocol, resource, sampler, sendsMetrics, sendsTraces, serviceName } = settings
   const optionsFor = (path: string) => ({
     url: `${endpoint.href.replace(/\/$/, "")}${path}`,
     resource: { serviceName, attributes: resource },
     headers: Redacted.value(headers),
     shutdownTimeout: flushTime
   })
-  const TracerLive = Layer.unwrapScoped(
-    Effect.map(OtlpTracer.make(optionsFor("/v1/traces")), (tracer) => Layer.setTracer(sampled(tracer, sampler)))
-  )
+  const TracerLive = sendsTraces
+    ? Layer.unwrapScoped(
+        Effect.map(OtlpTracer.make(optionsFor("/v1/traces")), (tracer) => Layer.setTracer(sampled(tracer, sampler)))
+      )
+    : Layer.setTracerEnabled(false)
   const MetricsLive = sendsMetrics
     ? OtlpMetrics.layer({ ...optionsFor("/v1/metrics"), exportInterval: Duration.minutes(1) })
     : Layer.empty
   return Layer.mergeAll(TracerLive, MetricsLive).pipe(
-    Layer.provide([SerializationLive, ClientLive(endpoint)]),
+    Layer.provide([protocol === "http/protobuf" ? ProtobufLive : JsonLive, ClientLive(endpoint)]),
     // It would read the environment itself.
     Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map())))
   )

@@ -152,36 +152,7 @@ const everySetting: Record<string, Setting> = {
     (settings) => settings.logLevel._tag,
     ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"]
   ),
-  LOG_FORMAT: oneOf((settings) => settings.logFormat, ["pretty", "json", "logfmt"]),
-  OTEL_EXPORTER_OTLP_ENDPOINT: {
-    read: (settings) => Option.getOrUndefined(settings.telemetry)?.endpoint.href,
-    allowed: "an http or https URL without a password or a query, such as http://127.0.0.1:4318",
-    good: [
-      ["", undefined],
-      ["http://127.0.0.1:4318", "http://127.0.0.1:4318/"],
-      ["https://otlp.example/otlp", "https://otlp.example/otlp"]
-    ],
-    bad: ["127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://127.0.0.1:4318?key=1"]
-  },
-  OTEL_EXPORTER_OTLP_PROTOCOL: { read: () => "", allowed: "http/json", good: [["http/json", ""]], bad: ["grpc"] },
-  OTEL_RESOURCE_ATTRIBUTES: {
-    read: (settings) => settings.workers,
-    allowed: "attributes such as deployment.environment=production,host.name=a, their values percent-encoded",
-    good: [
-      ["", 100],
-      ["a=1,b=x%20y", 100]
-    ],
-    bad: ["a", "a=%ZZ", "a=1,=2"]
-  },
-  OTEL_TRACES_SAMPLER: {
-    read: () => "",
-    allowed:
-      "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
-    good: [["always_off", ""]],
-    bad: ["xray"]
-  },
-  OTEL_TRACES_SAMPLER_ARG: { ...share(() => ""), good: [["0.25", ""]] },
-  OTEL_METRICS_EXPORTER: { read: () => "", allowed: "otlp, none", good: [["none", ""]], bad: ["prometheus"] }
+  LOG_FORMAT: oneOf((settings) => settings.logFormat, ["pretty", "json", "logfmt"])
 }
 
 describe("AppConfig", () => {
@@ -230,6 +201,71 @@ describe("AppConfig", () => {
     )
   }
 
+  const receiver = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }
+
+  it.scoped("refuses what telemetry cannot be sent by, in one line each, and takes what is empty for not given", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const refused: Record<string, readonly [given: string, allowed: string]> = {
+        OTEL_EXPORTER_OTLP_PROTOCOL: ["grpc", "http/json, http/protobuf"],
+        OTEL_SERVICE_NAME: ["", ""],
+        OTEL_EXPORTER_OTLP_HEADERS: ["", ""],
+        OTEL_RESOURCE_ATTRIBUTES: [
+          "a=%ZZ",
+          "attributes such as deployment.environment=production,host.name=a, their values percent-encoded"
+        ],
+        OTEL_TRACES_SAMPLER: [
+          "xray",
+          "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
+        ],
+        OTEL_TRACES_SAMPLER_ARG: ["2", "a number from 0 to 1"],
+        OTEL_TRACES_EXPORTER: ["zipkin", "otlp, none"],
+        OTEL_METRICS_EXPORTER: ["otlp,console", "otlp, prometheus, none"]
+      }
+      const given = Object.fromEntries(Object.entries(refused).map(([name, [given]]) => [name, given]))
+      assert.deepStrictEqual(
+        (yield* mistakes({ ...given, ...receiver })).toSorted(),
+        Object.entries(refused)
+          .filter(([, [given]]) => given !== "")
+          .map(([name, [given, allowed]]) => `${name}: given ${JSON.stringify(given)}, allowed is ${allowed}`)
+          .toSorted()
+      )
+      for (const endpoint of ["127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://127.0.0.1:4318?key=1"]) {
+        assert.deepStrictEqual(yield* mistakes({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }), [
+          `OTEL_EXPORTER_OTLP_ENDPOINT: given "${endpoint}", allowed is an http or https URL without a password or a query, such as http://127.0.0.1:4318`
+        ])
+      }
+
+      // As a platform sets them for others.
+      for (const off of [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: " " }, { ...receiver, OTEL_SDK_DISABLED: "True" }]) {
+        const settled = yield* settings({ ...given, OTEL_EXPORTER_OTLP_HEADERS: "top secret", ...off })
+        assert.deepStrictEqual(settled.telemetry, Option.none())
+      }
+      const empty = Object.fromEntries(Object.keys(refused).map((name) => [name, ""]))
+      assert.deepStrictEqual(
+        (yield* settings({ ...empty, ...receiver })).telemetry,
+        (yield* settings(receiver)).telemetry
+      )
+    })
+  )
+
+  it.scoped("sends by OTLP what is to go there, in either form", () =>
+    Effect.gen(function* () {
+      yield* workingFolder
+      const of = (given: Record<string, string>) =>
+        Effect.map(settings({ ...receiver, ...given }), ({ telemetry }) => {
+          const { protocol, sendsMetrics, sendsTraces } = Option.getOrThrow(telemetry)
+          return [protocol, sendsTraces, sendsMetrics]
+        })
+      assert.deepStrictEqual(yield* of({}), ["http/json", true, true])
+      const protobuf = { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" }
+      assert.deepStrictEqual(yield* of(protobuf), ["http/protobuf", true, true])
+      assert.deepStrictEqual(yield* of({ OTEL_METRICS_EXPORTER: "prometheus" }), ["http/json", true, false])
+      assert.deepStrictEqual(yield* of({ OTEL_METRICS_EXPORTER: "Prometheus, otlp" }), ["http/json", true, true])
+      assert.deepStrictEqual(yield* of({ OTEL_TRACES_EXPORTER: "none" }), ["http/json", false, true])
+    })
+  )
+
   it.scoped("reads what OpenTelemetry is configured by, and shows no header", () =>
     Effect.gen(function* () {
       yield* workingFolder
@@ -250,8 +286,10 @@ describe("AppConfig", () => {
         endpoint: new URL("https://otlp.example/otlp"),
         resource: { "deployment.environment": "a,b" },
         serviceName: "orders-eu",
+        protocol: "http/json",
         sampler: { parentBased: true, share: 0.25 },
-        sendsMetrics: false
+        sendsMetrics: false,
+        sendsTraces: true
       })
       assert.deepStrictEqual(yield* mistakes({ ...given, OTEL_EXPORTER_OTLP_HEADERS: "top secret" }), [
         "OTEL_EXPORTER_OTLP_HEADERS: given (not shown), allowed is headers such as api-key=secret,x-tenant=shop, their values percent-encoded"

@@ -8,6 +8,7 @@ interface Received {
   readonly path: string
   readonly headers: Http.IncomingHttpHeaders
   readonly body: string
+  readonly bytes: Buffer
 }
 
 /** A server that keeps what it gets, and answers each request as it is told. */
@@ -17,12 +18,11 @@ const server = (answer: (response: Http.ServerResponse, received: Received) => v
       (resume) => {
         const received: Array<Received> = []
         const server = Http.createServer((request, response) => {
-          let body = ""
-          request.setEncoding("utf8").on("data", (text: string) => {
-            body += text
-          })
+          const chunks: Array<Buffer> = []
+          request.on("data", (chunk: Buffer) => chunks.push(chunk))
           request.on("end", () => {
-            const one = { path: request.url ?? "", headers: request.headers, body }
+            const bytes = Buffer.concat(chunks)
+            const one = { path: request.url ?? "", headers: request.headers, body: bytes.toString(), bytes }
             received.push(one)
             answer(response, one)
           })
@@ -59,6 +59,37 @@ const spansOf = (received: ReadonlyArray<Received>): ReadonlyArray<Span> =>
     .flatMap(({ body }) => JSON.parse(body).resourceSpans)
     .flatMap(({ scopeSpans }) => scopeSpans)
     .flatMap(({ spans }) => spans)
+
+const varint = (bytes: Buffer, at: number) => {
+  let end = at
+  while ((bytes[end] ?? 0) >= 128) end += 1
+  return {
+    value: bytes.subarray(at, end + 1).reduceRight((value, byte) => value * 128 + (byte & 127), 0),
+    next: end + 1
+  }
+}
+
+/** Every message, text and run of bytes that a message of Protocol Buffers has in its fields of that number. */
+const inField = (field: number) => (message: Buffer) => {
+  const found: Array<Buffer> = []
+  for (let at = 0; at < message.length; ) {
+    const { next, value: tag } = varint(message, at)
+    const type = tag & 7
+    const length = type === 2 ? varint(message, next) : undefined
+    const begin = length?.next ?? next
+    at = length ? begin + length.value : type === 0 ? varint(message, next).next : next + (type === 1 ? 8 : 4)
+    if (length && tag >> 3 === field) found.push(message.subarray(begin, at))
+  }
+  return found
+}
+
+/** The spans of a body by `opentelemetry/proto/trace/v1/trace.proto`. */
+const spansOfProtobuf = (body: Buffer) =>
+  [body]
+    .flatMap(inField(1))
+    .flatMap(inField(2))
+    .flatMap(inField(2))
+    .map((span) => ({ traceId: inField(1)(span)[0]?.toString("hex"), name: inField(5)(span)[0]?.toString() }))
 
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
@@ -173,6 +204,55 @@ describe("traces", () => {
       assert.isTrue(receiver.received.every(({ headers }) => headers["api-key"] === apiKey))
       const metrics = receiver.received.filter(({ path }) => path === "/v1/metrics")
       assert.include(metrics.map(({ body }) => body).join(), '"name":"orders_accepted_total"')
+    })
+  )
+
+  it.scopedLive("as Protocol Buffers too, where that is asked for", () =>
+    Effect.gen(function* () {
+      const receiver = yield* server(ok)
+      const endpoint = yield* server((response) => response.writeHead(422).end())
+      const service = yield* startService(yield* temporaryFolder, {
+        ...settings(receiver.url, endpoint.url),
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf"
+      })
+      yield* submit(service, 1)
+      yield* until(isFinal(service, 1))
+      yield* stop(service)
+
+      const types = new Set(receiver.received.map(({ headers }) => headers["content-type"]))
+      assert.deepStrictEqual([...types], ["application/x-protobuf"])
+      const sent = (path: string) => receiver.received.filter((received) => received.path === path)
+      const spans = sent("/v1/traces").flatMap(({ bytes }) => spansOfProtobuf(bytes))
+      const traceId = String(endpoint.received[0]?.headers.traceparent).split("-")[1]
+      assert.deepStrictEqual(
+        spans
+          .filter((span) => span.traceId === traceId)
+          .map(({ name }) => name)
+          .sort(),
+        ["POST", "POST /api/order", "orders process"]
+      )
+      assert.include(
+        sent("/v1/metrics")
+          .map(({ body }) => body)
+          .join(),
+        "orders_accepted_total"
+      )
+      const all = receiver.received.map(({ body }) => body).join()
+      for (const hidden of ["status.interrupted", "key-of", "not for others"]) assert.notInclude(all, hidden)
+    })
+  )
+
+  it.scopedLive("what a platform sets for others keeps nothing from starting, and nothing is sent", () =>
+    Effect.gen(function* () {
+      const service = yield* startService(yield* temporaryFolder, {
+        OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "",
+        OTEL_METRICS_EXPORTER: "prometheus",
+        OTEL_TRACES_SAMPLER: "",
+        OTEL_TRACES_SAMPLER_ARG: "endpoint=http://127.0.0.1:14250",
+        OTEL_RESOURCE_ATTRIBUTES: "broken"
+      })
+      assert.strictEqual((yield* Effect.promise(() => post(service.url, aNewOrder(1)))).status, 202)
     })
   )
 
