@@ -39,6 +39,14 @@ export const statusAfter = Outcome.$match({
   Released: () => transitions.release.to
 })
 
+/** For how many milliseconds the order is to wait from now; none, if the outcome leaves it where it stood in line. */
+export const waitOf = Outcome.$match({
+  Completed: () => Option.none<number>(),
+  Failed: () => Option.none<number>(),
+  Postponed: ({ wait }) => Option.some(wait),
+  Released: ({ wait }) => wait
+})
+
 export const noTotals: Totals = {
   Pending: 0,
   Processing: 0,

@@ -41,12 +41,13 @@ export interface BreakerState {
 /** An opening of the breaker, until it closes. */
 interface Opening {
   readonly since: DateTime.Utc
+  /** The same by the clock that is never set. */
+  readonly openedAt: number
   readonly tried: Set<RowKey>
   /** The least wait for the next probe, in milliseconds. */
   wait: number
-  /** When that is, by the clock that is never set; and by the one that is shown. */
+  /** When that is, by the clock that is never set. */
   due: number
-  nextProbeAt: DateTime.Utc
   probe: Permit | undefined
 }
 
@@ -99,17 +100,16 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       const wallClock = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
 
       /** Tells in how many seconds that will be. */
-      const scheduleProbe = (opening: Opening, from: DateTime.Utc, delay = Duration.zero) => {
+      const scheduleProbe = (opening: Opening, delay = Duration.zero) => {
         const millis = Math.max(opening.wait, Math.min(longestAsked, Duration.toMillis(delay)))
         opening.due = now() + millis
-        opening.nextProbeAt = DateTime.add(from, { millis })
         changed.unsafeOffer(undefined)
         return Math.round(millis / 1000)
       }
 
       const close = (why: string) => {
         if (opening === undefined) return Effect.void
-        const seconds = Math.round(DateTime.distance(opening.since, wallClock()) / 1000)
+        const seconds = Math.round((now() - opening.openedAt) / 1000)
         opening = undefined
         metrics.breakerOpen(false)
         for (const waiter of waiters) waiter.admit(free)
@@ -118,9 +118,9 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       }
 
       const open = (delay?: Duration.Duration) => {
-        const since = wallClock()
-        opening = { since, tried: new Set(), wait: firstProbe, due: 0, nextProbeAt: since, probe: undefined }
-        const seconds = scheduleProbe(opening, since, delay)
+        const [since, openedAt] = [wallClock(), now()]
+        opening = { since, openedAt, tried: new Set(), wait: firstProbe, due: 0, probe: undefined }
+        const seconds = scheduleProbe(opening, delay)
         metrics.breakerOpen(true)
         return Effect.logWarning(
           `The processor failed ${row.count} times in a row: the breaker is open, orders wait; one is tried in ${seconds} s`
@@ -131,7 +131,7 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
         opening.probe = undefined
         if (row.keys.length === threshold && isOfOneOrder(row.keys)) return close("One order alone fails")
         opening.wait = Math.min(longestProbe, opening.wait * 2)
-        const seconds = scheduleProbe(opening, wallClock(), delay)
+        const seconds = scheduleProbe(opening, delay)
         const found =
           verdict === "unknown"
             ? "The order that was tried told nothing of the processor"
@@ -207,14 +207,14 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       return {
         admit: (key) => Effect.suspend(() => (opening === undefined ? Effect.succeed(free) : admit(key))),
         state: Effect.sync(() => {
-          const now = Option.fromNullable(opening)
+          const current = Option.fromNullable(opening)
           return {
             state: opening === undefined ? "closed" : opening.probe === undefined ? "open" : "half_open",
             failures_in_a_row: row.count,
             last_error_code: row.code,
-            opened_at: Option.map(now, ({ since }) => since),
-            next_probe_at: Option.filterMap(now, ({ nextProbeAt, probe }) =>
-              probe === undefined ? Option.some(nextProbeAt) : Option.none()
+            opened_at: Option.map(current, ({ since }) => since),
+            next_probe_at: Option.filterMap(current, ({ due, probe }) =>
+              probe === undefined ? Option.some(DateTime.add(wallClock(), { millis: due - now() })) : Option.none()
             )
           }
         })

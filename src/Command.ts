@@ -8,10 +8,10 @@ export type RowKey = number
 export type Outcome = Data.TaggedEnum<{
   Completed: { readonly result: Option.Option<unknown> }
   Failed: { readonly error: typeof LastError.Type }
-  /** Another attempt is to be made, not before `dueAt`. */
-  Postponed: { readonly error: typeof LastError.Type; readonly dueAt: DateTime.Utc }
-  /** The run does not count as an attempt. The order waits where it stood in line, or until `dueAt`. */
-  Released: { readonly dueAt: Option.Option<DateTime.Utc> }
+  /** Another attempt is to be made, in `wait` milliseconds at the earliest. */
+  Postponed: { readonly error: typeof LastError.Type; readonly wait: number }
+  /** The run does not count as an attempt. The order waits where it stood in line, or `wait` milliseconds from now. */
+  Released: { readonly wait: Option.Option<number> }
 }>
 export const Outcome = Data.taggedEnum<Outcome>()
 
@@ -51,26 +51,40 @@ export type Command = Data.TaggedEnum<{
   Insert: { readonly order: NewOrder; readonly traceparent: Option.Option<string> }
   /** Pending -> Processing, under the order's next run number. */
   Claim: { readonly key: RowKey }
-  /** Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended. */
-  Record: { readonly key: RowKey; readonly run: number; readonly outcome: Outcome; readonly at: DateTime.Utc }
+  /**
+   * Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended, and `took` how
+   * many milliseconds it ran, which no clock that is set makes longer or shorter.
+   */
+  Record: {
+    readonly key: RowKey
+    readonly run: number
+    readonly outcome: Outcome
+    readonly at: DateTime.Utc
+    readonly took: number
+  }
   /** Processing -> Pending: one order, or all of them. The run does not count as an attempt. */
   Release: { readonly key: Option.Option<RowKey> }
   /**
-   * Of the next `limit` orders behind the key `after`, those accepted before that time, removes the Completed and
-   * Cancelled ones that were final before it, but for a small record.
+   * Removes the first `limit` of the Completed and Cancelled orders that were final before that time, but for a small
+   * record of each, and remembers `asOf`: what time it is, as far as retention believes the clock.
    */
-  Prune: { readonly before: DateTime.Utc; readonly after: RowKey; readonly limit: number }
+  Prune: { readonly before: DateTime.Utc; readonly asOf: DateTime.Utc; readonly limit: number }
   /** Pending or Processing -> Cancelled. */
   Cancel: { readonly order_id: OrderId }
   /** Failed or Cancelled -> Pending, with a fresh set of attempts: the order's next round. */
   Reopen: { readonly order_id: OrderId }
-  /** The same for the first `limit` that fit, among those that reached their final state by `finishedBy`. */
-  ReopenMany: { readonly filter: Filter; readonly finishedBy: DateTime.Utc; readonly limit: number }
+  /** The same for the first `limit` that fit, with keys behind `after` and up to `until`. */
+  ReopenMany: { readonly filter: Filter; readonly after: RowKey; readonly until: RowKey; readonly limit: number }
   /**
    * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
    * up and it ran as a suspect: no other suspect ran then.
    */
   Recover: { readonly maxAttempts: number }
+  /**
+   * The clock was set by that many milliseconds: the line moves with it, so that each order waits for as long as it
+   * would have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew.
+   */
+  Rebase: { readonly by: number }
   /** Changes nothing, but proves that a transaction can be committed. */
   Probe: {}
 }>
@@ -91,9 +105,10 @@ export type Result = Data.TaggedEnum<{
   /** The order as it stands now. If nothing changed, its status was not one that the command starts from. */
   Acted: { readonly order: Order; readonly changed: boolean }
   Missing: {}
-  Reopened: { readonly count: number }
   /** `last` is the last key that was looked at; none if there is none left. */
-  Pruned: { readonly count: number; readonly last: Option.Option<RowKey> }
+  Reopened: { readonly count: number; readonly last: Option.Option<RowKey> }
+  Pruned: { readonly count: number }
+  Rebased: { readonly count: number }
   Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}
@@ -104,6 +119,7 @@ export const Result = Data.taggedEnum<Result>()
 /**
  * An order in a worker's hands. `run` is never reused; `attempt` counts towards `MAX_ATTEMPTS`, from 1; `round` is the
  * same from one time that someone asked for the order to the next. `traceparent` is the trace it was submitted in.
+ * `begunAt` is when it was claimed, in milliseconds of the clock that is never set.
  */
 export interface Claim {
   readonly key: RowKey
@@ -112,6 +128,7 @@ export interface Claim {
   readonly attempt: number
   readonly round: number
   readonly traceparent: Option.Option<string>
+  readonly begunAt: number
 }
 
 /** One order's change of status, as committed. */
@@ -123,7 +140,7 @@ export interface OrderChange {
   readonly status: Status
   readonly attempts: number
   readonly at: DateTime.Utc
-  /** How long it was in the state it left: waiting since it was due, or processing since it started. 0 when new. */
+  /** How long it was in the state it left: waiting since it was due, or how long the run took. 0 when new. */
   readonly elapsedMillis: number
 }
 

@@ -64,17 +64,12 @@ const httpDuration = timer(
   httpBoundaries
 )
 
-/** Events per second over the last minute, or since `startedAt` where that is less. */
+/** Events per second over the last minute, or since `startedAt` where that is less, by the clock that is never set. */
 const rateOfLastMinute = (startedAt: number) => {
   const slots = new Float64Array(60)
   let newest = Math.floor(startedAt / 1000)
   const advance = (now: number) => {
     const second = Math.floor(now / 1000)
-    // The clock was set back: begin anew, and do not wait for it to catch up.
-    if (second < newest - 60) {
-      slots.fill(0)
-      newest = second
-    }
     for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
     newest = Math.max(newest, second)
   }
@@ -231,9 +226,9 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       const repo = yield* OrdersRepo
       const events = yield* OrderEvents
       const config = yield* AppConfig
-      const startedAt = yield* Clock.currentTimeMillis
+      const monotonic = yield* monotonicMillis
+      const startedAt = monotonic()
 
-      const clock = yield* Effect.clock
       let totals = yield* repo.totals
       let depth = 0
       let busy = 0
@@ -256,12 +251,12 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       const failedRate = rateOfLastMinute(startedAt)
       const finishedRate = rateOfLastMinute(startedAt)
       const refusedRate = rateOfLastMinute(startedAt)
-      const ends = recentEnds(yield* monotonicMillis)
+      const ends = recentEnds(monotonic)
       const processingTimes = percentilesSinceNow(processingTime)
       const queueWaits = percentilesSinceNow(queueWait)
 
       yield* events.listen((commit) => {
-        const now = clock.unsafeCurrentTimeMillis()
+        const now = monotonic()
         for (const { elapsedMillis, from, status } of commit.changes) {
           if (Option.isNone(from)) {
             ordersAccepted.unsafeUpdate(1, [])
@@ -296,7 +291,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       })
 
       return {
-        snapshot: Effect.zipWith(oldestDueSeconds, Clock.currentTimeMillis, (oldest_due_seconds, now) => ({
+        snapshot: Effect.zipWith(oldestDueSeconds, Effect.sync(monotonic), (oldest_due_seconds, now) => ({
           ...view(totals),
           processing_time: processingTimes(),
           queue_wait: queueWaits(),
@@ -312,11 +307,11 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           oldest_due_seconds,
           last_finished: ends.count()
         })),
-        drainRate: () => finishedRate.perSecond(clock.unsafeCurrentTimeMillis()),
+        drainRate: () => finishedRate.perSecond(monotonic()),
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
         refused: (reason) => {
           refusedFor(1, reason)
-          if (reason === "BacklogFull") refusedRate.add(clock.unsafeCurrentTimeMillis(), 1)
+          if (reason === "BacklogFull") refusedRate.add(monotonic(), 1)
         },
         attemptEnded: (outcome) => attemptsAs(1, outcome),
         workerBusy: (by) => {

@@ -1,7 +1,25 @@
 import { Effect } from "effect"
 
+/** The least that counts as setting the clock, in milliseconds: it is also slowed down and sped up, to correct it. */
+const leastJump = 1000
+
 /** Reads the clock that is never set, in milliseconds since some time: for how long something takes, not for when it is. */
 export const monotonicMillis = Effect.map(
   Effect.clock,
   (clock) => () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
 )
+
+/**
+ * Tells by how many milliseconds the clock of the wall was set since it was asked last, and 0 if it was not. To be asked
+ * every few seconds.
+ */
+export const clockJump = Effect.map(Effect.all([Effect.clock, monotonicMillis]), ([clock, monotonic]) => {
+  const ahead = () => clock.unsafeCurrentTimeMillis() - monotonic()
+  let before = ahead()
+  return () => {
+    const now = ahead()
+    const by = now - before
+    before = now
+    return Math.abs(by) < leastJump ? 0 : by
+  }
+})

@@ -1,8 +1,10 @@
 import { Cause, Clock, Context, Effect, Layer, Option, Queue } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import type { Lane, RowKey } from "./Command.ts"
+import { Command, type Lane, type RowKey } from "./Command.ts"
+import { GroupCommit } from "./GroupCommit.ts"
 import { keepRunning } from "./KeepRunning.ts"
 import { Metrics } from "./Metrics.ts"
+import { clockJump } from "./MonotonicClock.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 
@@ -29,9 +31,10 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
     Effect.gen(function* () {
       const metrics = yield* Metrics
       const { queueCapacity } = yield* AppConfig
+      const rebase = yield* makeRebase
       const lanes = {
-        open: yield* makeLane("open", queueCapacity, metrics.queueDepth),
-        suspect: yield* makeLane("suspect", suspectCapacity, () => {})
+        open: yield* makeLane("open", queueCapacity, rebase, metrics.queueDepth),
+        suspect: yield* makeLane("suspect", suspectCapacity, rebase, () => {})
       }
       return {
         take: (lane) => lanes[lane].take,
@@ -45,8 +48,43 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
 /** Suspects run one at a time, so there is no use in holding many. */
 const suspectCapacity = 2
 
+/**
+ * To be done before who is due is judged by the clock: at the start, and when the clock was set, the line follows it.
+ * So what was accepted or postponed under a clock that was ahead does not wait until that time comes, and the wait for
+ * the next attempt is neither cut short nor made longer.
+ */
+const makeRebase = Effect.gen(function* () {
+  const commits = yield* GroupCommit
+  const jumped = yield* clockJump
+  const oneAtATime = yield* Effect.makeSemaphore(1)
+  /** By how much the line is still to be moved. */
+  let owed = Option.some(0)
+  return Effect.gen(function* () {
+    const by = jumped()
+    if (by !== 0) {
+      const seconds = Math.round(Math.abs(by) / 1000)
+      yield* Effect.logWarning(`The clock was set ${by > 0 ? "ahead" : "back"} by ${seconds} s; waits go on as before`)
+      owed = Option.some(Option.getOrElse(owed, () => 0) + by)
+    }
+    if (Option.isNone(owed)) return
+    const isStart = owed.value === 0
+    const result = yield* commits.settle(Command.Rebase({ by: owed.value }))
+    owed = Option.none()
+    if (isStart && result._tag === "Rebased" && result.count > 0) {
+      yield* Effect.logWarning(
+        `${result.count} orders were to wait longer than they should: the clock was ahead of what it is now. They wait anew`
+      )
+    }
+  }).pipe(oneAtATime.withPermits(1))
+})
+
 /** A queue, and the fiber that feeds it. */
-const makeLane = Effect.fnUntraced(function* (lane: Lane, capacity: number, onDepth: (depth: number) => void) {
+const makeLane = Effect.fnUntraced(function* (
+  lane: Lane,
+  capacity: number,
+  rebase: Effect.Effect<void>,
+  onDepth: (depth: number) => void
+) {
   const repo = yield* OrdersRepo
   const events = yield* OrderEvents
 
@@ -77,6 +115,7 @@ const makeLane = Effect.fnUntraced(function* (lane: Lane, capacity: number, onDe
   /** Fills the queue, and tells when to look again if nothing wakes the feeder before. */
   const fill = Effect.gen(function* () {
     behind = false
+    yield* rebase
     const window = yield* repo.window(lane, handedOut.size + capacity - depth())
     ready = true
     behind ||= window.more

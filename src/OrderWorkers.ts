@@ -18,6 +18,7 @@ import { CircuitBreaker, type Permit } from "./CircuitBreaker.ts"
 import { type Claim, Command, type Lane, Outcome, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { type AttemptOutcome, Metrics } from "./Metrics.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
@@ -68,6 +69,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const traced = yield* isTraced
     const clock = yield* Effect.clock
     const now = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
+    const monotonic = yield* monotonicMillis
 
     const attempts = yield* traced ? makeAttempts : passingTracesOn(makeAttempts)
     /** Cancelled while a worker holds them, be it before, during or after the attempt. */
@@ -98,17 +100,16 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const afterFailure = Effect.fnUntraced(function* (claim: Claim, failure: Failure, permit: Permit) {
       const { attempt, key } = claim
       const { code, delay, message, retry, verdict } = failure
-      const at = now()
       const counts = permit.report(key, verdict, delay, code)
       if (!(yield* Effect.annotateLogs(counts, logAnnotations(claim)))) {
         // A probe goes to the end of the line, so that the next one is another order.
         const wait = delay === undefined ? Option.liftPredicate(0, () => permit.isProbe) : Option.some(millis(delay))
-        return Outcome.Released({ dueAt: Option.map(wait, (millis) => DateTime.add(at, { millis })) })
+        return Outcome.Released({ wait })
       }
-      const error = { code, message, attempt, at }
+      const error = { code, message, attempt, at: now() }
       if (!retry || attempt >= maxAttempts) return Outcome.Failed({ error })
       const wait = Math.max(yield* backoff(attempt, retryBase, retryMax), delay === undefined ? 0 : millis(delay))
-      return Outcome.Postponed({ error, dueAt: DateTime.add(at, { millis: wait }) })
+      return Outcome.Postponed({ error, wait })
     })
 
     const processClaimed = Effect.fnUntraced(function* (
@@ -120,8 +121,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (cancelled.has(claim.key)) return { outcome: "cancelled" }
       if (graceIsOver && Exit.isInterrupted(exit)) return { outcome: "released" }
       const at = now()
+      const took = monotonic() - claim.begunAt
       const record = (outcome: Outcome) =>
-        Effect.map(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at })), (result) => ({
+        Effect.map(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at, took })), (result) => ({
           outcome,
           isRecorded: result._tag === "Recorded"
         }))

@@ -1,15 +1,4 @@
-import {
-  Array as Arr,
-  Context,
-  DateTime,
-  Deferred,
-  type Duration,
-  Effect,
-  Either,
-  FiberId,
-  Layer,
-  Option
-} from "effect"
+import { Array as Arr, Context, Deferred, type Duration, Effect, Either, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { Command, type Filter, type Result, type RowKey } from "./Command.ts"
 import { differences, fingerprint } from "./Content.ts"
@@ -75,7 +64,7 @@ export class Orders extends Context.Tag("orders/Orders")<
     readonly retry: (
       id: OrderId
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
-    /** The same for all that fit and are final now, in batches of 500: the number of orders retried. */
+    /** The same for all that fit, each once, in batches of 500: the number of orders retried. */
     readonly retryMany: (filter: Filter) => Effect.Effect<number, StorageUnavailable>
     /** A page, newest first, and the key to go on before; none on the last page. */
     readonly list: (
@@ -195,13 +184,17 @@ export class Orders extends Context.Tag("orders/Orders")<
         retry: (id) => act(id, Command.Reopen({ order_id: id }), transitions.reopen.from),
 
         retryMany: Effect.fn("Orders.retryMany")(function* (filter) {
-          const finishedBy = yield* DateTime.now
+          // By keys, not by times: each order once, whatever becomes of it meanwhile and whenever it was finished.
+          const [newest] = yield* repo.list({}, Option.none(), 1)
+          const until = newest?.key ?? 0
           let count = 0
+          let after: RowKey = 0
           while (true) {
-            const result = yield* commits.write(Command.ReopenMany({ filter, finishedBy, limit: batch }))
-            const reopened = result._tag === "Reopened" ? result.count : 0
-            count += reopened
-            if (reopened < batch) return count
+            const result = yield* commits.write(Command.ReopenMany({ filter, after, until, limit: batch }))
+            if (result._tag !== "Reopened") return count
+            count += result.count
+            if (Option.isNone(result.last)) return count
+            after = result.last.value
           }
         }),
 

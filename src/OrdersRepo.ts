@@ -40,7 +40,7 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
     /** What remains of a pruned order. */
     readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
-    /** Looks at the first `limit` Pending orders of a lane. A clock that was set back makes no new order wait. */
+    /** Looks at the first `limit` Pending orders of a lane. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */
     readonly firstDueAt: Effect.Effect<Option.Option<number>, StorageUnavailable>
@@ -52,6 +52,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     ) => Effect.Effect<ReadonlyArray<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
     /** The Failed orders by error code, the hundred most frequent ones first. */
     readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
+    /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */
+    readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
   }
 >() {

@@ -1,6 +1,6 @@
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { addTo, change, noTotals, recordOf, statusAfter } from "./Batch.ts"
+import { addTo, change, noTotals, recordOf, statusAfter, waitOf } from "./Batch.ts"
 import {
   type Command,
   type Filter,
@@ -12,6 +12,7 @@ import {
   suspectLosses,
   workerLost
 } from "./Command.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { Order, type OrderId, type Status, transitions } from "./Order.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 
@@ -20,6 +21,8 @@ interface Row {
   readonly order: Order
   readonly run: number
   readonly dueAt: number
+  /** For how long it was to wait until then. */
+  readonly wait: number
   readonly losses: number
   readonly round: number
   readonly traceparent: Option.Option<string>
@@ -33,7 +36,8 @@ export const makeMemory = Effect.gen(function* () {
   let lastKey = 0
   const keys = new Map<OrderId, RowKey>()
   let totals = noTotals
-  let latestAcceptance = 0
+  const monotonic = yield* monotonicMillis
+  let retentionTime = Option.none<DateTime.Utc>()
 
   const changed: Array<OrderChange> = []
   /** Puts the row in place and notes the change. */
@@ -57,10 +61,7 @@ export const makeMemory = Effect.gen(function* () {
       status: transitions.release.to,
       started_at: Option.none(),
       finished_at: Option.none(),
-      next_attempt_at: Option.filter(
-        Option.some(DateTime.unsafeMake(row.dueAt)),
-        DateTime.greaterThan(row.order.accepted_at)
-      )
+      next_attempt_at: row.wait > 0 || row.round > 1 ? Option.some(DateTime.unsafeMake(row.dueAt)) : Option.none()
     })
 
   /** As if the run had not been. */
@@ -68,8 +69,7 @@ export const makeMemory = Effect.gen(function* () {
     put(row, { ...row, order: waiting(row, { attempts: row.order.attempts - 1 }) }, now, now)
 
   const reopen = (row: Row, now: number) => {
-    const dueAt = Math.max(now, DateTime.toEpochMillis(row.order.accepted_at))
-    const next = { ...row, dueAt, losses: 0, round: row.round + 1 }
+    const next = { ...row, dueAt: now, wait: 0, losses: 0, round: row.round + 1 }
     put(row, { ...next, order: waiting(next, { attempts: 0, result: Option.none() }) }, now, now)
   }
 
@@ -104,12 +104,11 @@ export const makeMemory = Effect.gen(function* () {
         if (known !== undefined) return Result.Known({ order: known.order })
         if (gone !== undefined) return Result.Gone({ record: gone })
         if (totals.Pending >= maxPending) return Result.Full()
-        latestAcceptance = Math.max(now, latestAcceptance)
         const order = new Order({
           ...command.order,
           status: transitions.accept.to,
           attempts: 0,
-          accepted_at: DateTime.unsafeMake(latestAcceptance),
+          accepted_at: DateTime.unsafeMake(now),
           started_at: Option.none(),
           finished_at: Option.none(),
           next_attempt_at: Option.none(),
@@ -119,8 +118,7 @@ export const makeMemory = Effect.gen(function* () {
         const seq = ++lastKey
         keys.set(order.order_id, seq)
         const { traceparent } = command
-        const row = { seq, order, run: 0, dueAt: latestAcceptance, losses: 0, round: 1, traceparent }
-        put(undefined, row, latestAcceptance, latestAcceptance)
+        put(undefined, { seq, order, run: 0, dueAt: now, wait: 0, losses: 0, round: 1, traceparent }, now, now)
         return Result.Inserted()
       }
       case "Claim": {
@@ -137,32 +135,36 @@ export const makeMemory = Effect.gen(function* () {
         const run = row.run + 1
         put(row, { ...row, order, run }, now, row.dueAt)
         const { round, seq, traceparent } = row
-        return Result.Claimed({ claim: { key: seq, order, run, attempt: order.attempts, round, traceparent } })
+        const { attempts: attempt } = order
+        return Result.Claimed({
+          claim: { key: seq, order, run, attempt, round, traceparent, begunAt: monotonic() }
+        })
       }
       case "Record": {
         const row = Option.getOrUndefined(inStatus(command.key, transitions.complete.from))
         if (row === undefined || row.run !== command.run) return Result.Unchanged()
-        const startedAt = Option.match(row.order.started_at, { onNone: () => 0, onSome: DateTime.toEpochMillis })
-        const finishedAt = Math.max(DateTime.toEpochMillis(command.at), startedAt)
-        const { outcome } = command
+        const { at, outcome, took } = command
+        const next = Option.match(waitOf(outcome), {
+          onNone: () => row,
+          onSome: (wait) => ({ ...row, dueAt: now + wait, wait })
+        })
         if (outcome._tag === "Postponed") {
-          const next = { ...row, dueAt: DateTime.toEpochMillis(outcome.dueAt) }
           put(row, { ...next, order: waiting(next, { last_error: Option.some(outcome.error) }) }, now, now)
           return Result.Recorded()
         }
         if (outcome._tag === "Released") {
-          const dueAt = Option.match(outcome.dueAt, { onNone: () => row.dueAt, onSome: DateTime.toEpochMillis })
-          putBack({ ...row, dueAt }, now)
+          putBack(next, now)
           return Result.Recorded()
         }
         const order = new Order({
           ...row.order,
           status: statusAfter(outcome),
-          finished_at: Option.some(DateTime.unsafeMake(finishedAt)),
+          started_at: Option.map(row.order.started_at, DateTime.min(at)),
+          finished_at: Option.some(at),
           result: outcome._tag === "Completed" ? outcome.result : Option.none(),
           last_error: outcome._tag === "Failed" ? Option.some(outcome.error) : Option.none()
         })
-        put(row, { ...row, order }, finishedAt, startedAt)
+        put(row, { ...row, order }, at.epochMillis, at.epochMillis - took)
         return Result.Recorded()
       }
       case "Release": {
@@ -176,12 +178,8 @@ export const makeMemory = Effect.gen(function* () {
             ...row.order,
             status: transitions.cancel.to,
             next_attempt_at: Option.none(),
-            finished_at: Option.some(
-              [row.order.accepted_at, ...Option.toArray(row.order.started_at)].reduce(
-                DateTime.max,
-                DateTime.unsafeMake(now)
-              )
-            )
+            started_at: Option.map(row.order.started_at, DateTime.min(DateTime.unsafeMake(now))),
+            finished_at: Option.some(DateTime.unsafeMake(now))
           })
           put(row, { ...row, order }, now, now)
         })
@@ -192,26 +190,40 @@ export const makeMemory = Effect.gen(function* () {
         const found = all()
           .filter((row) => inStatus(row.seq, transitions.reopen.from)._tag === "Some")
           .filter(fits({ ...command.filter, status }))
-          .filter((row) => Option.exists(row.order.finished_at, DateTime.lessThanOrEqualTo(command.finishedBy)))
+          .filter((row) => row.seq > command.after && row.seq <= command.until)
           .slice(0, command.limit)
         for (const row of found) reopen(row, now)
-        return Result.Reopened({ count: found.length })
+        const last = Option.filter(Arr.last(found), () => found.length === command.limit)
+        return Result.Reopened({ count: found.length, last: Option.map(last, (row) => row.seq) })
       }
       case "Prune": {
-        const { after, before, limit } = command
-        const looked = all()
-          .filter((row) => row.seq > after && DateTime.lessThan(row.order.accepted_at, before))
+        const { asOf, before, limit } = command
+        const finishedAt = ({ order }: Row) =>
+          Option.match(order.finished_at, { onNone: () => 0, onSome: DateTime.toEpochMillis })
+        const old = all()
+          .filter(({ order }) => prunable.includes(order.status))
+          .filter(({ order }) => Option.exists(order.finished_at, DateTime.lessThan(before)))
+          .sort((a, b) => finishedAt(a) - finishedAt(b) || a.seq - b.seq)
           .slice(0, limit)
-        const old = looked.filter(
-          ({ order }) => prunable.includes(order.status) && Option.exists(order.finished_at, DateTime.lessThan(before))
-        )
+        retentionTime = Option.some(asOf)
         for (const { order, seq } of old) {
           const record = recordOf(order)
           pruned.set(record.order_id, record)
           keys.delete(record.order_id)
           rows.delete(seq)
         }
-        return Result.Pruned({ count: old.length, last: Option.map(Arr.last(looked), (row) => row.seq) })
+        return Result.Pruned({ count: old.length })
+      }
+      case "Rebase": {
+        const found = all()
+          .filter((row) => row.order.status === transitions.claim.from[0])
+          .filter((row) => command.by > 0 || row.dueAt > now + row.wait)
+        for (const row of found) {
+          const moved = Math.min(row.dueAt + command.by, now + row.wait)
+          const next = { ...row, dueAt: command.by > 0 ? moved : Math.max(now, moved) }
+          rows.set(row.seq, { ...next, order: waiting(next, {}) })
+        }
+        return Result.Rebased({ count: found.length })
       }
       case "Recover": {
         const held = processing()
@@ -219,9 +231,10 @@ export const makeMemory = Effect.gen(function* () {
         for (const row of held) {
           const at = DateTime.unsafeMake(now)
           const last_error = Option.some({ ...workerLost, attempt: row.order.attempts, at })
-          const finished_at = Option.map(row.order.started_at, DateTime.max(at))
+          const started_at = Option.map(row.order.started_at, DateTime.min(at))
+          const finished_at = Option.some(at)
           const order = isLost(row)
-            ? new Order({ ...row.order, status: transitions.fail.to, finished_at, last_error })
+            ? new Order({ ...row.order, status: transitions.fail.to, started_at, finished_at, last_error })
             : waiting(row, { last_error })
           put(row, { ...row, order, losses: row.losses + 1 }, now, now)
         }
@@ -247,8 +260,7 @@ export const makeMemory = Effect.gen(function* () {
     findPruned: (id) => Effect.sync(() => Option.fromNullable(pruned.get(id))),
 
     window: (lane, limit) =>
-      Effect.map(Clock.currentTimeMillis, (clock) => {
-        const now = Math.max(clock, latestAcceptance)
+      Effect.map(Clock.currentTimeMillis, (now) => {
         const line = all()
           .filter((row) => row.order.status === transitions.claim.from[0])
           .filter((row) => lane === (row.losses < suspectLosses ? "open" : "suspect"))
@@ -299,6 +311,10 @@ export const makeMemory = Effect.gen(function* () {
         .sort((a, b) => b.count - a.count || (a.error_code < b.error_code ? -1 : 1))
         .slice(0, 100)
     }),
+
+    retentionTime: Effect.sync(() =>
+      Option.orElse(retentionTime, () => Option.map(Arr.last(all()), ({ order }) => order.accepted_at))
+    ),
 
     totals: Effect.sync(() => totals)
   }

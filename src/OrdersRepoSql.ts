@@ -4,7 +4,7 @@ import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
-import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter } from "./Batch.ts"
+import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter, waitOf } from "./Batch.ts"
 import {
   type Claim,
   Command,
@@ -18,6 +18,7 @@ import {
   type Totals,
   workerLost
 } from "./Command.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { LastError, type NewOrder, OrderId, Status, transitions } from "./Order.ts"
 import { decodeOrderRow } from "./OrderRow.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
@@ -33,20 +34,16 @@ const newRow = ({ order, traceparent }: Extract<Command, { readonly _tag: "Inser
 
 const encodeError = Schema.encodeSync(LastError)
 
-const recordRow = ({ at, key, outcome, run }: Extract<Command, { readonly _tag: "Record" }>) => ({
+const recordRow = ({ at, key, outcome, run, took }: Extract<Command, { readonly _tag: "Record" }>) => ({
   seq: key,
   run,
   at: at.epochMillis,
+  took,
   status: statusAfter(outcome),
   // As text, for a result may be a text itself, or null.
   result:
     outcome._tag === "Completed" && Option.isSome(outcome.result) ? JSON.stringify(outcome.result.value) : undefined,
-  due_at:
-    outcome._tag === "Postponed"
-      ? outcome.dueAt.epochMillis
-      : outcome._tag === "Released"
-        ? Option.getOrUndefined(Option.map(outcome.dueAt, (dueAt) => dueAt.epochMillis))
-        : undefined,
+  wait: Option.getOrUndefined(waitOf(outcome)),
   last_error: "error" in outcome ? encodeError(outcome.error) : undefined,
   uncounted: outcome._tag === "Released" ? 1 : 0
 })
@@ -74,13 +71,14 @@ const FailuresRows = Schema.Array(
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { maxPending } = yield* AppConfig
+  const monotonic = yield* monotonicMillis
   const decodePruned = Schema.decodeUnknown(PrunedRows)
   const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
   const decodeFailures = Schema.decodeUnknown(FailuresRows)
 
   const orderColumns = sql.literal(`
     order_id, status, user_id, item_ids, total_amount, currency, metadata, attempts, accepted_at, started_at,
-    finished_at, CASE WHEN status = 'Pending' AND due_at > accepted_at THEN due_at END AS next_attempt_at,
+    finished_at, CASE WHEN status = 'Pending' AND (wait > 0 OR round > 1) THEN due_at END AS next_attempt_at,
     last_error, result`)
   /** Spelled out, not bound, so that SQLite sees that the partial index of that status fits. */
   const statusIs = (status: Status) => sql.literal(`status = '${status}'`)
@@ -89,8 +87,6 @@ export const makeSql = Effect.gen(function* () {
     open: { front: sql.literal("orders INDEXED BY orders_pending"), isIn: sql.literal(`losses < ${suspectLosses}`) },
     suspect: { front: sql.literal("orders INDEXED BY orders_suspect"), isIn: sql.literal(`losses >= ${suspectLosses}`) }
   }
-  const latestAcceptance = sql.literal("(SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)")
-
   const prunedOf = (ids: ReadonlyArray<string>) =>
     Effect.flatMap(
       sql`SELECT * FROM pruned WHERE order_id IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`,
@@ -115,10 +111,8 @@ export const makeSql = Effect.gen(function* () {
       SELECT
         new.value ->> 'order_id', ${transitions.accept.to}, new.value ->> 'user_id', new.value ->> 'item_ids',
         new.value ->> 'total_amount', new.value ->> 'currency', new.value ->> 'metadata', new.value ->> 'traceparent',
-        clock.now, clock.now
-      FROM
-        json_each(${JSON.stringify(distinct)}) AS new,
-        (SELECT max(${now}, COALESCE(${latestAcceptance}, 0)) AS now) AS clock
+        ${now}, ${now}
+      FROM json_each(${JSON.stringify(distinct)}) AS new
       WHERE
         NOT EXISTS (SELECT 1 FROM orders WHERE order_id = new.value ->> 'order_id')
         AND NOT EXISTS (SELECT 1 FROM pruned WHERE order_id = new.value ->> 'order_id')
@@ -151,6 +145,7 @@ export const makeSql = Effect.gen(function* () {
   })
 
   const claim = Effect.fnUntraced(function* (keys: ReadonlyArray<RowKey>, now: number) {
+    const begunAt = monotonic()
     const rows = yield* sql<{
       seq: number
       run: number
@@ -173,7 +168,7 @@ export const makeSql = Effect.gen(function* () {
       const order = yield* decodeOrderRow(row)
       const { round, run, seq: key } = row
       const traceparent = Option.fromNullable(row.traceparent)
-      claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent })
+      claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
     }
     return {
       results: keys.map((key) => {
@@ -198,32 +193,34 @@ export const makeSql = Effect.gen(function* () {
       user_id: string
       attempts: number
       status: Status
-      started_at: number | null
       finished_at: number | null
+      took: number
     }>`
       WITH done AS MATERIALIZED (
         SELECT
           value ->> 'seq' AS seq, value ->> 'run' AS run, value ->> 'status' AS status, value ->> 'at' AS at,
-          value ->> 'due_at' AS due_at, value ->> 'result' AS result, value ->> 'last_error' AS last_error,
-          value ->> 'uncounted' AS uncounted
+          value ->> 'took' AS took, value ->> 'wait' AS wait, value ->> 'result' AS result,
+          value ->> 'last_error' AS last_error, value ->> 'uncounted' AS uncounted
         FROM json_each(${JSON.stringify(records.map(recordRow))})
       )
       UPDATE orders
       SET
-        status = done.status, due_at = COALESCE(done.due_at, orders.due_at), attempts = attempts - done.uncounted,
-        finished_at = CASE WHEN done.status <> ${waits} THEN max(done.at, started_at) END,
-        started_at = CASE WHEN done.status <> ${waits} THEN started_at END,
+        status = done.status, attempts = attempts - done.uncounted,
+        due_at = COALESCE(${now} + done.wait, orders.due_at), wait = COALESCE(done.wait, orders.wait),
+        finished_at = CASE WHEN done.status <> ${waits} THEN done.at END,
+        started_at = CASE WHEN done.status <> ${waits} THEN min(started_at, done.at) END,
+        took = CASE WHEN done.status <> ${waits} THEN done.took END,
         result = done.result,
         last_error = CASE done.uncounted WHEN 0 THEN done.last_error ELSE orders.last_error END
       FROM done
       WHERE orders.seq = done.seq AND orders.run = done.run AND +orders.${statusIs(transitions.complete.from[0])}
-      RETURNING seq, order_id, user_id, attempts, status, started_at, finished_at`
+      RETURNING seq, order_id, user_id, attempts, status, finished_at, COALESCE(took, 0) AS took`
     const recorded = new Set(rows.map((row) => row.seq))
     return {
       results: records.map(({ key }) => (recorded.has(key) ? Result.Recorded() : Result.Unchanged())),
       changes: rows.map((row) => {
         const finishedAt = row.finished_at ?? now
-        return change(row, transitions.complete.from[0], row.status, finishedAt, row.started_at ?? finishedAt)
+        return change(row, transitions.complete.from[0], row.status, finishedAt, finishedAt - row.took)
       })
     }
   })
@@ -240,15 +237,16 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
-  const prune = Effect.fnUntraced(function* ({ after, before, limit }: Extract<Command, { readonly _tag: "Prune" }>) {
-    const rows = yield* sql<{ seq: number; status: Status; finished_at: number | null }>`
-      SELECT seq, ${orderColumns} FROM orders
-      WHERE seq > ${after} AND seq < ${yield* firstKeyFrom(before.epochMillis)}
-      ORDER BY seq
+  /** The rows of the index that was made for it, so that what is not removed is not read. */
+  const isPrunable = sql.literal(`status IN (${prunable.map((status) => `'${status}'`).join(", ")})`)
+
+  const prune = Effect.fnUntraced(function* ({ asOf, before, limit }: Extract<Command, { readonly _tag: "Prune" }>) {
+    const old = yield* sql<{ seq: number }>`
+      SELECT seq, ${orderColumns} FROM orders INDEXED BY orders_prunable
+      WHERE ${isPrunable} AND finished_at < ${before.epochMillis}
+      ORDER BY finished_at, seq
       LIMIT ${limit}`
-    const old = rows.filter(
-      ({ finished_at, status }) => prunable.includes(status) && finished_at !== null && finished_at < before.epochMillis
-    )
+    yield* sql`UPDATE totals SET retention_at = ${asOf.epochMillis}`
     if (old.length > 0) {
       const records = yield* Effect.forEach(old, (row) => Effect.map(decodeOrderRow(row), recordOf))
       yield* sql`
@@ -258,8 +256,24 @@ export const makeSql = Effect.gen(function* () {
       const keys = JSON.stringify(old.map((row) => row.seq))
       yield* sql`DELETE FROM orders WHERE seq IN (SELECT value FROM json_each(${keys}))`
     }
-    const last = Option.map(Arr.last(rows), (row) => row.seq)
-    return { results: [Result.Pruned({ count: old.length, last })], changes: [] }
+    return { results: [Result.Pruned({ count: old.length })], changes: [] }
+  })
+
+  const rebase = Effect.fnUntraced(function* ({ by }: Extract<Command, { readonly _tag: "Rebase" }>, now: number) {
+    // Set back, what is due or was decided since stays as it is; and what became due by the clock as it was, is due now.
+    const moved = sql`min(due_at + ${by}, ${now} + wait)`
+    const dueAt = by > 0 ? moved : sql`max(${now}, ${moved})`
+    const isConcerned = by > 0 ? sql`TRUE` : sql`due_at > ${now} AND due_at > ${now} + wait`
+    let count = 0
+    for (const { front, isIn } of [lanes.open, lanes.suspect]) {
+      yield* sql`
+        UPDATE ${front}
+        SET due_at = ${dueAt}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn} AND ${isConcerned}`
+      const [changed] = yield* sql<{ count: number }>`SELECT changes() AS count`
+      count += changed?.count ?? 0
+    }
+    return { results: [Result.Rebased({ count })], changes: [] }
   })
 
   const recover = Effect.fnUntraced(function* (maxAttempts: number, now: number) {
@@ -269,8 +283,8 @@ export const makeSql = Effect.gen(function* () {
       SET
         losses = losses + 1,
         status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
-        started_at = CASE WHEN ${isLost} THEN started_at END,
-        finished_at = CASE WHEN ${isLost} THEN max(${now}, started_at) END,
+        started_at = CASE WHEN ${isLost} THEN min(started_at, ${now}) END,
+        finished_at = CASE WHEN ${isLost} THEN ${now} END,
         last_error = json_object(
           'code', ${workerLost.code}, 'message', ${workerLost.message}, 'attempt', attempts, 'at', ${DateTime.formatIso(DateTime.unsafeMake(now))}
         )
@@ -296,12 +310,12 @@ export const makeSql = Effect.gen(function* () {
       transitions.cancel.from,
       transitions.cancel.to,
       now,
-      sql`finished_at = max(${now}, accepted_at, COALESCE(started_at, 0))`
+      sql`finished_at = ${now}, started_at = min(started_at, ${now})`
     )
 
   const reopened = (now: number) => sql`
-    attempts = 0, losses = 0, round = round + 1, due_at = max(${now}, accepted_at), started_at = NULL,
-    finished_at = NULL, result = NULL`
+    attempts = 0, losses = 0, round = round + 1, due_at = ${now}, wait = 0, started_at = NULL, finished_at = NULL,
+    took = NULL, result = NULL`
 
   const reopen = (id: OrderId, now: number) =>
     act(id, transitions.reopen.from, transitions.reopen.to, now, reopened(now))
@@ -329,59 +343,43 @@ export const makeSql = Effect.gen(function* () {
   })
 
   const reopenMany = Effect.fnUntraced(function* (
-    { filter, finishedBy, limit }: Extract<Command, { readonly _tag: "ReopenMany" }>,
+    { after, filter, limit, until }: Extract<Command, { readonly _tag: "ReopenMany" }>,
     now: number
   ) {
     const status = filter.status ?? transitions.reopen.from[0]
     if (!transitions.reopen.from.some((from) => from === status)) {
-      return { results: [Result.Reopened({ count: 0 })], changes: [] }
+      return { results: [Result.Reopened({ count: 0, last: Option.none() })], changes: [] }
     }
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
       SET status = ${transitions.reopen.to}, ${reopened(now)}
       WHERE seq IN (
         SELECT seq FROM ${ordersFor(filter)}
-        WHERE ${yield* fits({ ...filter, status })} AND finished_at <= ${finishedBy.epochMillis}
+        WHERE ${fits({ ...filter, status })} AND seq > ${after} AND seq <= ${until}
         ORDER BY seq
         LIMIT ${limit}
       )
       RETURNING seq, order_id, user_id, attempts`
+    const last = Option.liftPredicate(Math.max(...rows.map((row) => row.seq)), () => rows.length === limit)
     return {
-      results: [Result.Reopened({ count: rows.length })],
+      results: [Result.Reopened({ count: rows.length, last })],
       changes: rows.map((row) => change(row, status, transitions.reopen.to, now, now))
     }
-  })
-
-  /** The key of the first order accepted at that time or later, found by halving: times of acceptance ascend with keys. */
-  const firstKeyFrom = Effect.fnUntraced(function* (time: number) {
-    const [range] = yield* sql<{ low: number; high: number }>`
-      SELECT
-        COALESCE((SELECT seq FROM orders ORDER BY seq LIMIT 1), 0) AS low,
-        COALESCE((SELECT seq FROM orders ORDER BY seq DESC LIMIT 1), 0) + 1 AS high`
-    let { low, high } = range ?? { low: 0, high: 0 }
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const [row] = yield* sql<{ seq: number; accepted_at: number }>`
-        SELECT seq, accepted_at FROM orders WHERE seq >= ${middle} ORDER BY seq LIMIT 1`
-      if (row === undefined || row.accepted_at >= time) high = middle
-      else low = row.seq + 1
-    }
-    return low
   })
 
   /** Where to look for orders that fit: error codes have an index, which SQLite would pass over for that of all statuses. */
   const ordersFor = (filter: Filter) =>
     filter.error_code === undefined ? sql.literal("orders") : sql.literal("orders INDEXED BY orders_failed")
 
-  const fits = Effect.fnUntraced(function* (filter: Filter) {
+  const fits = (filter: Filter) => {
     const terms = [sql`TRUE`]
     if (filter.error_code !== undefined) terms.push(sql`${statusIs("Failed")} AND error_code = ${filter.error_code}`)
     if (filter.status !== undefined) terms.push(sql`status = ${filter.status}`)
     if (filter.user_id !== undefined) terms.push(sql`user_id = ${filter.user_id}`)
-    if (filter.accepted_after) terms.push(sql`seq >= ${yield* firstKeyFrom(filter.accepted_after.epochMillis)}`)
-    if (filter.accepted_before) terms.push(sql`seq < ${yield* firstKeyFrom(filter.accepted_before.epochMillis)}`)
+    if (filter.accepted_after) terms.push(sql`accepted_at >= ${filter.accepted_after.epochMillis}`)
+    if (filter.accepted_before) terms.push(sql`accepted_at < ${filter.accepted_before.epochMillis}`)
     return sql.and(terms)
-  })
+  }
 
   const readTotals = (rows: ReadonlyArray<Totals>) =>
     Option.match(Arr.head(rows), {
@@ -434,6 +432,8 @@ export const makeSql = Effect.gen(function* () {
         return joined(group.filter(Command.$is("ReopenMany")), (command) => reopenMany(command, now))
       case "Prune":
         return joined(group.filter(Command.$is("Prune")), prune)
+      case "Rebase":
+        return joined(group.filter(Command.$is("Rebase")), (command) => rebase(command, now))
       case "Recover":
         return joined(group.filter(Command.$is("Recover")), ({ maxAttempts }) => recover(maxAttempts, now))
       case "Probe":
@@ -472,7 +472,7 @@ export const makeSql = Effect.gen(function* () {
     window: Effect.fnUntraced(function* (lane: Lane, limit: number) {
       const now = yield* Clock.currentTimeMillis
       const rows = yield* sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
-        SELECT seq, due_at, due_at <= max(${now}, COALESCE(${latestAcceptance}, 0)) AS ready
+        SELECT seq, due_at, due_at <= ${now} AS ready
         FROM ${lanes[lane].front}
         WHERE ${statusIs(transitions.claim.from[0])} AND ${lanes[lane].isIn}
         ORDER BY due_at, seq
@@ -503,7 +503,7 @@ export const makeSql = Effect.gen(function* () {
       Effect.gen(function* () {
         const rows = yield* sql<{ seq: number }>`
           SELECT seq, ${orderColumns} FROM ${ordersFor(filter)}
-          WHERE ${yield* fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
+          WHERE ${fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
           ORDER BY seq DESC
           LIMIT ${limit}`
         return yield* Effect.forEach(rows, (row) =>
@@ -531,6 +531,13 @@ export const makeSql = Effect.gen(function* () {
         LIMIT 100`
       return yield* decodeFailures(rows)
     }).pipe(orUnavailable),
+
+    retentionTime: sql<{ time: number | null }>`
+      SELECT COALESCE(retention_at, (SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)) AS time
+      FROM totals`.pipe(
+      Effect.map((rows) => Option.map(Option.fromNullable(rows[0]?.time), DateTime.unsafeMake)),
+      orUnavailable
+    ),
 
     totals: sql<Totals>`SELECT ${totalsColumns} FROM totals`.pipe(Effect.flatMap(readTotals), orUnavailable)
   }

@@ -1,13 +1,62 @@
-import { DateTime, Effect, Layer, Option } from "effect"
+import { DateTime, Duration, Effect, Layer, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { Command, type RowKey } from "./Command.ts"
+import { Command } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { keepRunning } from "./KeepRunning.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
 
-/** Orders looked at in one transaction, and the pause before the next: little enough that intake does not notice. */
+/** Orders removed in one transaction, and the pause before the next: little enough that intake does not notice. */
 const batch = 200
 const pause = "20 millis"
 const betweenPasses = "1 minute"
+
+/** What the clock may be ahead of what retention knows, as it is slowed down and sped up, in milliseconds. */
+const leastDoubt = 1000
+/** For how long a clock that is ahead is doubted at most, and from how much on that is worth a line in the log. */
+const [longestDoubt, worthSaying] = [86_400_000, 300_000]
+
+/**
+ * What time it is, as far as retention believes the clock. Starting at the time it knew last, it goes by the clock that
+ * is never set. A clock that is ahead of that, because it is wrong or because the service did not run for a while, is
+ * believed when it has been so for as long as it is ahead, or for a day. One that is behind is believed at once.
+ */
+const makeBelievedTime = Effect.fnUntraced(function* (lastKnown: Option.Option<DateTime.Utc>) {
+  const wallClock = yield* Effect.clock
+  const monotonic = yield* monotonicMillis
+  let known = {
+    time: Option.match(lastKnown, {
+      onNone: () => wallClock.unsafeCurrentTimeMillis(),
+      onSome: DateTime.toEpochMillis
+    }),
+    at: monotonic()
+  }
+  let doubt: { readonly since: number; readonly ahead: number } | undefined
+
+  const say = (ahead: number) => {
+    const [by, time] = [Duration.millis(ahead), Duration.millis(Math.min(ahead, longestDoubt))]
+    return Effect.logWarning(
+      `The clock is ${Duration.format(by)} ahead of the time that RETENTION knew last. Either it is wrong, or the ` +
+        `service did not run for that long. It is believed in ${Duration.format(time)}; until then orders are ` +
+        "removed as if the service had run on without a break"
+    )
+  }
+
+  return Effect.gen(function* () {
+    const [clock, at] = [wallClock.unsafeCurrentTimeMillis(), monotonic()]
+    const expected = known.time + at - known.at
+    const ahead = clock - expected
+    if (ahead < leastDoubt) doubt = undefined
+    else if (doubt === undefined || ahead >= doubt.ahead + worthSaying) {
+      doubt = { since: at, ahead }
+      if (ahead >= worthSaying) yield* say(ahead)
+    }
+    const isDoubted = doubt !== undefined && at - doubt.since < Math.min(doubt.ahead, longestDoubt)
+    if (!isDoubted) doubt = undefined
+    known = { time: isDoubted ? expected : clock, at }
+    return DateTime.unsafeMake(known.time)
+  })
+})
 
 /**
  * Removes Completed and Cancelled orders that have been final for longer than `RETENTION`, each but for a small record.
@@ -18,16 +67,18 @@ export const RetentionLive = Layer.scopedDiscard(
     const { retention } = yield* AppConfig
     if (Option.isNone(retention)) return
     const commits = yield* GroupCommit
+    const repo = yield* OrdersRepo
+    const believedTime = yield* makeBelievedTime(yield* repo.retentionTime)
 
     const pass = Effect.gen(function* () {
-      const before = DateTime.subtractDuration(yield* DateTime.now, retention.value)
-      let after: RowKey = 0
+      const asOf = yield* believedTime
+      const before = DateTime.subtractDuration(asOf, retention.value)
       let count = 0
       while (true) {
-        const result = yield* commits.settle(Command.Prune({ before, after, limit: batch }))
-        if (result._tag !== "Pruned" || Option.isNone(result.last)) break
+        const result = yield* commits.settle(Command.Prune({ before, asOf, limit: batch }))
+        if (result._tag !== "Pruned") break
         count += result.count
-        after = result.last.value
+        if (result.count < batch) break
         yield* Effect.sleep(pause)
       }
       if (count > 0) yield* Effect.logInfo(`Removed ${count} orders past their retention`)

@@ -8,6 +8,7 @@ import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } f
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
+import migration0004 from "./migrations/0004_clocks.ts"
 import { StorageUnavailable } from "./Order.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
@@ -15,8 +16,12 @@ import { StartupError } from "./StartupError.ts"
 /** Every migration, in order. A test compares this record with the folder. */
 export const migrations = {
   "0001_orders": migration0001,
-  "0002_rounds": migration0002
+  "0002_rounds": migration0002,
+  "0004_clocks": migration0004
 }
+
+/** The number of the last migration. */
+export const latestMigration = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
 
 /** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
 const resultCode = (error: unknown): string =>
@@ -47,7 +52,8 @@ export const orUnavailable = <A, R>(
 
 const isBusy = (error: unknown) => error instanceof SqlError && busy.test(resultCode(error.cause))
 
-const tenSeconds = Schedule.spaced("100 millis").pipe(Schedule.upTo("10 seconds"))
+/** Counted, for a schedule that ends by the time goes by the clock that can be set. */
+const tenSeconds = Schedule.spaced("100 millis").pipe(Schedule.intersect(Schedule.recurs(100)))
 
 const shortWhile = Effect.flatMap(Random.nextIntBetween(5, 100), Effect.sleep)
 
@@ -146,8 +152,7 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   )
 
   const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
-  const known = Object.keys(migrations).length
-  if (latest === undefined || latest.id > known) {
+  if (latest === undefined || latest.id > latestMigration) {
     return yield* refuse(sql.filename, "a database of a newer version of this service")
   }
   const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`

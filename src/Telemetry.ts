@@ -5,7 +5,8 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
-import { Clock, ConfigProvider, Duration, Effect, Layer, Option, Predicate, Redacted, Tracer } from "effect"
+import { ConfigProvider, Duration, Effect, Layer, Option, Predicate, Redacted, Tracer } from "effect"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import type { Telemetry } from "./TelemetrySettings.ts"
 import { unkept } from "./TraceContext.ts"
 
@@ -81,8 +82,10 @@ const ClientLive = (endpoint: URL) =>
     Effect.gen(function* () {
       let inFlight = 0
       let saidAt: number | undefined
+      const monotonic = yield* monotonicMillis
       const say = (reason: string) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        Effect.suspend(() => {
+          const now = monotonic()
           if (saidAt !== undefined && now - saidAt < sayAgain) return Effect.void
           saidAt = now
           return Effect.logWarning(`Traces and metrics cannot be sent to ${endpoint.host}: ${reason}`)

@@ -18,7 +18,7 @@ const oldestDue = Effect.map(snapshot, (now) => now.oldest_due_seconds)
 const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(0) }
 const failed = Outcome.Failed({ error })
 const work = (key: RowKey, outcome: Outcome) =>
-  write(Command.Claim({ key }), Command.Record({ key, run: 1, outcome, at: DateTime.unsafeMake(0) }))
+  write(Command.Claim({ key }), Command.Record({ key, run: 1, outcome, at: DateTime.unsafeMake(0), took: 0 }))
 
 const layerOn = (repo: Layer.Layer<OrdersRepo, unknown, AppConfig>) =>
   Metrics.layer.pipe(
@@ -43,7 +43,7 @@ for (const [name, repo] of [
       const { series } = yield* Metrics
       assert.include(render(yield* series), "\norders_oldest_due_seconds 4.5\n")
       // The first waits for its next attempt, which is not due.
-      yield* work(1, Outcome.Postponed({ error, dueAt: DateTime.unsafeMake(60_000) }))
+      yield* work(1, Outcome.Postponed({ error, wait: 45_500 }))
       assert.strictEqual(yield* oldestDue, 2.5)
       yield* write(Command.Claim({ key: 2 }))
       assert.strictEqual(yield* oldestDue, 0)

@@ -172,8 +172,8 @@ describe("hands out", () => {
           const repo = yield* OrdersRepo
           const sql = yield* SqlClient.SqlClient
           yield* repo.write([insert(1), insert(2), insert(3)])
-          yield* sql`UPDATE orders SET due_at = 60000 WHERE seq = 1`
-          yield* sql`UPDATE orders SET due_at = 3000 WHERE seq = 2`
+          yield* sql`UPDATE orders SET due_at = 60000, wait = 60000 WHERE seq = 1`
+          yield* sql`UPDATE orders SET due_at = 3000, wait = 3000 WHERE seq = 2`
           return repo
         })
       ).pipe(Layer.provide(sqlRepo))
@@ -253,8 +253,9 @@ describe("hands out", () => {
           Command.Record({
             key,
             run: 1,
-            outcome: Outcome.Postponed({ error, dueAt: DateTime.unsafeMake(millis) }),
-            at: DateTime.unsafeMake(0)
+            outcome: Outcome.Postponed({ error, wait: millis }),
+            at: DateTime.unsafeMake(0),
+            took: 0
           })
         )
       yield* postpone(1, 8000)

@@ -25,6 +25,7 @@ import { OrderProcessor, Permanent, Retryable, type Run, Unavailable } from "../
 import { OrderQueue } from "../src/OrderQueue.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { OrderWorkersLive } from "../src/OrderWorkers.ts"
+import { makeJumpingClock } from "./JumpingClock.ts"
 import { anInsert, config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "./TestLayers.ts"
 
 type Process = Parameters<typeof processor>[0]
@@ -352,8 +353,8 @@ describe("OrderWorkers", () => {
           OrdersRepo.of({
             ...repo,
             write: (commands) => {
-              for (const { at, outcome } of commands.filter(Command.$is("Record"))) {
-                if (outcome._tag === "Postponed") found.push(DateTime.distance(at, outcome.dueAt))
+              for (const { outcome } of commands.filter(Command.$is("Record"))) {
+                if (outcome._tag === "Postponed") found.push(outcome.wait)
               }
               return repo.write(commands)
             }
@@ -734,35 +735,6 @@ const untilBreaker = (state: string) => until(Effect.map(breaker, (it) => it.sta
 const untilProcessing = (count: number) => until(Effect.map(totals, ({ Processing }) => Processing === count))
 
 const untilProbe = Effect.flatMap(breaker, ({ next_probe_at }) => TestClock.setTime(millisOf(next_probe_at)))
-
-/** Unlike the TestClock it shows who sleeps nothing of the times in between, so hours take no time. */
-const makeJumpingClock = () => {
-  let now = 0
-  const sleepers = new Set<{ readonly until: number; readonly wake: () => void }>()
-  const clock: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => now,
-    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-    currentTimeMillis: Effect.sync(() => now),
-    currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
-    sleep: (duration) =>
-      Effect.async((resume) => {
-        const sleeper = { until: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        sleepers.add(sleeper)
-        return Effect.sync(() => sleepers.delete(sleeper))
-      })
-  }
-  const setTime = (time: number) =>
-    Effect.sync(() => {
-      now = time
-      for (const sleeper of sleepers) {
-        if (sleeper.until > now) continue
-        sleepers.delete(sleeper)
-        sleeper.wake()
-      }
-    })
-  return { clock, setTime }
-}
 
 /** Makes the next probe, which fails: who it was. Nobody else is claimed, before it or with it. */
 const failedProbe = (shop: ReturnType<typeof makeShop>) =>
@@ -1167,8 +1139,7 @@ describe("what a run is given", () => {
         yield* round
         yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
         yield* round
-        const finishedBy = yield* DateTime.now
-        yield* write(Command.ReopenMany({ filter: { user_id: "1" }, finishedBy, limit: 1 }))
+        yield* write(Command.ReopenMany({ filter: { user_id: "1" }, after: 0, until: 1, limit: 1 }))
         yield* round
       }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { retryBase } }, shop.process)))
       const keys = keysOf("1")

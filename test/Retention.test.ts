@@ -17,7 +17,8 @@ const time = (millis: number) => DateTime.unsafeMake(millis)
 const write = (...commands: readonly [Command, ...Array<Command>]) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(commands))
 const insert = (order: number, rest?: object) => anInsert(order, rest)
-const record = (key: number, outcome: Outcome, at: number) => Command.Record({ key, run: 1, outcome, at: time(at) })
+const record = (key: number, outcome: Outcome, at: number) =>
+  Command.Record({ key, run: 1, outcome, at: time(at), took: at })
 const failed = Outcome.Failed({ error: { code: "no", message: "no", attempt: 1, at: time(0) } })
 const completed = Outcome.Completed({ result: Option.none() })
 
@@ -29,8 +30,8 @@ const oneOfEach = Effect.gen(function* () {
   yield* write(record(1, completed, 1000), record(2, failed, 1000), Command.Cancel({ order_id: id(3) }))
 })
 
-const prune = (before: number, after = 0, limit = 100) =>
-  Effect.map(write(Command.Prune({ before: time(before), after, limit })), ({ results }) => results[0])
+const prune = (before: number, limit = 100, asOf = before) =>
+  Effect.map(write(Command.Prune({ before: time(before), asOf: time(asOf), limit })), ({ results }) => results[0])
 
 const kept = Effect.flatMap(OrdersRepo, (repo) =>
   Effect.map(repo.list({}, Option.none(), 100), (rows) => rows.map(({ order }) => Number(order.order_id)).sort())
@@ -70,21 +71,49 @@ const conformance = (name: string, repo: Layer.Layer<OrdersRepo, unknown, AppCon
         yield* oneOfEach
         const repo = yield* OrdersRepo
         const before = yield* repo.totals
-        const { commit } = yield* write(Command.Prune({ before: time(5000), after: 0, limit: 100 }))
+        const { commit } = yield* write(Command.Prune({ before: time(5000), asOf: time(5000), limit: 100 }))
         assert.isTrue(Option.isNone(commit))
         assert.deepStrictEqual(yield* repo.totals, before)
       })
     )
 
     test(
-      "goes on where it stopped, a few at a time",
+      "removes a few at a time, those first that were final first, whenever they were accepted",
       Effect.gen(function* () {
-        yield* oneOfEach
-        const first = yield* prune(5000, 0, 2)
-        assert.deepInclude(first, { _tag: "Pruned", count: 1, last: Option.some(2) })
-        assert.deepInclude(yield* prune(5000, 2, 2), { count: 1, last: Option.some(4) })
-        assert.deepInclude(yield* prune(5000, 4, 2), { count: 0, last: Option.some(5) })
-        assert.deepInclude(yield* prune(5000, 5, 2), { count: 0, last: Option.none() })
+        // As under a clock that was a month ahead: neither these orders nor the others are kept for it.
+        yield* TestClock.setTime(30 * 86_400_000)
+        yield* write(insert(1), insert(2), insert(3))
+        for (const [key, at] of [
+          [2, 1000],
+          [3, 2000],
+          [1, 3000]
+        ] as const) {
+          yield* TestClock.setTime(at)
+          yield* write(Command.Cancel({ order_id: id(key) }))
+        }
+        assert.deepInclude(yield* prune(3000, 1), { _tag: "Pruned", count: 1 })
+        assert.deepStrictEqual(yield* kept, [1, 3])
+        assert.deepInclude(yield* prune(3000, 2), { count: 1 })
+        assert.deepStrictEqual(yield* kept, [1])
+        assert.deepInclude(yield* prune(3000, 2), { count: 0 })
+        assert.deepInclude(yield* prune(3001, 2), { count: 1 })
+      })
+    )
+
+    test(
+      "remembers what time it was; before the first time, when the newest order was accepted",
+      Effect.gen(function* () {
+        const { retentionTime } = yield* OrdersRepo
+        assert.deepStrictEqual(yield* retentionTime, Option.none())
+        yield* TestClock.setTime(7000)
+        yield* write(insert(1))
+        yield* TestClock.setTime(5000)
+        yield* write(insert(2))
+        assert.deepStrictEqual(yield* retentionTime, Option.some(time(5000)))
+        yield* prune(0, 1, 9000)
+        assert.deepStrictEqual(yield* retentionTime, Option.some(time(9000)))
+        yield* prune(0, 1, 8000)
+        assert.deepStrictEqual(yield* retentionTime, Option.some(time(8000)))
       })
     )
 

@@ -118,7 +118,10 @@ describe("the file", () => {
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const applied = yield* sql`SELECT migration_id FROM effect_sql_migrations ORDER BY migration_id`.values
-        assert.deepStrictEqual(applied.flat(), [1, 2])
+        assert.deepStrictEqual(
+          applied.flat(),
+          Object.keys(migrations).map((name) => Number.parseInt(name, 10))
+        )
         const repo = yield* OrdersRepo
         const { results } = yield* repo.write([
           Command.Recover({ maxAttempts: 9 }),
@@ -141,9 +144,9 @@ describe("the file", () => {
         const at = yield* DateTime.now
         const outcome = Outcome.Completed({ result: Option.none() })
         yield* repo.write([
-          Command.Record({ key: 1, run: 1, outcome, at }),
-          Command.Record({ key: 2, run: 4, outcome, at }),
-          Command.Record({ key: 3, run: 6, outcome, at })
+          Command.Record({ key: 1, run: 1, outcome, at, took: 0 }),
+          Command.Record({ key: 2, run: 4, outcome, at, took: 0 }),
+          Command.Record({ key: 3, run: 6, outcome, at, took: 0 })
         ])
         assert.strictEqual((yield* repo.totals).Completed, 4)
         for (const id of ["new", "lost", "failed", "done"]) {

@@ -5,7 +5,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type Sqlite from "better-sqlite3"
 import { Clock, Data, Effect, Either, Predicate, Record, Schema } from "effect"
 import { suspectLosses } from "../Command.ts"
-import { applicationId, migrations } from "../Sql.ts"
+import { applicationId, latestMigration, migrations } from "../Sql.ts"
 import * as SqliteClient from "../SqliteClient.ts"
 import { loadDriver } from "../SqliteDriver.ts"
 import { misused } from "./Failure.ts"
@@ -187,16 +187,22 @@ const checkSettings = (reader: Reader, held: boolean): Check => {
 }
 
 const checkMigrations = (latest: number): Check => {
-  const known = Object.keys(migrations).length
-  return latest === known
-    ? ok("migrations", `all ${known} are applied`)
-    : warning("migrations", `${latest} of ${known} are applied`, "The service applies the others when it starts.")
+  return latest === latestMigration
+    ? ok("migrations", `all ${latestMigration} are applied`)
+    : warning(
+        "migrations",
+        `${latest} of ${latestMigration} are applied`,
+        "The service applies the others when it starts."
+      )
 }
 
 const TotalsRow = Schema.Struct({ name: Schema.String, kept: Schema.Int, counted: Schema.Int })
 
+/** The migration since which it is recorded how long each run took. */
+const migrationOfTook = 4
+
 /** All-time totals against the rows there are, and those that were removed after their retention. */
-const checkTotals = (reader: Reader): Check => {
+const checkTotals = (reader: Reader, latest: number): Check => {
   if (reader.number("SELECT count(*) FROM totals") !== 1) return error("totals", "the table has lost its row", notByUs)
   const rows = reader.rows(
     TotalsRow,
@@ -215,9 +221,8 @@ const checkTotals = (reader: Reader): Check => {
     FROM kept`
   )
   const wrong = rows.filter(({ counted, kept }) => counted !== kept)
-  const elapsed = reader.number(
-    "SELECT COALESCE(sum(finished_at - started_at), 0) FROM orders WHERE status = 'Completed'"
-  )
+  const took = latest < migrationOfTook ? "finished_at - started_at" : "COALESCE(took, finished_at - started_at)"
+  const elapsed = reader.number(`SELECT COALESCE(sum(${took}), 0) FROM orders WHERE status = 'Completed'`)
   const summed = reader.number("SELECT processing_ms FROM totals")
   const isExact = reader.number("SELECT count(*) FROM pruned") === 0
   const found = [
@@ -292,16 +297,12 @@ const rules = {
   "more attempts than runs": "attempts > run",
   "Failed without an error": "status = 'Failed' AND error_code IS NULL",
   "a result, but not Completed": "status <> 'Completed' AND result IS NOT NULL",
-  "due before it was accepted": "due_at < accepted_at",
   "items that are no list of 1 to 1000":
     "json_type(item_ids) IS NOT 'array' OR json_array_length(item_ids) NOT BETWEEN 1 AND 1000",
   "metadata that is no object": "metadata IS NOT NULL AND json_type(metadata) IS NOT 'object'",
   "an id that is none": "order_id GLOB '*[^A-Za-z0-9._:-]*' OR length(order_id) NOT BETWEEN 1 AND 64",
   "also among the removed": "order_id IN (SELECT order_id FROM pruned)"
 }
-
-const outOfOrder = `
-  SELECT count(*) FROM (SELECT accepted_at < lag(accepted_at) OVER (ORDER BY seq) AS earlier FROM orders) WHERE earlier`
 
 const checkRows = (reader: Reader): Check => {
   const broken = Object.entries(rules).flatMap(([rule, where]) => {
@@ -310,9 +311,24 @@ const checkRows = (reader: Reader): Check => {
     const some = reader.db.prepare(`SELECT order_id FROM orders WHERE ${where} ORDER BY seq LIMIT 3`).pluck().all()
     return [`${rule}: ${orders(count)} (${some.join(", ")}${count > some.length ? ", ..." : ""})`]
   })
-  const earlier = reader.number(outOfOrder)
-  if (earlier > 0) broken.push(`accepted before the one that came before it: ${orders(earlier)}`)
   return broken.length === 0 ? ok("orders", "no row contradicts itself") : error("orders", broken.join("; "), notByUs)
+}
+
+/** Times that the clock of this machine has not reached: it was ahead when they were written, or it is behind now. */
+const checkClock = (reader: Reader, now: number): Check => {
+  const ahead = now + minute
+  const count = reader.number(
+    "SELECT count(*) FROM orders WHERE accepted_at > ? OR started_at > ? OR finished_at > ?",
+    ...[ahead, ahead, ahead]
+  )
+  return count === 0
+    ? ok("clock", "no order has a time that is still to come")
+    : warning(
+        "clock",
+        `${orders(count)} with a time that is still to come`,
+        "The clock of this machine was ahead, or is behind now. See that it is right, and kept so by NTP. The orders are " +
+          "worked as all others; those times pass by."
+      )
 }
 
 /** File systems across a network, by the number `statfs` has for each: locks and WAL are not safe on them. */
@@ -388,7 +404,7 @@ export const examine = Effect.fnUntraced(function* (given: string) {
     return yield* misused(`${file} cannot be read: ${messageOf(cause)}. ${restore}`)
   }
   const latest = applied.right
-  if (latest > Object.keys(migrations).length) {
+  if (latest > latestMigration) {
     return yield* misused(`${file} was made by a newer version of this service: use the doctor of that version.`)
   }
   const expected = yield* schemaAfter(latest)
@@ -399,10 +415,11 @@ export const examine = Effect.fnUntraced(function* (given: string) {
     attempt("settings", () => checkSettings(reader, held)),
     checkMigrations(latest),
     attempt("schema", () => checkSchema(reader, expected)),
-    attempt("totals", () => checkTotals(reader)),
+    attempt("totals", () => checkTotals(reader, latest)),
     attempt("processing", () => checkProcessing(reader, held, now)),
     attempt("pending", () => checkPending(reader, held, now)),
     attempt("suspects", () => checkSuspects(reader)),
+    attempt("clock", () => checkClock(reader, now)),
     attempt("orders", () => checkRows(reader))
   ]
 }, Effect.scoped)

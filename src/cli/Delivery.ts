@@ -1,5 +1,6 @@
 import type { HttpClientError } from "@effect/platform/HttpClientError"
-import { Clock, Data, Duration, Effect, Either, Option, Predicate, Random } from "effect"
+import { Data, Duration, Effect, Either, Option, Predicate, Random } from "effect"
+import { monotonicMillis } from "../MonotonicClock.ts"
 import type { NewOrder } from "../Order.ts"
 import type { clientOf } from "./Connection.ts"
 import { brokenBy, codeOf } from "./Failure.ts"
@@ -74,11 +75,12 @@ const longestBackoff = 1000
  * the service asks for, or ever longer, and not all shoppers the same time.
  */
 export const deliver = Effect.fnUntraced(function* (api: Client, order: NewOrder, patience: Duration.Duration) {
-  const begun = yield* Clock.currentTimeMillis
+  const now = yield* monotonicMillis
+  const begun = now()
   let mayBeStored = false
   for (let repeats = 0; ; repeats++) {
     const answer = yield* api.orders.submit({ payload: order }).pipe(Effect.timeout(answerTimeout), Effect.either)
-    const millis = (yield* Clock.currentTimeMillis) - begun
+    const millis = now() - begun
     if (Either.isRight(answer)) {
       return Delivery.Acknowledged({ replayed: answer.right.status !== undefined, millis, repeats })
     }

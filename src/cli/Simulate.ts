@@ -2,6 +2,7 @@ import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import { Clock, DateTime, Deferred, Duration, Effect, Option, Random, Schedule, Schema } from "effect"
+import { monotonicMillis } from "../MonotonicClock.ts"
 import { isFinal, type NewOrder, OrderId, type Status, UserId } from "../Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { ordersOf } from "./Crowd.ts"
@@ -119,17 +120,20 @@ class Run {
   }
 }
 
+/** By the clock that is never set: the run is not longer or shorter for it. */
+const millis = Effect.map(monotonicMillis, (now) => now())
+
 /** Asks again while the service is away, as long as patience lasts. */
 const patiently =
   (patience: Duration.Duration) =>
   <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
-    self.pipe(
-      Effect.timeout("30 seconds"),
-      Effect.retry({
-        while: isPassing,
-        schedule: Schedule.spaced("500 millis").pipe(Schedule.upTo(patience))
-      })
-    )
+    Effect.flatMap(monotonicMillis, (now) => {
+      const until = now() + Duration.toMillis(patience)
+      return self.pipe(
+        Effect.timeout("30 seconds"),
+        Effect.retry({ while: (error) => isPassing(error) && now() < until, schedule: Schedule.spaced("500 millis") })
+      )
+    })
 
 /** All orders of the users of the run, as the service lists them now. */
 const listAll = (api: Client, run: Run, patience: Duration.Duration) => {
@@ -158,7 +162,8 @@ const listAll = (api: Client, run: Run, patience: Duration.Duration) => {
 /** Looks at all orders of the run; those that are acknowledged and not listed are asked for by their ids. */
 const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
   const listed = yield* listAll(api, run, patience)
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* millis
+  const wallClock = yield* Clock.currentTimeMillis
   run.listed = listed
   run.isWatched = true
   const ids = new Set<string>(listed.map((order) => order.order_id))
@@ -169,11 +174,11 @@ const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Dur
       run.movedAt = now
     }
     // One that waits for its next attempt is not stuck.
-    const next = Option.map(order.next_attempt_at, DateTime.toEpochMillis)
-    run.movedAt = Math.max(
-      run.movedAt,
-      Option.getOrElse(next, () => 0)
-    )
+    const wait = Option.match(order.next_attempt_at, {
+      onNone: () => 0,
+      onSome: (next) => DateTime.toEpochMillis(next) - wallClock
+    })
+    if (wait > 0) run.movedAt = Math.max(run.movedAt, now + wait)
   }
   const absent = run.sent.filter(({ order_id }) => run.isAcknowledged(order_id) && !ids.has(order_id))
   yield* Effect.forEach(
@@ -198,15 +203,15 @@ const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Dur
 /** Until all that are stored are final, or nothing has happened to them for as long as patience lasts. */
 const settle = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
   const idle = 3000
-  let surveyedAt = yield* Clock.currentTimeMillis
+  let surveyedAt = yield* millis
   run.movedAt = surveyedAt
   while (true) {
     const open = run.sent.some(({ order_id }) => run.isAcknowledged(order_id) && !run.final.has(order_id))
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* millis
     // Events are lost with a connection, so in a silence the orders themselves are looked at.
     if (!open || now - Math.max(run.movedAt, surveyedAt) > idle) {
       const isOver = yield* survey(api, run, patience)
-      surveyedAt = yield* Clock.currentTimeMillis
+      surveyedAt = yield* millis
       if (isOver || surveyedAt - run.movedAt > Duration.toMillis(patience)) return
       yield* Effect.sleep("500 millis")
     }
@@ -235,7 +240,7 @@ const watchRun = (url: string, run: Run, progress: Progress, opened: Deferred.De
         run.connectionsLost += 1
         return progress.note(`Connection to the service lost: ${why} Sending again what was not answered.`)
       }),
-    onEvent: (event) => Effect.map(Clock.currentTimeMillis, (now) => run.see(event, now))
+    onEvent: (event) => Effect.map(millis, (now) => run.see(event, now))
   }).pipe(
     Effect.catchTag("Failure", ({ lines }) =>
       Effect.zipRight(Deferred.succeed(opened, undefined), progress.note(`${lines.join(" ")} Going on without events.`))
@@ -255,7 +260,7 @@ const play = Effect.fnUntraced(function* (run: Run, { concurrency, json, orders,
   // Without events, as when too many others watch, the orders are looked at from time to time.
   yield* Effect.timeoutOption(Deferred.await(opened), "5 seconds")
 
-  run.begunAt = yield* Clock.currentTimeMillis
+  run.begunAt = yield* millis
   yield* Effect.forEach(
     run.sent,
     (order) =>
@@ -264,7 +269,7 @@ const play = Effect.fnUntraced(function* (run: Run, { concurrency, json, orders,
       }),
     { concurrency, discard: true }
   )
-  run.answeredAt = yield* Clock.currentTimeMillis
+  run.answeredAt = yield* millis
   yield* settle(api, run, patience)
   const after = yield* api.service.metrics().pipe(patiently(patience))
   return faultsOf({ ...run, before, after })
