@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto"
 import { Cause, Data, type Duration, Either, Exit, Inspectable, Option } from "effect"
 import type { Verdict } from "./CircuitBreaker.ts"
 import { isDeeperThan, maxDepth } from "./Json.ts"
+import { maxErrorCode } from "./Order.ts"
 import { maxResult, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
 
-const maxCodeCharacters = 64
 const maxMessageBytes = 1024
 
 /** `ATTEMPT_TIMEOUT` is over. */
@@ -43,12 +44,19 @@ const failure = (cause: Cause.Cause<unknown>): Failure => {
 const cut = (text: string, bytes: number) =>
   new TextDecoder().decode(Buffer.from(text.slice(0, bytes)).subarray(0, bytes), { stream: true })
 
-/** A code is shown to people in logs and lists, so it has nothing that moves the cursor, and no half a character. */
-const cleanCode = (code: string) =>
-  code
-    .replaceAll(/\p{Cc}/gu, "\ufffd")
-    .slice(0, maxCodeCharacters)
-    .replaceAll(/\p{Cs}/gu, "")
+const digestCharacters = 16
+
+/**
+ * A code is shown to people in logs and lists, so it has nothing that moves the cursor, no half a character, and an end.
+ * One that had to be changed for that ends in a digest of what was given, so that no two codes become one.
+ */
+const cleanCode = (code: string) => {
+  const clean = code.replaceAll(/\p{Cc}/gu, "\ufffd").replaceAll(/\p{Cs}/gu, "")
+  if (clean === code && code !== "" && code.length <= maxErrorCode) return code
+  const digest = createHash("sha256").update(Buffer.from(code, "utf16le")).digest("hex").slice(0, digestCharacters)
+  const kept = clean.slice(0, maxErrorCode - digestCharacters - 1).replaceAll(/\p{Cs}/gu, "")
+  return `${kept}~${digest}`
+}
 
 const limited = (failure: Failure): Failure => ({
   ...failure,

@@ -172,6 +172,9 @@ export const JsonTime = Schema.DateTimeUtc.annotations({
   jsonSchema: { type: "string", format: "date-time", description: "RFC 3339, UTC, in milliseconds" }
 })
 
+/** The most characters that the code of an error has. */
+export const maxErrorCode = 128
+
 /** Why the last attempt failed. `code` is for machines, `message` for people. */
 export const LastError = Schema.Struct({
   code: Schema.String,

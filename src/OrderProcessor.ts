@@ -49,8 +49,8 @@ export class OrderProcessor extends Context.Tag("orders/OrderProcessor")<
     readonly ready: Effect.Effect<void>
     /**
      * Succeeds with a result to keep (JSON, 65,536 characters at most), or with `undefined` if there is none. Codes of
-     * errors are kept up to 64 characters, messages up to 1 KiB. It is interrupted when the order is cancelled, at
-     * `ATTEMPT_TIMEOUT`, and when a shutdown's grace is over.
+     * errors are kept up to 128 characters (a longer one ends in a digest of it), messages up to 1 KiB. It is
+     * interrupted when the order is cancelled, at `ATTEMPT_TIMEOUT`, and when a shutdown's grace is over.
      */
     readonly process: (order: Order, run: Run) => Effect.Effect<unknown, Retryable | Permanent | Unavailable>
   }
