@@ -84,8 +84,10 @@ describe("Api", () => {
     assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), [
       "Api.ts",
       "Documented.ts",
+      "Numbers.ts",
       "Order.ts",
       "Problem.ts",
+      "Time.ts",
       "Version.ts"
     ])
     assert.deepStrictEqual([...packages].sort(), ["@effect/platform", "@effect/sql", "effect"])

@@ -222,7 +222,15 @@ describe("orders", () => {
       isRefusal(yield* cli(["bogus"]), 2, /Invalid subcommand/)
       isRefusal(yield* cli(["get"]), 2, /id/)
       isRefusal(yield* cli(["get", "!"]), 2, /expected a positive whole number/)
-      isRefusal(yield* cli(["list", "--limit", "0"]), 2, /--limit: expected 1 to 500/)
+      for (const limit of ["0", "501", "0x10", "+5", "1e1", "05", "-1"]) {
+        isRefusal(yield* cli(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
+      }
+      isRefusal(yield* cli(["get", "1", "--wait", "1e1"]), 2, /--wait: expected 0 to 30 seconds/)
+      isRefusal(yield* cli(["simulate", "--orders", "0x10"]), 2, /--orders: expected a whole number from 1 to 1000000/)
+      for (const time of ["5", "-1", "03/04/2020", "2027-02-30", "2026-01-31T12:00"]) {
+        isRefusal(yield* cli(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
+        isRefusal(yield* cli(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
+      }
       isRefusal(yield* cli(["list", "--status", "failed"]), 2, /Pending, Processing/)
       isRefusal(yield* cli(["list", "--nonsense"]), 2, /--nonsense/)
       isRefusal(yield* cli(["list", "--url", "ftp://x"]), 2, /--url/)

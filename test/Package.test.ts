@@ -122,7 +122,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         const inputs = Object.keys(metafile.inputs)
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
-          ["Api", "Client", "Documented", "Order", "Problem", "Version"].map(
+          ["Api", "Client", "Documented", "Numbers", "Order", "Problem", "Time", "Version"].map(
             (name) => `node_modules/@order-backend/orders/dist/lib/${name}.js`
           )
         )

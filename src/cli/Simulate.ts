@@ -1,13 +1,15 @@
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import { Clock, DateTime, Deferred, Duration, Effect, Option, Random, Schedule, Schema } from "effect"
+import { Clock, DateTime, Deferred, Duration, Effect, Option, Random, Schedule } from "effect"
 import { monotonicMillis } from "../MonotonicClock.ts"
+import { WholeNumber } from "../Numbers.ts"
 import { isFinal, type NewOrder, OrderId, type Status, UserId } from "../Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { ordersOf } from "./Crowd.ts"
 import { type Client, Delivery, deliver, isPassing } from "./Delivery.ts"
 import { type OrderEvent, watchEvents } from "./Events.ts"
+import { explained } from "./Explained.ts"
 import { Failure, failed } from "./Failure.ts"
 import { json } from "./Output.ts"
 import { type Progress, showProgress } from "./Progress.ts"
@@ -15,10 +17,8 @@ import { countDeliveries, perSecond, printSummary, type Summary, spanOf } from "
 import { type Found, faultsOf, noStatuses, statusesOf } from "./Verdict.ts"
 
 const count = (name: string, max: number, fallback: number, description: string) =>
-  Options.integer(name).pipe(
-    Options.withSchema(
-      Schema.Int.pipe(Schema.between(1, max, { message: () => `--${name}: expected a whole number from 1 to ${max}` }))
-    ),
+  Options.text(name).pipe(
+    Options.withSchema(explained(WholeNumber(1, max), `--${name}: expected a whole number from 1 to ${max}`)),
     Options.withDefault(fallback),
     Options.withDescription(description)
   )
@@ -29,7 +29,11 @@ const options = {
   orders: count("orders", 1_000_000, 1000, "How many orders"),
   concurrency: count("concurrency", 20_000, 100, "How many shoppers order at the same time, each by a connection"),
   users: count("users", 100_000, 100, "How many users they are"),
-  seed: Options.integer("seed").pipe(Options.optional, Options.withDescription("The same seed makes the same orders")),
+  seed: Options.text("seed").pipe(
+    Options.withSchema(explained(WholeNumber(0, 4_294_967_295), "--seed: expected a whole number up to 4294967295")),
+    Options.optional,
+    Options.withDescription("The same seed makes the same orders")
+  ),
   patience: Options.text("patience").pipe(
     Options.withDefault("2 minutes"),
     Options.mapTryCatch(
