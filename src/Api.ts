@@ -6,9 +6,11 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
 import { documented, header, mended } from "./Documented.ts"
+import { DecimalNumber, WholeNumber } from "./Numbers.ts"
 import {
   BacklogFullProblem,
   JsonTime,
+  maxErrorCode,
   NewOrder,
   Order,
   OrderConflictProblem,
@@ -24,6 +26,7 @@ import {
   UserIdJson
 } from "./Order.ts"
 import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
+import { Time } from "./Time.ts"
 import { version } from "./Version.ts"
 
 const described = { detail: Schema.String }
@@ -185,24 +188,17 @@ const PerSecond = Schema.NonNegative.annotations({
   description: "Mean of the last 60 seconds, or since the start where that is less"
 })
 
-const rfc3339 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/
-const Time = Schema.compose(Schema.String.pipe(Schema.pattern(rfc3339)), Schema.DateTimeUtc).annotations({
-  message: () => ({ message: "expected a time such as 2026-01-31T12:00:00Z, or a date", override: true }),
-  jsonSchema: { type: "string", description: "A time by RFC 3339, or a date, which means its beginning in UTC" }
-})
-const ErrorCode = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(64))
+const ErrorCode = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(maxErrorCode))
 const times = {
   accepted_after: Schema.optional(Time.annotations({ description: "Accepted at this time or later" })),
   accepted_before: Schema.optional(Time.annotations({ description: "Accepted before this time" }))
 }
 
 /** A place in a listing: after the order of that key. Opaque to clients. */
-const Cursor = Schema.compose(Schema.StringFromBase64Url, Schema.NumberFromString)
-  .pipe(Schema.positive(), Schema.int())
-  .annotations({
-    message: () => ({ message: "expected the next_cursor of an earlier answer", override: true }),
-    jsonSchema: { type: "string", description: "The next_cursor of the page before" }
-  })
+const Cursor = Schema.compose(Schema.StringFromBase64Url, WholeNumber(1, Number.MAX_SAFE_INTEGER)).annotations({
+  message: () => ({ message: "expected the next_cursor of an earlier answer", override: true }),
+  jsonSchema: { type: "string", description: "The next_cursor of the page before" }
+})
 
 export const ListParameters = Schema.Struct({
   status: Schema.optional(Status),
@@ -210,7 +206,7 @@ export const ListParameters = Schema.Struct({
   error_code: Schema.optional(ErrorCode.annotations({ description: "Failed orders with this last error" })),
   ...times,
   limit: Schema.optionalWith(
-    Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, 500)).annotations({
+    WholeNumber(1, 500).annotations({
       message: () => ({ message: "expected a whole number from 1 to 500", override: true }),
       jsonSchema: { type: "integer", minimum: 1, maximum: 500, default: 50 }
     }),
@@ -219,7 +215,7 @@ export const ListParameters = Schema.Struct({
   cursor: Schema.optional(Cursor)
 }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
 
-/** Newest first. `next_cursor` is absent on the last page. */
+/** Newest first. `next_cursor` is absent on the last page, and only there: a page may have fewer orders than asked for. */
 export class OrderList extends Schema.Class<OrderList>("OrderList")({
   orders: Schema.Array(Order.json.annotations({ identifier: "Order" })),
   next_cursor: Schema.optional(Cursor)
@@ -249,7 +245,10 @@ export class FailuresByCode extends Schema.Class<FailuresByCode>("FailuresByCode
       last_at: JsonTime,
       order_ids: Schema.Array(OrderIdJson).annotations({ description: "The newest five" })
     })
-  )
+  ).annotations({ description: "The most frequent hundred codes" }),
+  other: Schema.Struct({ count: Count, groups: Count }).annotations({
+    description: "The Failed orders that are not counted in `failures`, and how many codes they have"
+  })
 }) {}
 
 const Breaker = Schema.Struct({
@@ -416,7 +415,7 @@ const OrderAnswer = Order.json.annotations({ identifier: "Order", description: "
 
 const FindParameters = Schema.Struct({
   wait: Schema.optional(
-    Schema.NumberFromString.pipe(Schema.between(0, 30)).annotations({
+    DecimalNumber(0, 30).annotations({
       message: () => ({ message: "expected a number of seconds from 0 to 30", override: true }),
       jsonSchema: {
         type: "number",
@@ -578,7 +577,8 @@ const list = HttpApiEndpoint.get("list", "/api/orders")
       summary: "List orders",
       description:
         "Newest first. All filters must fit. A page costs the same at any depth, and orders that arrive meanwhile are " +
-        "neither repeated nor skipped.",
+        "neither repeated nor skipped. Where few of very many orders fit, a page ends after a second and has fewer orders " +
+        "than `limit`, even none: go on as long as there is a `next_cursor`.",
       answers: { 200: { example: { orders: [exampleAnswer], next_cursor: "MTAx" } } }
     })
   )
@@ -597,8 +597,8 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
     documented({
       summary: "Work many orders again",
       description:
-        "All orders that fit the filter and were final when the call came; `{}` means all Failed ones. It is done in " +
-        "batches: after a 503 some may have been retried, and the call can be repeated.",
+        "All orders that fit the filter and were accepted before the call; `{}` means all Failed ones. None is retried " +
+        "twice. It is done in batches: after a 503 some may have been retried, and the call can be repeated.",
       request: { status: "Failed", error_code: "timeout" },
       answers: { 200: { example: { retried: 12 } } }
     })
@@ -611,7 +611,9 @@ const failures = HttpApiEndpoint.get("failures", "/api/failures")
   .annotateContext(
     documented({
       summary: "See what fails",
-      description: "The Failed orders by the code of their last error.",
+      description:
+        "The Failed orders by the code of their last error: the hundred most frequent codes, and in `other` how many " +
+        `orders have another. A code is kept exactly up to ${maxErrorCode} characters; a longer one ends in a digest of it.`,
       answers: {
         200: {
           example: {
@@ -623,7 +625,8 @@ const failures = HttpApiEndpoint.get("failures", "/api/failures")
                 last_at: "2026-01-31T12:30:00.000Z",
                 order_ids: [112, 111, 110, 109, 108]
               }
-            ]
+            ],
+            other: { count: 0, groups: 0 }
           }
         }
       }

@@ -1,11 +1,11 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
 import { faults, maxFaults } from "./Api.ts"
-import { nextTurn } from "./GroupCommit.ts"
 import { checked, Line, Malformed, parseJson } from "./Json.ts"
 import { decodeNewOrder } from "./NewOrderDecoder.ts"
 import { idInJson, idText, isId } from "./Order.ts"
 import type { Orders } from "./Orders.ts"
+import { nextTurn } from "./Turns.ts"
 
 const maxOrders = 10_000
 export const orderLimit = 65_536

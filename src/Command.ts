@@ -1,5 +1,5 @@
-import { type Array as Arr, Data, type DateTime, type Option } from "effect"
-import type { LastError, NewOrder, Order, OrderId, Status } from "./Order.ts"
+import { Array as Arr, Data, type DateTime, Option } from "effect"
+import { type LastError, type NewOrder, type Order, type OrderId, type Status, transitions } from "./Order.ts"
 
 /** The key of an order's row, ascending in the order of arrival. */
 export type RowKey = number
@@ -32,6 +32,22 @@ export interface Filter {
   readonly user_id?: string | undefined
   readonly accepted_after?: DateTime.Utc | undefined
   readonly accepted_before?: DateTime.Utc | undefined
+}
+
+/** In which status orders that are to be reopened must be: Failed, if the filter has none; none if they cannot be. */
+export const reopenable = ({ error_code, status = transitions.reopen.from[0] }: Filter) =>
+  Option.filter(
+    Arr.findFirst(transitions.reopen.from, (from) => from === status),
+    (from) => error_code === undefined || from === transitions.fail.to
+  )
+
+/** At how many orders one step of a search looks, if nothing else is asked for. */
+export const defaultLook = 1000
+
+/** What a step of a search found, and the key behind which to go on; none if there is nothing left. */
+export interface Looked<A> {
+  readonly found: ReadonlyArray<A>
+  readonly next: Option.Option<RowKey>
 }
 
 /** What remains of a pruned order. */
@@ -73,8 +89,8 @@ export type Command = Data.TaggedEnum<{
   Cancel: { readonly order_id: OrderId }
   /** Failed or Cancelled -> Pending, with a fresh set of attempts: the order's next round. */
   Reopen: { readonly order_id: OrderId }
-  /** The same for the first `limit` that fit, with keys behind `after` and up to `until`. */
-  ReopenMany: { readonly filter: Filter; readonly after: RowKey; readonly until: RowKey; readonly limit: number }
+  /** The same for those of the keys whose orders are Failed, or whatever `filter` says, and have its error code. */
+  ReopenMany: { readonly filter: Filter; readonly keys: ReadonlyArray<RowKey> }
   /**
    * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
    * up and it ran as a suspect: no other suspect ran then.
@@ -105,8 +121,7 @@ export type Result = Data.TaggedEnum<{
   /** The order as it stands now. If nothing changed, its status was not one that the command starts from. */
   Acted: { readonly order: Order; readonly changed: boolean }
   Missing: {}
-  /** `last` is the last key that was looked at; none if there is none left. */
-  Reopened: { readonly count: number; readonly last: Option.Option<RowKey> }
+  Reopened: { readonly count: number }
   Pruned: { readonly count: number }
   Rebased: { readonly count: number }
   Recovered: { readonly pending: number; readonly failed: number }

@@ -6,6 +6,7 @@ import { monotonicMillis } from "./MonotonicClock.ts"
 import { StorageUnavailable } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
+import { nextTurn } from "./Turns.ts"
 
 const patienceMillis = 10_000
 /** How long it takes at most to find out whether writes succeed again, within what health checks wait. */
@@ -13,11 +14,6 @@ const probeMillis = 500
 /** How long closing waits for the last writes. */
 const flushMillis = 2000
 const maxBatch = 1000
-
-/** Lets the callbacks of the sockets run, so that what one turn of the event loop brought becomes one batch. */
-export const nextTurn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
 
 /** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
 export class GroupCommit extends Context.Tag("orders/GroupCommit")<

@@ -9,13 +9,14 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Duration, Effect, Either, Layer, Option } from "effect"
-import { Api, FailuresByCode, NotReady, OrderList, Retried, ServiceMetrics } from "./Api.ts"
+import { Api, FailuresByCode, NotReady, Retried, ServiceMetrics } from "./Api.ts"
 import { orderLimit, takeMany } from "./BulkIntake.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { DashboardRoutes, dashboardRoutes } from "./Dashboard.ts"
 import { makeEventStream } from "./EventStream.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { makeGuard, type Route } from "./HttpGuard.ts"
+import { listing } from "./Listing.ts"
 import { Metrics } from "./Metrics.ts"
 import { decodeNewOrder } from "./NewOrderDecoder.ts"
 import { NodeServer } from "./NodeServer.ts"
@@ -98,16 +99,10 @@ const OrdersApi = HttpApiBuilder.group(
       .handle("retryMany", ({ payload }) =>
         Effect.map(withRetryAfter(orders.retryMany(payload)), (retried) => new Retried({ retried }))
       )
-      .handle("list", ({ urlParams: { cursor, limit, ...filter } }) =>
-        Effect.map(
-          withRetryAfter(orders.list(filter, Option.fromNullable(cursor), limit)),
-          ({ next, orders }) =>
-            new OrderList({ orders, ...(Option.isSome(next) ? { next_cursor: next.value } : undefined) })
-        )
+      .handleRaw("list", ({ urlParams: { cursor, limit, ...filter } }) =>
+        Effect.flatMap(withRetryAfter(orders.list(filter, Option.fromNullable(cursor), limit)), listing)
       )
-      .handle("failures", () =>
-        Effect.map(withRetryAfter(orders.failures), (failures) => new FailuresByCode({ failures }))
-      )
+      .handle("failures", () => Effect.map(withRetryAfter(orders.failures), (failures) => new FailuresByCode(failures)))
   })
 )
 

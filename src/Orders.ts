@@ -4,6 +4,7 @@ import { Command, type Filter, type Result, type RowKey } from "./Command.ts"
 import { differences, fingerprint } from "./Content.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { Metrics } from "./Metrics.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import {
   BacklogFull,
   isFinal,
@@ -19,7 +20,8 @@ import {
   transitions
 } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
-import { type Failures, OrdersRepo } from "./OrdersRepo.ts"
+import { type AllFailures, OrdersRepo } from "./OrdersRepo.ts"
+import { makePace } from "./Turns.ts"
 
 /** `replay` is none when the order is new; otherwise the status in which the order accepted before is now. */
 export interface Acceptance {
@@ -64,9 +66,12 @@ export class Orders extends Context.Tag("orders/Orders")<
     readonly retry: (
       id: OrderId
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
-    /** The same for all that fit, each once, in batches of 500: the number of orders retried. */
+    /** The same, in batches, for all that fit and were accepted before the call, each once: how many were retried. */
     readonly retryMany: (filter: Filter) => Effect.Effect<number, StorageUnavailable>
-    /** A page, newest first, and the key to go on before; none on the last page. */
+    /**
+     * A page, newest first, and the key to go on before; none on the last page. Where orders that fit are rare among
+     * those that are looked at, a page ends after a second, with what was found, be it none.
+     */
     readonly list: (
       filter: Filter,
       before: Option.Option<RowKey>,
@@ -75,7 +80,7 @@ export class Orders extends Context.Tag("orders/Orders")<
       { readonly orders: ReadonlyArray<Order>; readonly next: Option.Option<RowKey> },
       StorageUnavailable
     >
-    readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
+    readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
     readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
   }
 >() {
@@ -87,6 +92,8 @@ export class Orders extends Context.Tag("orders/Orders")<
       const repo = yield* OrdersRepo
       const metrics = yield* Metrics
       const { maxPending } = yield* AppConfig
+      /** So that what several calls retry does not meet in one transaction. */
+      const reopening = yield* Effect.makeSemaphore(1)
 
       const acceptance = (order: NewOrder, result: Result): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
         const { order_id } = order
@@ -184,26 +191,41 @@ export class Orders extends Context.Tag("orders/Orders")<
         retry: (id) => act(id, Command.Reopen({ order_id: id }), transitions.reopen.from),
 
         retryMany: Effect.fn("Orders.retryMany")(function* (filter) {
-          // By keys, not by times: each order once, whatever becomes of it meanwhile and whenever it was finished.
-          const [newest] = yield* repo.list({}, Option.none(), 1)
-          const until = newest?.key ?? 0
+          // By key, so that no order is retried twice, and none that comes later.
+          const { found } = yield* repo.list({}, Option.none(), 1)
+          const until = found[0]?.key ?? 0
+          const pace = makePace(yield* monotonicMillis)
           let count = 0
-          let after: RowKey = 0
-          while (true) {
-            const result = yield* commits.write(Command.ReopenMany({ filter, after, until, limit: batch }))
-            if (result._tag !== "Reopened") return count
-            count += result.count
-            if (Option.isNone(result.last)) return count
-            after = result.last.value
+          let after = Option.some(0)
+          while (Option.isSome(after)) {
+            const place = after.value
+            const { found: keys, next } = yield* pace((look) => repo.reopenable(filter, place, until, retried, look))
+            if (keys.length > 0) {
+              const result = yield* reopening.withPermits(1)(commits.write(Command.ReopenMany({ filter, keys })))
+              count += result._tag === "Reopened" ? result.count : 0
+            }
+            after = next
           }
+          return count
         }),
 
         list: Effect.fn("Orders.list")(function* (filter, before, limit) {
-          const found = yield* repo.list(filter, before, limit + 1)
+          const monotonic = yield* monotonicMillis
+          const pace = makePace(monotonic)
+          const until = monotonic() + patienceMillis
+          // One more than is asked for tells whether there is another page.
+          const found: Array<{ readonly key: RowKey; readonly order: Order }> = []
+          let place = before
+          do {
+            const missing = Math.min(limit + 1 - found.length, read)
+            const step = yield* pace((look) => repo.list(filter, place, missing, look))
+            found.push(...step.found)
+            place = step.next
+          } while (Option.isSome(place) && found.length <= limit && monotonic() < until)
           const page = found.slice(0, limit)
           return {
             orders: page.map(({ order }) => order),
-            next: found.length > limit ? Option.map(Arr.last(page), ({ key }) => key) : Option.none()
+            next: found.length > limit ? Option.map(Arr.last(page), ({ key }) => key) : place
           }
         }),
 
@@ -216,7 +238,11 @@ export class Orders extends Context.Tag("orders/Orders")<
 }
 
 /** How many orders one transaction retries. */
-const batch = 500
+const retried = 100
+/** How many orders one step of a listing reads. */
+const read = 50
+/** After so long a page goes out with what was found until then. */
+const patienceMillis = 1000
 
 /** Seconds until a tenth of the backlog has been worked off, from 1 to 300; 10 while nothing tells how fast that is. */
 const untilRoom = (maxPending: number, perSecond: number) =>

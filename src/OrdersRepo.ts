@@ -1,5 +1,5 @@
 import { type Array as Arr, Context, type DateTime, type Effect, Layer, type Option } from "effect"
-import type { Command, Commit, Filter, Lane, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
+import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
 import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
 import { makeMemory } from "./OrdersRepoMemory.ts"
 import { makeSql } from "./OrdersRepoSql.ts"
@@ -11,6 +11,12 @@ export interface Failures {
   readonly first_at: DateTime.Utc
   readonly last_at: DateTime.Utc
   readonly order_ids: ReadonlyArray<OrderId>
+}
+
+/** The groups of the hundred most frequent codes, and what is not among them: orders, and groups of them. */
+export interface AllFailures {
+  readonly failures: ReadonlyArray<Failures>
+  readonly other: { readonly count: number; readonly groups: number }
 }
 
 /** The front of a lane of Pending orders, by due time and arrival. */
@@ -44,14 +50,26 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */
     readonly firstDueAt: Effect.Effect<Option.Option<number>, StorageUnavailable>
-    /** Newest first, from the order before the key `before`, `limit` at most, each with its key. */
+    /**
+     * One step of a search, newest first, from the order before the key `before`: looks at `look` orders and finds
+     * `limit` at most, each with its key. What takes many steps is to leave the event loop a turn between them.
+     */
     readonly list: (
       filter: Filter,
       before: Option.Option<RowKey>,
-      limit: number
-    ) => Effect.Effect<ReadonlyArray<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
-    /** The Failed orders by error code, the hundred most frequent ones first. */
-    readonly failures: Effect.Effect<ReadonlyArray<Failures>, StorageUnavailable>
+      limit: number,
+      look?: number
+    ) => Effect.Effect<Looked<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
+    /** The same the other way, oldest first, behind `after` and up to `until`: the keys of what can be reopened. */
+    readonly reopenable: (
+      filter: Filter,
+      after: RowKey,
+      until: RowKey,
+      limit: number,
+      look?: number
+    ) => Effect.Effect<Looked<RowKey>, StorageUnavailable>
+    /** The Failed orders by error code, the most frequent ones first. */
+    readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
     /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */
     readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>

@@ -1,14 +1,16 @@
-import { Array as Arr, Clock, type Context, DateTime, Effect, Option } from "effect"
+import { Array as Arr, Clock, type Context, DateTime, Effect, Number as Num, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { addTo, change, noTotals, recordOf, statusAfter, waitOf } from "./Batch.ts"
 import {
   type Command,
+  defaultLook,
   type Filter,
   type OrderChange,
   type PrunedRecord,
   prunable,
   Result,
   type RowKey,
+  reopenable,
   suspectLosses,
   workerLost
 } from "./Command.ts"
@@ -95,6 +97,22 @@ export const makeMemory = Effect.gen(function* () {
       (filter.accepted_after === undefined ||
         DateTime.greaterThanOrEqualTo(order.accepted_at, filter.accepted_after)) &&
       (filter.accepted_before === undefined || DateTime.lessThan(order.accepted_at, filter.accepted_before))
+
+  const reopens = (filter: Filter) =>
+    Option.match(reopenable(filter), { onNone: () => () => false, onSome: (status) => fits({ ...filter, status }) })
+
+  /** The rows that fit, of so many that are looked at. */
+  const lookThrough = (rest: ReadonlyArray<Row>, fits: (row: Row) => boolean, limit: number, look: number) => {
+    const found: Array<Row> = []
+    let last: Row | undefined
+    for (const row of rest.slice(0, look)) {
+      last = row
+      if (fits(row)) found.push(row)
+      if (found.length === limit) break
+    }
+    const next = last === rest.at(-1) ? Option.none() : Option.fromNullable(last?.seq)
+    return { found, next }
+  }
 
   const run = (command: Command, now: number): Result => {
     switch (command._tag) {
@@ -186,15 +204,12 @@ export const makeMemory = Effect.gen(function* () {
       case "Reopen":
         return act(command.order_id, transitions.reopen.from, (row) => reopen(row, now))
       case "ReopenMany": {
-        const status = command.filter.status ?? transitions.reopen.from[0]
-        const found = all()
-          .filter((row) => inStatus(row.seq, transitions.reopen.from)._tag === "Some")
-          .filter(fits({ ...command.filter, status }))
-          .filter((row) => row.seq > command.after && row.seq <= command.until)
-          .slice(0, command.limit)
+        const { error_code, status } = command.filter
+        const found = command.keys
+          .flatMap((key) => Arr.fromNullable(rows.get(key)))
+          .filter(reopens({ error_code, status }))
         for (const row of found) reopen(row, now)
-        const last = Option.filter(Arr.last(found), () => found.length === command.limit)
-        return Result.Reopened({ count: found.length, last: Option.map(last, (row) => row.seq) })
+        return Result.Reopened({ count: found.length })
       }
       case "Prune": {
         const { asOf, before, limit } = command
@@ -281,15 +296,19 @@ export const makeMemory = Effect.gen(function* () {
       return due.length === 0 ? Option.none() : Option.some(Math.min(...due))
     }),
 
-    list: (filter, before, limit) =>
-      Effect.sync(() =>
-        all()
-          .filter((row) => row.seq < Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER))
-          .filter(fits(filter))
-          .reverse()
-          .slice(0, limit)
-          .map(({ order, seq }) => ({ key: seq, order }))
-      ),
+    list: (filter, before, limit, look = defaultLook) =>
+      Effect.sync(() => {
+        const rest = all().filter((row) => row.seq < Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER))
+        const { found, next } = lookThrough(rest.reverse(), fits(filter), limit, look)
+        return { found: found.map(({ order, seq }) => ({ key: seq, order })), next }
+      }),
+
+    reopenable: (filter, after, until, limit, look = defaultLook) =>
+      Effect.sync(() => {
+        const rest = all().filter((row) => row.seq > after && row.seq <= until)
+        const { found, next } = lookThrough(rest, reopens(filter), limit, look)
+        return { found: found.map((row) => row.seq), next }
+      }),
 
     failures: Effect.sync(() => {
       const failed = all().flatMap(({ order }) =>
@@ -297,7 +316,7 @@ export const makeMemory = Effect.gen(function* () {
           ? []
           : [{ order_id: order.order_id, error_code: order.last_error.value.code, at: order.finished_at.value }]
       )
-      return Object.values(Arr.groupBy(failed, (failure) => failure.error_code))
+      const groups = Object.values(Arr.groupBy(failed, (failure) => failure.error_code))
         .map((same) => ({
           error_code: same[0].error_code,
           count: same.length,
@@ -309,7 +328,9 @@ export const makeMemory = Effect.gen(function* () {
             .map((failure) => failure.order_id)
         }))
         .sort((a, b) => b.count - a.count || (a.error_code < b.error_code ? -1 : 1))
-        .slice(0, 100)
+      const failures = groups.slice(0, 100)
+      const others = groups.slice(100)
+      return { failures, other: { count: Num.sumAll(others.map((group) => group.count)), groups: others.length } }
     }),
 
     retentionTime: Effect.sync(() =>

@@ -8,12 +8,13 @@ import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter, wait
 import {
   type Claim,
   Command,
-  type Filter,
+  defaultLook,
   type Lane,
   type OrderChange,
   prunable,
   Result,
   type RowKey,
+  reopenable,
   suspectLosses,
   type Totals,
   workerLost
@@ -21,6 +22,7 @@ import {
 import { monotonicMillis } from "./MonotonicClock.ts"
 import { LastError, type NewOrder, OrderId, Status, transitions } from "./Order.ts"
 import { decodeOrderRow } from "./OrderRow.ts"
+import { makeOrdersLook } from "./OrdersLook.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 import { orUnavailable, transaction } from "./Sql.ts"
 
@@ -57,16 +59,6 @@ const PrunedRows = Schema.Array(
   })
 )
 
-const FailuresRows = Schema.Array(
-  Schema.Struct({
-    error_code: Schema.String,
-    count: Schema.Int,
-    first_at: Schema.DateTimeUtcFromNumber,
-    last_at: Schema.DateTimeUtcFromNumber,
-    order_ids: Schema.parseJson(Schema.Array(OrderId))
-  })
-)
-
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -74,7 +66,7 @@ export const makeSql = Effect.gen(function* () {
   const monotonic = yield* monotonicMillis
   const decodePruned = Schema.decodeUnknown(PrunedRows)
   const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
-  const decodeFailures = Schema.decodeUnknown(FailuresRows)
+  const { failures, lookAt } = yield* makeOrdersLook
 
   const orderColumns = sql.literal(`
     order_id, status, user_id, item_ids, total_amount, currency, metadata, attempts, accepted_at, started_at,
@@ -343,43 +335,22 @@ export const makeSql = Effect.gen(function* () {
   })
 
   const reopenMany = Effect.fnUntraced(function* (
-    { after, filter, limit, until }: Extract<Command, { readonly _tag: "ReopenMany" }>,
+    { filter, keys }: Extract<Command, { readonly _tag: "ReopenMany" }>,
     now: number
   ) {
-    const status = filter.status ?? transitions.reopen.from[0]
-    if (!transitions.reopen.from.some((from) => from === status)) {
-      return { results: [Result.Reopened({ count: 0, last: Option.none() })], changes: [] }
-    }
+    const status = reopenable(filter)
+    if (Option.isNone(status)) return { results: [Result.Reopened({ count: 0 })], changes: [] }
+    const hasError = filter.error_code === undefined ? sql`TRUE` : sql`error_code = ${filter.error_code}`
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
       SET status = ${transitions.reopen.to}, ${reopened(now)}
-      WHERE seq IN (
-        SELECT seq FROM ${ordersFor(filter)}
-        WHERE ${fits({ ...filter, status })} AND seq > ${after} AND seq <= ${until}
-        ORDER BY seq
-        LIMIT ${limit}
-      )
+      WHERE seq IN (SELECT value FROM json_each(${JSON.stringify(keys)})) AND +status = ${status.value} AND ${hasError}
       RETURNING seq, order_id, user_id, attempts`
-    const last = Option.liftPredicate(Math.max(...rows.map((row) => row.seq)), () => rows.length === limit)
     return {
-      results: [Result.Reopened({ count: rows.length, last })],
-      changes: rows.map((row) => change(row, status, transitions.reopen.to, now, now))
+      results: [Result.Reopened({ count: rows.length })],
+      changes: rows.map((row) => change(row, status.value, transitions.reopen.to, now, now))
     }
   })
-
-  /** Where to look for orders that fit: error codes have an index, which SQLite would pass over for that of all statuses. */
-  const ordersFor = (filter: Filter) =>
-    filter.error_code === undefined ? sql.literal("orders") : sql.literal("orders INDEXED BY orders_failed")
-
-  const fits = (filter: Filter) => {
-    const terms = [sql`TRUE`]
-    if (filter.error_code !== undefined) terms.push(sql`${statusIs("Failed")} AND error_code = ${filter.error_code}`)
-    if (filter.status !== undefined) terms.push(sql`status = ${filter.status}`)
-    if (filter.user_id !== undefined) terms.push(sql`user_id = ${filter.user_id}`)
-    if (filter.accepted_after) terms.push(sql`accepted_at >= ${filter.accepted_after.epochMillis}`)
-    if (filter.accepted_before) terms.push(sql`accepted_at < ${filter.accepted_before.epochMillis}`)
-    return sql.and(terms)
-  }
 
   const readTotals = (rows: ReadonlyArray<Totals>) =>
     Option.match(Arr.head(rows), {
@@ -499,38 +470,31 @@ export const makeSql = Effect.gen(function* () {
       )
     }).pipe(orUnavailable),
 
-    list: (filter, before, limit) =>
+    list: (filter, before, limit, look = defaultLook) =>
       Effect.gen(function* () {
+        const range = { low: 1, high: Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER) - 1 }
+        const { keys, next } = yield* lookAt(filter, range, "DESC", limit, look)
         const rows = yield* sql<{ seq: number }>`
-          SELECT seq, ${orderColumns} FROM ${ordersFor(filter)}
-          WHERE ${fits(filter)} AND seq < ${Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER)}
-          ORDER BY seq DESC
-          LIMIT ${limit}`
-        return yield* Effect.forEach(rows, (row) =>
+          SELECT seq, ${orderColumns} FROM orders
+          WHERE seq IN (SELECT value FROM json_each(${JSON.stringify(keys)}))
+          ORDER BY seq DESC`
+        const found = yield* Effect.forEach(rows, (row) =>
           Effect.map(decodeOrderRow(row), (order) => ({ key: row.seq, order }))
         )
+        return { found, next }
       }).pipe(orUnavailable),
 
-    failures: Effect.gen(function* () {
-      const rows = yield* sql`
-        SELECT
-          error_code, count(*) AS count, min(finished_at) AS first_at, max(finished_at) AS last_at,
-          (
-            SELECT json_group_array(order_id)
-            FROM (
-              SELECT order_id FROM orders AS newest INDEXED BY orders_failed
-              WHERE newest.${statusIs("Failed")} AND newest.error_code = orders.error_code
-              ORDER BY seq DESC
-              LIMIT 5
-            )
-          ) AS order_ids
-        FROM orders INDEXED BY orders_failed
-        WHERE ${statusIs("Failed")}
-        GROUP BY error_code
-        ORDER BY count DESC, error_code
-        LIMIT 100`
-      return yield* decodeFailures(rows)
-    }).pipe(orUnavailable),
+    reopenable: (filter, after, until, limit, look = defaultLook) =>
+      Option.match(reopenable(filter), {
+        onNone: () => Effect.succeed({ found: [], next: Option.none() }),
+        onSome: (status) =>
+          lookAt({ ...filter, status }, { low: after + 1, high: until }, "ASC", limit, look).pipe(
+            Effect.map(({ keys, next }) => ({ found: keys, next })),
+            orUnavailable
+          )
+      }),
+
+    failures: orUnavailable(failures),
 
     retentionTime: sql<{ time: number | null }>`
       SELECT COALESCE(retention_at, (SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)) AS time

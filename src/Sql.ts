@@ -8,6 +8,7 @@ import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } f
 import { AppConfig } from "./AppConfig.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
+import migration0003 from "./migrations/0003_listings.ts"
 import migration0004 from "./migrations/0004_clocks.ts"
 import { StorageUnavailable } from "./Order.ts"
 import * as SqliteClient from "./SqliteClient.ts"
@@ -17,6 +18,7 @@ import { StartupError } from "./StartupError.ts"
 export const migrations = {
   "0001_orders": migration0001,
   "0002_rounds": migration0002,
+  "0003_listings": migration0003,
   "0004_clocks": migration0004
 }
 

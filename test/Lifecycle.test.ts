@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, DateTime, Deferred, Duration, Effect, Option, Schedule, Schema } from "effect"
+import { Array as Arr, Context, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { OrderList } from "../src/Api.ts"
 import { GroupCommit } from "../src/GroupCommit.ts"
-import { OrderId, UserId } from "../src/Order.ts"
+import { listing } from "../src/Listing.ts"
+import { Order, OrderId, UserId } from "../src/Order.ts"
 import { Permanent, Retryable } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import {
@@ -204,7 +206,9 @@ describe("acting on orders over HTTP", () => {
       for (const [body, at] of [
         ['{"status":"Completed"}', ["/status"]],
         ['{"status":"Lost","error_code":"","user_id":-1,"accepted_after":"soon"}', undefined],
-        ['{"error":"x"}', ["/error"]]
+        ['{"error":"x"}', ["/error"]],
+        ['{"accepted_before":"2027-02-30"}', ["/accepted_before"]],
+        ['{"accepted_after":"03/04/2020","accepted_before":5}', ["/accepted_after", "/accepted_before"]]
       ] as const) {
         const invalid = yield* problem("POST", "/api/orders/retry", body)
         assert.deepStrictEqual([invalid.status, invalid.type], [422, "invalid-request"])
@@ -236,7 +240,7 @@ describe("acting on orders over HTTP", () => {
       assert.strictEqual((yield* api.orders.retryMany({ payload: { status: "Failed" } })).retried, 1200)
       yield* until("orders_completed")
       const repo = yield* OrdersRepo
-      for (const { order } of yield* repo.list({}, Option.none(), 1200)) {
+      for (const { order } of (yield* repo.list({}, Option.none(), 1200, 1200)).found) {
         assert.deepStrictEqual(order.result, Option.some({ run: 2 }))
       }
     })
@@ -279,7 +283,13 @@ describe("listing over HTTP", () => {
 
       for (const parameter of [
         ...["status=Done", "status=", "user_id=-", "error_code=", "accepted_after=soon", "accepted_before=1"],
-        ...["limit=0", "limit=501", "limit=1.5", "limit=x", "cursor=x", "cursor=MA", "cursor=LTE", "cursor=", "page=2"]
+        ...["limit=0", "limit=501", "limit=1.5", "limit=x", "cursor=x", "cursor=MA", "cursor=LTE", "cursor=", "page=2"],
+        ...["limit=0x10", "limit=%2B5", "limit=+5", "limit=1e1", "limit=05", "limit=5&limit=6", "limit="],
+        ...["0x10", "1e1", "+5", "05", " 5"].map((key) => `cursor=${Buffer.from(key).toString("base64url")}`),
+        ...["2027-02-30", "5", "-1", "03/04/2020", "2026-01-31T12:00Z", "2026-01-31T12:00:00", "2026-13-01"].map(
+          (time) => `accepted_before=${time}`
+        ),
+        `error_code=${"x".repeat(129)}`
       ]) {
         const invalid = yield* problem("GET", `/api/orders?${parameter}`)
         assert.deepStrictEqual(
@@ -287,6 +297,10 @@ describe("listing over HTTP", () => {
           [422, "invalid-request", [`/${parameter.replace(/=.*/, "")}`]],
           parameter
         )
+      }
+      for (const wait of ["0x1", "%2B1", "1e1", "01", "31", "-1", ""]) {
+        const invalid = yield* problem("GET", `/api/order/bad-1?wait=${wait}`)
+        assert.deepStrictEqual([invalid.status, pointers(invalid)], [422, ["/wait"]], wait)
       }
       assert.deepStrictEqual(pointers(yield* problem("GET", "/api/orders?limit=0&status=x&cursor=x")), [
         "/cursor",
@@ -320,8 +334,6 @@ describe("listing over HTTP", () => {
             urlParams: { ...urlParams, ...(cursor === undefined ? {} : { cursor }) }
           })
           assert.isAtMost(page.orders.length, urlParams.limit)
-          // A page that is followed by another is full.
-          if (page.next_cursor !== undefined) assert.strictEqual(page.orders.length, urlParams.limit)
           seen.push(...page.orders.map(({ order_id }) => order_id))
           cursor = page.next_cursor
           pages += 1
@@ -357,6 +369,89 @@ describe("cancelling over HTTP", () => {
       ).pipe(Effect.timeout("100 seconds"))
       const now = yield* Effect.flatMap(client, (api) => api.service.metrics())
       assert.deepStrictEqual([now.orders_cancelled, now.orders_processing], [1, 0])
+    })
+  )
+})
+
+describe("a listing that finds little", () => {
+  /** Each step of a search looks at one order only, and takes over a second. */
+  const slowRepo = Layer.map(sqlRepo, (context) => {
+    const repo = Context.get(context, OrdersRepo)
+    return Context.make(OrdersRepo, {
+      ...repo,
+      list: (filter, before, limit) => Effect.delay(repo.list(filter, before, limit, 1), "1010 millis")
+    })
+  })
+
+  it.live("ends a page early, even with no order in it, and goes on by its cursor to the last one", () =>
+    Effect.gen(function* () {
+      const api = yield* client
+      yield* Effect.forEach(["1", "2", "3"], (id) => submit(id, { user_id: id === "2" ? 2 : 1 }))
+      const urlParams = { limit: 50, user_id: UserId.make("2"), status: "Pending" as const }
+      yield* cancel("2")
+      yield* Effect.forEach(["4", "5"], (id) => submit(id, { user_id: 2 }))
+      yield* cancel("5")
+      const pages: Array<ReadonlyArray<string>> = []
+      let cursor: number | undefined
+      do {
+        const page = yield* api.orders.list({
+          urlParams: { ...urlParams, ...(cursor === undefined ? {} : { cursor }) }
+        })
+        pages.push(page.orders.map(({ order_id }) => order_id))
+        cursor = page.next_cursor
+      } while (cursor !== undefined && pages.length < 9)
+      assert.isUndefined(cursor)
+      assert.deepStrictEqual(pages.slice(0, 2), [[], ["4"]])
+      assert.deepStrictEqual(pages.flat(), ["4"])
+    }).pipe(
+      Effect.provide(
+        service({
+          repo: slowRepo,
+          processor: processor(() => Effect.never),
+          settings: { workers: 0, shutdownGrace: Duration.zero }
+        })
+      )
+    )
+  )
+})
+
+describe("a page of large orders", () => {
+  it.effect("is written as the contract encodes it, in pieces between which the event loop turns", () =>
+    Effect.gen(function* () {
+      const orders = Arr.makeBy(
+        60,
+        (index) =>
+          new Order({
+            ...newOrder(index + 1, { item_ids: Arr.range(1, 1000), metadata: { index }, currency: "EUR" }),
+            status: "Failed",
+            attempts: 1,
+            accepted_at: DateTime.unsafeMake(1000 + index),
+            started_at: Option.none(),
+            finished_at: Option.some(DateTime.unsafeMake(2000)),
+            next_attempt_at: Option.none(),
+            last_error: Option.some({ code: "no", message: "\u2028", attempt: 1, at: DateTime.unsafeMake(2000) }),
+            result: Option.none()
+          })
+      )
+      let turns = 0
+      let goesOn = true
+      const turn = () => {
+        turns += 1
+        if (goesOn) setImmediate(turn)
+      }
+      turn()
+      for (const next of [Option.none<number>(), Option.some(7)]) {
+        turns = 0
+        const { body } = yield* listing({ orders, next })
+        assert.isAtLeast(turns, 30)
+        if (body._tag !== "Uint8Array") return assert.fail(body._tag)
+        const list = new OrderList({ orders, next_cursor: Option.getOrUndefined(next) })
+        assert.deepStrictEqual(
+          JSON.parse(new TextDecoder().decode(body.body)),
+          JSON.parse(JSON.stringify(Schema.encodeSync(OrderList)(list)))
+        )
+      }
+      goesOn = false
     })
   )
 })

@@ -148,7 +148,7 @@ describe("OrderWorkers", () => {
     Effect.gen(function* () {
       yield* insert(1)
       const error = yield* (yield* finished(1)).last_error
-      assert.strictEqual(error.code.length, 64)
+      assert.strictEqual(error.code.length, 128)
       assert.strictEqual(error.message.length, 1024)
     }).pipe(
       Effect.provide(
@@ -722,8 +722,8 @@ const makeShop = () => {
 }
 
 const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
-const allOrders = Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 10_000)).pipe(
-  Effect.map(Arr.map(({ order }) => order))
+const allOrders = Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 10_000, 10_000)).pipe(
+  Effect.map(({ found }) => found.map(({ order }) => order))
 )
 const attemptsOf = (orders: ReadonlyArray<Order>) => orders.reduce((sum, { attempts }) => sum + attempts, 0)
 const breaker = Effect.flatMap(CircuitBreaker, ({ state }) => state)
@@ -1139,7 +1139,7 @@ describe("what a run is given", () => {
         yield* round
         yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
         yield* round
-        yield* write(Command.ReopenMany({ filter: { user_id: "1" }, after: 0, until: 1, limit: 1 }))
+        yield* write(Command.ReopenMany({ filter: {}, keys: [1] }))
         yield* round
       }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { retryBase } }, shop.process)))
       const keys = keysOf("1")

@@ -9,6 +9,7 @@ import {
   Context,
   DateTime,
   Effect,
+  Equal,
   Exit,
   FastCheck as fc,
   Layer,
@@ -19,7 +20,16 @@ import {
 } from "effect"
 import type { AppConfig } from "../src/AppConfig.ts"
 import { addTo, noTotals } from "../src/Batch.ts"
-import { Command, type Commit, type Filter, type Lane, Outcome, Result, type RowKey } from "../src/Command.ts"
+import {
+  Command,
+  type Commit,
+  type Filter,
+  type Lane,
+  type Looked,
+  Outcome,
+  Result,
+  type RowKey
+} from "../src/Command.ts"
 import { OrderId, type Status, transitions } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { anInsert, config, memoryRepo, newOrder, type Settings, sqlRepo } from "./TestLayers.ts"
@@ -46,15 +56,54 @@ const changes = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
 const find = (id: number | string) =>
   Effect.flatMap(OrdersRepo, (repo) => Effect.flatten(repo.find(OrderId.make(String(id)))))
 const window = (limit: number, lane: Lane = "open") => Effect.flatMap(OrdersRepo, (repo) => repo.window(lane, limit))
-/** The ids of a page, and the key to go on before. */
-const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option.none(), limit = 100) =>
+/** The ids of a step of a listing, and the key to go on before. */
+const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option.none(), limit = 100, look?: number) =>
   Effect.flatMap(OrdersRepo, (repo) =>
-    Effect.map(repo.list(filter, before, limit), (found) => ({
+    Effect.map(repo.list(filter, before, limit, look), ({ found, next }) => ({
       ids: found.map(({ order }) => order.order_id),
-      last: Option.map(Arr.last(found), ({ key }) => key)
+      next
     }))
   )
-const listed = (filter: Filter = {}) => Effect.map(page(filter), ({ ids }) => ids)
+
+/** All that steps of a search find together; none finds more than it may. */
+const gather = <A, E>(
+  step: (place: Option.Option<RowKey>) => Effect.Effect<Looked<A>, E>,
+  limit: number,
+  place = Option.none<RowKey>()
+): Effect.Effect<ReadonlyArray<A>, E> =>
+  Effect.gen(function* () {
+    const all: Array<A> = []
+    let next = place
+    do {
+      const { found, next: after } = yield* step(next)
+      assert.isAtMost(found.length, limit)
+      assert.isFalse(Option.isSome(after) && Equal.equals(after, next))
+      all.push(...found)
+      next = after
+    } while (Option.isSome(next))
+    return all
+  })
+
+const listing = (repo: Context.Tag.Service<OrdersRepo>, filter: Filter, limit = 100, look?: number) =>
+  gather((before) => repo.list(filter, before, limit, look), limit)
+const listed = (filter: Filter = {}, limit?: number, look?: number) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(listing(repo, filter, limit, look), (found) => found.map(({ order }) => order.order_id))
+  )
+const reopenable = (filter: Filter, until = Number.MAX_SAFE_INTEGER, limit = 100, look?: number) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    gather(
+      (after) =>
+        repo.reopenable(
+          filter,
+          Option.getOrElse(after, () => 0),
+          until,
+          limit,
+          look
+        ),
+      limit
+    )
+  )
 const failures = Effect.flatMap(OrdersRepo, (repo) => repo.failures)
 const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
 
@@ -74,8 +123,8 @@ const release = Command.Release({ key: Option.none() })
 const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
 const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(String(id)) })
 const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
-const reopenMany = (filter: Filter = {}, after = 0, until = 1_000_000, limit = 100) =>
-  Command.ReopenMany({ filter, after, until, limit })
+const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<RowKey> = Arr.range(1, 20)) =>
+  Command.ReopenMany({ filter, keys })
 const rebase = (by = 0) => Command.Rebase({ by })
 const releaseOne = (key: RowKey) => Command.Release({ key: Option.some(key) })
 
@@ -663,12 +712,9 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         assert.deepStrictEqual(yield* round(recover()), [1, 6])
         assert.deepStrictEqual(yield* round(recover(), insert(1)), [1, 7])
         assert.deepStrictEqual(yield* round(record(1, 7, failed()), reopen(1)), [2, 8])
-        // Neither a retry of what is not final, nor one that fits other orders.
+        // Neither a retry of what is not final, nor one of other orders.
         assert.deepStrictEqual(yield* round(reopen(1), reopenMany(), releaseOne(1)), [2, 9])
-        assert.deepStrictEqual(
-          yield* round(record(1, 9, failed()), reopenMany({ user_id: "2" }), reopenMany({ user_id: "1" })),
-          [3, 10]
-        )
+        assert.deepStrictEqual(yield* round(record(1, 9, failed()), reopenMany({}, [2]), reopenMany({}, [1])), [3, 10])
         assert.deepStrictEqual(yield* round(cancel(1), reopen(1), cancel(1), reopen(1)), [5, 11])
         assert.deepStrictEqual(yield* round(record(1, 11, postponed(0))), [5, 12])
       })
@@ -947,7 +993,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
     )
 
     test(
-      "reopens many by filter, the first `limit` of a range of keys, whenever they were final",
+      "reopens many by filter and key, oldest first, each once",
       Effect.gen(function* () {
         // Orders 1 to 8 Failed: odd ones of user 1, even ones of user 2, the last four by code "other". 9 and 10 Cancelled.
         yield* write(
@@ -956,25 +1002,34 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
           insert(10)
         )
         for (let key = 1; key <= 8; key++) {
-          yield* TestClock.setTime(key * 100)
           yield* write(claim(key), record(key, 1, failed("no", key > 4 ? "other" : "out_of_stock"), key * 100))
         }
+        yield* TestClock.setTime(800)
         yield* write(cancel(9), cancel(10))
-        const reopened = (filter: Filter, after?: number, until?: number, limit = 100) =>
+        const reopened = (filter: Filter, until?: number) =>
           Effect.gen(function* () {
-            const { commit, results } = yield* write(reopenMany(filter, after, until, limit))
+            const found = yield* reopenable(filter, until)
+            for (const [limit, look] of [
+              [1, 100],
+              [100, 1],
+              [2, 3]
+            ] as const) {
+              assert.deepStrictEqual(yield* reopenable(filter, until, limit, look), found)
+            }
+            const { commit, results: made } = yield* write(reopenMany(filter, found))
             const keys = sorted(commit).changes.map(({ key }) => key)
-            const last = Option.filter(Arr.last(keys), () => keys.length === limit)
-            same(results, [Result.Reopened({ count: keys.length, last })])
+            same(made, [Result.Reopened({ count: keys.length })])
             for (const key of keys) {
               const { attempts, finished_at, next_attempt_at, result, started_at, status } = yield* find(key)
               same(
                 [status, attempts, started_at, finished_at, next_attempt_at, result],
                 ["Pending", 0, Option.none(), Option.none(), Option.some(at(800)), Option.none()]
               )
-              yield* write(claim(key))
-              yield* write(record(key, key === 9 ? 1 : 2, failed("again", "again"), 900))
+              const [claimed] = yield* results(claim(key))
+              if (claimed?._tag !== "Claimed") return assert.fail(`${key} cannot be claimed`)
+              yield* write(record(key, claimed.claim.run, failed("again", "again"), 900))
             }
+            assert.deepStrictEqual(keys, found)
             return keys
           })
         assert.deepStrictEqual(yield* reopened({ status: "Completed" }), [])
@@ -983,15 +1038,25 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         assert.deepStrictEqual(yield* reopened({ status: "Cancelled", error_code: "other" }), [])
         assert.deepStrictEqual(yield* reopened({ accepted_before: at(0) }), [])
         assert.deepStrictEqual(yield* reopened({ accepted_after: at(1) }), [])
-        assert.deepStrictEqual(yield* reopened({}, 8), [])
-        assert.deepStrictEqual(yield* reopened({}, 0, 1), [1])
-        assert.deepStrictEqual(yield* reopened({ user_id: "2" }, 0, 8, 1), [2])
+        assert.deepStrictEqual(yield* reopened({}, 0), [])
+        assert.deepStrictEqual(yield* reopened({}, 1), [1])
+        assert.deepStrictEqual(yield* reopened({ user_id: "2" }, 3), [2])
         assert.deepStrictEqual(yield* reopened({ user_id: "2", error_code: "other" }), [6, 8])
         assert.deepStrictEqual(yield* reopened({ error_code: "out_of_stock", accepted_after: at(0) }), [3, 4])
-        assert.deepStrictEqual(yield* reopened({ accepted_before: at(1) }, 2, 7), [3, 4, 5, 6, 7])
-        assert.deepStrictEqual(yield* reopened({ status: "Cancelled" }, 0, 100, 1), [9])
+        assert.deepStrictEqual(yield* reopened({ accepted_before: at(1), error_code: "other" }), [5, 7])
+        assert.deepStrictEqual(yield* reopened({ status: "Cancelled" }, 9), [9])
         assert.strictEqual((yield* find(10)).status, "Cancelled")
-        assert.deepStrictEqual(yield* reopened({ error_code: "again" }, 4, 7), [5, 7])
+        assert.deepStrictEqual(yield* reopened({}), Arr.range(1, 9))
+
+        // What is no longer as it was found is left as it is.
+        assert.deepStrictEqual(yield* reopenable({ error_code: "again" }, 2), [1, 2])
+        yield* write(reopen(1), claim(1), reopen(2))
+        yield* write(record(1, 4, failed("no", "new")))
+        same(yield* results(reopenMany({ error_code: "again" }, [1, 2, 3, 99])), [Result.Reopened({ count: 1 })])
+        assert.deepStrictEqual(
+          [(yield* find(1)).status, (yield* find(2)).attempts, (yield* find(3)).status],
+          ["Failed", 0, "Pending"]
+        )
       })
     )
 
@@ -1004,7 +1069,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         yield* TestClock.setTime(1000)
         yield* write(insert("a", { user_id: 2 }), insert("b", { user_id: 2 }), insert("c", { user_id: 2 }))
         yield* write(claim(7), claim(8), record(7, 1, failed("no", "other")), record(8, 1, failed()))
-        const orders = yield* Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 100))
+        const { found: orders } = yield* Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none(), 100))
         same(
           orders.map(({ key }) => key),
           [9, 8, 7, 6, 5, 4, 3, 2, 1]
@@ -1048,6 +1113,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
                     : []
                 )
                 assert.deepStrictEqual(yield* listed(filter), expected, JSON.stringify(filter))
+                assert.deepStrictEqual(yield* listed(filter, 2, 3), expected, JSON.stringify(filter))
               }
             }
           }
@@ -1058,26 +1124,31 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
     test(
       "pages without repeating or skipping, whatever is inserted meanwhile",
       Effect.gen(function* () {
-        same(yield* page(), { ids: [], last: Option.none() })
+        same(yield* page(), { ids: [], next: Option.none() })
         yield* write(...Arr.makeBy(25, (index) => insert(index + 1, { user_id: 1 + (index % 2) })))
-        for (const [filter, expected] of [
-          [{}, Arr.reverse(Arr.range(1, 25))],
-          [{ user_id: "2" }, Arr.makeBy(12, (index) => 24 - 2 * index)],
-          [{ status: "Pending" }, Arr.reverse(Arr.range(1, 25))]
-        ] satisfies ReadonlyArray<readonly [Filter, ReadonlyArray<number>]>) {
+        for (const [filter, expected, look] of [
+          [{}, Arr.reverse(Arr.range(1, 25)), undefined],
+          [{ user_id: "2" }, Arr.makeBy(12, (index) => 24 - 2 * index), 3],
+          [{ status: "Pending" }, Arr.reverse(Arr.range(1, 25)), 3],
+          // Looked for among the user's orders, none of which it is.
+          [{ user_id: "2", status: "Completed" }, [], 3]
+        ] satisfies ReadonlyArray<readonly [Filter, ReadonlyArray<number>, number | undefined]>) {
           const seen: Array<string> = []
           let next = Option.some(26)
+          let steps = 0
           while (Option.isSome(next)) {
-            const { ids, last } = yield* page(filter, next, 4)
-            assert.isAtMost(ids.length, 4)
+            const { ids, next: after } = yield* page(filter, next, 4, look)
+            assert.isAtMost(ids.length, Math.min(4, look ?? 4))
             seen.push(...ids)
-            next = last
-            yield* write(insert(`later-${filter.user_id ?? filter.status}-${seen.length}`, { user_id: 2 }))
+            next = after
+            steps += 1
+            yield* write(insert(`later-${JSON.stringify(filter).length}-${steps}`, { user_id: 2 }))
           }
           assert.deepStrictEqual(seen, expected.map(String))
+          assert.isAtLeast(steps, 4)
         }
-        same(yield* page({}, Option.some(3), 9), { ids: ["2", "1"], last: Option.some(1) })
-        same(yield* page({}, Option.some(1), 9), { ids: [], last: Option.none() })
+        same((yield* page({}, Option.some(3), 9)).ids, ["2", "1"])
+        same(yield* page({}, Option.some(1), 9), { ids: [], next: Option.none() })
       })
     )
 
@@ -1122,7 +1193,8 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
     test(
       "groups the Failed by error code, the most frequent first",
       Effect.gen(function* () {
-        same(yield* failures, [])
+        const none = { count: 0, groups: 0 }
+        same(yield* failures, { failures: [], other: none })
         yield* write(...Arr.makeBy(12, (index) => insert(index + 1)))
         const ends = [
           [1, "b", 900],
@@ -1158,21 +1230,47 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
           last_at: at(last),
           order_ids
         })
-        same(yield* failures, [
-          group("b", 6, 300, 900, ["6", "5", "4", "3", "2"]),
-          group("z", 2, 100, 100, ["10", "9"]),
-          group("a", 1, 100, 100, ["8"]),
-          group("c", 1, 800, 800, ["7"])
-        ])
-        yield* write(reopen(7), reopen(6))
+        same(yield* failures, {
+          failures: [
+            group("b", 6, 300, 900, ["6", "5", "4", "3", "2"]),
+            group("z", 2, 100, 100, ["10", "9"]),
+            group("a", 1, 100, 100, ["8"]),
+            group("c", 1, 800, 800, ["7"])
+          ],
+          other: none
+        })
+        yield* write(reopen(7), reopenMany({ error_code: "b" }, [1, 7]))
         same(
-          (yield* failures).map(({ count, error_code }) => [error_code, count]),
+          (yield* failures).failures.map(({ count, error_code }) => [error_code, count]),
           [
             ["b", 5],
             ["z", 2],
             ["a", 1]
           ]
         )
+        same((yield* failures).failures[0], group("b", 5, 300, 700, ["6", "5", "4", "3", "2"]))
+        yield* write(reopenMany())
+        same(yield* failures, { failures: [], other: none })
+      })
+    )
+
+    test(
+      "counts the Failed of codes beyond the hundred most frequent, so that all add up",
+      Effect.gen(function* () {
+        const codeOf = (key: number) => `code-${key % 155}`
+        yield* write(...Arr.map(Arr.range(1, 207), (key) => insert(key)))
+        yield* write(...Arr.map(Arr.range(1, 207), claim))
+        yield* write(...Arr.map(Arr.range(1, 207), (key) => record(key, 1, failed("no", codeOf(key)), 1)))
+        const { failures: shown, other } = yield* failures
+        assert.strictEqual(shown.length, 100)
+        assert.deepStrictEqual({ ...other }, { count: 55, groups: 55 })
+        assert.strictEqual(
+          shown.reduce((sum, { count }) => sum + count, other.count),
+          (yield* totals).Failed
+        )
+        yield* write(reopenMany({}, Arr.range(1, 155)))
+        const { failures: left, other: none } = yield* failures
+        assert.deepStrictEqual([left.length, { ...none }], [52, { count: 0, groups: 0 }])
       })
     )
 
@@ -1341,7 +1439,9 @@ describe("OrdersRepo.layer alone", () => {
       })
       const indexes = yield* connection.executeValues("SELECT name FROM pragma_index_list('orders') ORDER BY name", [])
       assert.deepStrictEqual(indexes.flat(), [
+        "orders_ended",
         "orders_failed",
+        "orders_failed_at",
         "orders_pending",
         "orders_prunable",
         "orders_status",
@@ -1358,39 +1458,89 @@ describe("OrdersRepo.layer alone", () => {
       const { plan } = yield* explained
       yield* plan((repo) => repo.write(Arr.makeBy(20, (index) => insert(index + 1))))
       const times = { accepted_after: at(0), accepted_before: at(1) }
-      const by = (index: string) => `SEARCH orders USING INDEX ${index}`
-      /** Each filter, the way by which it is listed, and that by which the Failed among them are retried. */
-      const ways: ReadonlyArray<readonly [Filter, list: string, retry: string]> = [
-        [{}, "SEARCH orders USING INTEGER PRIMARY KEY (rowid<?)", by("orders_status (status=?)")],
-        [{ status: "Failed" }, by("orders_status (status=? AND seq<?)"), by("orders_status (status=?)")],
-        [{ user_id: "1" }, by("orders_user (user_id=? AND seq<?)"), by("orders_user (user_id=?)")],
-        [{ status: "Failed", user_id: "1" }, by("orders_user (user_id=? AND seq<?)"), by("orders_user (user_id=?)")],
-        [{ error_code: "busy" }, by("orders_failed (error_code=? AND seq<?)"), by("orders_failed (error_code=?)")],
+      const by = (index: string, given: string) =>
+        `SEARCH orders USING COVERING INDEX ${index} (${given} AND seq>? AND seq<?)`
+      const byKey = "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)"
+      const byKeys = "SEARCH orders USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+      const byStatus = by("orders_status", "status=?")
+      const byCode = by("orders_failed", "error_code=?").replace("COVERING ", "")
+      /** Each filter, the way by which its keys are found, and that by which those of the Failed are. */
+      const ways: ReadonlyArray<readonly [Filter, list: ReadonlyArray<string>, retry: ReadonlyArray<string>]> = [
+        [{}, [byKeys], [byStatus]],
+        [{ status: "Failed" }, [byStatus], [byStatus]],
+        [{ user_id: "1" }, [by("orders_user", "user_id=?")], [by("orders_ended", "user_id=? AND status=?")]],
+        [
+          { status: "Failed", user_id: "1" },
+          [by("orders_ended", "user_id=? AND status=?")],
+          [by("orders_ended", "user_id=? AND status=?")]
+        ],
+        // The index has the code, though SQLite calls none covering that has a generated column.
+        [{ error_code: "busy" }, [byCode], [byCode]],
         [
           { status: "Failed", error_code: "busy", user_id: "1" },
-          by("orders_failed (error_code=? AND seq<?)"),
-          by("orders_failed (error_code=?)")
+          [by("orders_ended", "user_id=? AND status=?").replace("COVERING ", "")],
+          [by("orders_ended", "user_id=? AND status=?").replace("COVERING ", "")]
         ]
       ]
-      const byKey = "SEARCH orders USING INTEGER PRIMARY KEY (rowid=?)"
-      const between = (way: string) => way.replace(/(?<==\?)(?=\))/, " AND seq>? AND seq<?")
-      // Where no column but those of the index is asked for.
-      const covering = (steps: ReadonlyArray<string>) => steps.map((step) => step.replace("COVERING ", ""))
+      /** What is looked at first is the index alone, then each order's time. */
+      const inTime = (steps: ReadonlyArray<string>) => steps.map((step) => step.replace("COVERING ", ""))
       for (const [filter, list, retry] of ways) {
         const listing = (filter: Filter) => plan((repo) => repo.list(filter, Option.some(9), 5))
-        const retrying = (filter: Filter) => plan((repo) => repo.write([reopenMany(filter)]))
+        const retrying = (filter: Filter) => plan((repo) => repo.reopenable(filter, 2, 9, 5))
         const name = JSON.stringify(filter)
-        assert.deepStrictEqual(yield* listing(filter), [list], name)
-        assert.deepStrictEqual(covering(yield* retrying(filter)), [byKey, between(retry)], name)
-        assert.deepStrictEqual(yield* listing({ ...filter, ...times }), [list], name)
-        assert.deepStrictEqual(yield* retrying({ ...filter, ...times }), [byKey, between(retry)], name)
+        assert.deepStrictEqual(yield* listing(filter), [...list, byKey], name)
+        assert.deepStrictEqual(yield* retrying(filter), retry, name)
+        assert.deepStrictEqual(yield* listing({ ...filter, ...times }), [...inTime(list), byKey], name)
+        assert.deepStrictEqual(yield* retrying({ ...filter, ...times }), inTime(retry), name)
       }
+      const ofUser = yield* plan((repo) => repo.list({ user_id: "1", status: "Pending" }, Option.none(), 5, 2))
+      assert.sameMembers(Arr.dedupe(ofUser.map((step) => step.replace(/^SEARCH same .*(orders_status).*/, "$1"))), [
+        by("orders_user", "user_id=?"),
+        "orders_status",
+        byKey
+      ])
+      assert.deepStrictEqual(yield* plan((repo) => repo.write([reopenMany({}, [1, 2])])), [byKey])
+      yield* plan((repo) => repo.write([claim(1), record(1, 1, failed())]))
       assert.deepStrictEqual(yield* plan((repo) => repo.failures), [
-        "SCAN orders USING INDEX orders_failed",
-        "SEARCH newest USING INDEX orders_failed (error_code=?)",
-        // Of the groups, by their count.
+        "SEARCH orders USING INDEX orders_failed_at (error_code=?)",
+        "SEARCH orders USING INDEX orders_failed_at (error_code=?)",
+        "SEARCH orders USING INDEX orders_failed (error_code=?)",
+        // Of the twenty codes that one statement is given.
         "USE TEMP B-TREE FOR ORDER BY"
       ])
+    })
+  )
+
+  test(
+    "finds orders by their time of acceptance wherever a clock that was set put them",
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      // Five thousand orders, the clock ahead for those of the second thousand, and behind for one of the fourth.
+      const timeOf = (seq: number) => (seq > 1000 && seq <= 2000 ? 900_000 + seq : seq === 3500 ? 1 : seq * 10)
+      const rows = Arr.map(Arr.range(1, 5000), (seq) => [seq, timeOf(seq)] as const)
+      yield* sql`
+        INSERT INTO orders (order_id, status, user_id, item_ids, total_amount, accepted_at, due_at)
+        SELECT value ->> 0, 'Pending', value ->> 0 % 3, '["1"]', 1, value ->> 1, value ->> 1
+        FROM json_each(${JSON.stringify(rows)}) ORDER BY key`
+      for (const [after, before] of [
+        [0, 100],
+        [undefined, 5],
+        [900_000, undefined],
+        [901_500, 901_502],
+        [60_000, 900_000],
+        [10_000, 30_000],
+        [49_990, 901_001]
+      ]) {
+        const filter = {
+          accepted_after: after === undefined ? undefined : at(after),
+          accepted_before: before === undefined ? undefined : at(before)
+        }
+        const fitting = rows.filter(([, time]) => time >= (after ?? 0) && time < (before ?? Infinity))
+        const ids = fitting.map(([seq]) => String(seq)).reverse()
+        assert.deepStrictEqual(yield* listed(filter, 5000, 5000), ids)
+        assert.deepStrictEqual(yield* listed(filter, 50, 700), ids)
+        assert.deepStrictEqual(yield* listed({ ...filter, status: "Pending" }, 300, 64), ids)
+      }
     })
   )
 
@@ -1489,9 +1639,7 @@ const anyCommand = fc.oneof(
   fc.integer({ min: 1, max: 3 }).map(recover),
   anyKey.map(cancel),
   anyKey.map(reopen),
-  fc
-    .tuple(fc.constantFrom(...anyFilters), fc.nat(4), fc.integer({ min: 2, max: 6 }), fc.integer({ min: 1, max: 3 }))
-    .map((given) => reopenMany(...given)),
+  fc.tuple(fc.constantFrom(...anyFilters), fc.uniqueArray(anyKey)).map((given) => reopenMany(...given)),
   fc.integer({ min: -300, max: 300 }).map(rebase),
   fc.constant(rebase()),
   fc
@@ -1520,8 +1668,21 @@ const seen = (repo: Context.Tag.Service<OrdersRepo>) =>
     totals: repo.totals,
     windows: Effect.forEach(Arr.range(0, 4), (limit) => repo.window("open", limit)),
     suspects: Effect.forEach(Arr.range(0, 2), (limit) => repo.window("suspect", limit)),
-    pages: Effect.forEach(anyFilters, (filter) => repo.list(filter, Option.none(), 4)),
-    older: repo.list({}, Option.some(3), 2),
+    pages: Effect.forEach(anyFilters, (filter) => listing(repo, filter, 4, 3)),
+    reopenable: Effect.forEach(anyFilters, (filter) =>
+      gather(
+        (after) =>
+          repo.reopenable(
+            filter,
+            Option.getOrElse(after, () => 0),
+            5,
+            2,
+            2
+          ),
+        2
+      )
+    ),
+    older: Effect.map(repo.list({}, Option.some(3), 2), ({ found }) => found),
     failures: repo.failures
   })
 

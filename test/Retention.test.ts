@@ -34,7 +34,7 @@ const prune = (before: number, limit = 100, asOf = before) =>
   Effect.map(write(Command.Prune({ before: time(before), asOf: time(asOf), limit })), ({ results }) => results[0])
 
 const kept = Effect.flatMap(OrdersRepo, (repo) =>
-  Effect.map(repo.list({}, Option.none(), 100), (rows) => rows.map(({ order }) => Number(order.order_id)).sort())
+  Effect.map(repo.list({}, Option.none(), 100), ({ found }) => found.map(({ order }) => Number(order.order_id)).sort())
 )
 
 const conformance = (name: string, repo: Layer.Layer<OrdersRepo, unknown, AppConfig>) => {

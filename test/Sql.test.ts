@@ -123,6 +123,17 @@ describe("the file", () => {
           Object.keys(migrations).map((name) => Number.parseInt(name, 10))
         )
         const repo = yield* OrdersRepo
+        const { failures, other } = yield* repo.failures
+        assert.deepStrictEqual(
+          failures.map(({ count, error_code }) => [error_code, count]),
+          [["no_stock", 1]]
+        )
+        assert.deepStrictEqual({ ...other }, { count: 0, groups: 0 })
+        const ofThen = { accepted_before: DateTime.unsafeMake(1) }
+        assert.deepStrictEqual(
+          (yield* repo.list(ofThen, Option.none(), 9)).found.map(({ key }) => key),
+          [4, 3, 2, 1]
+        )
         const { results } = yield* repo.write([
           Command.Recover({ maxAttempts: 9 }),
           Command.Reopen({ order_id: OrderId.make("failed") }),

@@ -58,7 +58,11 @@ export const retry = Command.make(
       if (!isTerminal()) {
         return yield* misused("retry: this may act on many orders. Say --yes, as there is no terminal to ask on.")
       }
-      const page = yield* api.orders.list({ urlParams: { ...filter, status, limit: mostListed } })
+      let page = yield* api.orders.list({ urlParams: { ...filter, status, limit: mostListed } })
+      while (page.orders.length === 0 && page.next_cursor !== undefined) {
+        const { next_cursor: cursor } = page
+        page = yield* api.orders.list({ urlParams: { ...filter, status, limit: mostListed, cursor } })
+      }
       if (page.orders.length === 0) {
         return yield* json ? printJson({ retried: 0 }) : Console.log(`No ${status} order fits.`)
       }

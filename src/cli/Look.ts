@@ -3,8 +3,11 @@ import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { Console, DateTime, Effect, Option, Schema } from "effect"
 import { FailuresByCode, ServiceMetrics } from "../Api.ts"
+import { DecimalNumber, WholeNumber } from "../Numbers.ts"
 import { Order, OrderId, Status, UserId } from "../Order.ts"
+import { Time, timeRules } from "../Time.ts"
 import { clientOf, url } from "./Connection.ts"
+import { explained } from "./Explained.ts"
 import { json, printFields, printJson, printTable, statusText } from "./Output.ts"
 
 type Found = typeof Order.json.Type
@@ -45,8 +48,8 @@ export const printOrder = (order: Found) =>
     })
   ])
 
-const wait = Options.float("wait").pipe(
-  Options.withSchema(Schema.Number.pipe(Schema.between(0, 30, { message: () => "--wait: expected 0 to 30 seconds" }))),
+const wait = Options.text("wait").pipe(
+  Options.withSchema(explained(DecimalNumber(0, 30), "--wait: expected 0 to 30 seconds")),
   Options.optional,
   Options.withDescription("Answer when the order is final, or after so many seconds, at most 30")
 )
@@ -63,14 +66,7 @@ export const get = Command.make(
 
 const time = (name: string, description: string) =>
   Options.text(name).pipe(
-    Options.withSchema(
-      Schema.DateTimeUtc.annotations({
-        message: () => ({
-          message: `--${name}: expected a time such as 2026-01-31T12:00:00Z, or a date`,
-          override: true
-        })
-      })
-    ),
+    Options.withSchema(explained(Time, `--${name}: ${timeRules}`)),
     Options.optional,
     Options.withDescription(description)
   )
@@ -115,8 +111,8 @@ export const list = Command.make(
     json,
     status,
     ...filters,
-    limit: Options.integer("limit").pipe(
-      Options.withSchema(Schema.Int.pipe(Schema.between(1, 500, { message: () => "--limit: expected 1 to 500" }))),
+    limit: Options.text("limit").pipe(
+      Options.withSchema(explained(WholeNumber(1, 500), "--limit: expected a whole number from 1 to 500")),
       Options.withDefault(50),
       Options.withDescription("How many, or how many at a time with --all")
     ),
@@ -127,14 +123,17 @@ export const list = Command.make(
     const filter = { ...filterOf(given), status: Option.getOrUndefined(status), limit: all ? 500 : limit }
     const rows: Array<Found> = []
     let cursor: number | undefined
+    let missing = limit
     do {
-      const page = yield* api.orders.list({ urlParams: { ...filter, cursor } })
+      // A page can be short, even empty, though there are more.
+      const page = yield* api.orders.list({ urlParams: { ...filter, limit: all ? filter.limit : missing, cursor } })
       for (const order of page.orders) {
         if (json) yield* Effect.flatMap(encodeOrder(order), printJson)
         else rows.push(order)
       }
       cursor = page.next_cursor
-    } while (all && cursor !== undefined)
+      missing -= page.orders.length
+    } while (cursor !== undefined && (all || missing > 0))
     if (json) return
     yield* printTable(
       ["ORDER", "STATUS", "USER", "ITEMS", "AMOUNT", "ATTEMPTS", "ACCEPTED", "FINISHED", "LAST ERROR"],
@@ -172,6 +171,8 @@ export const failures = Command.make(
         failure.order_ids.join(", ")
       ])
     )
+    const { count, groups } = answer.other
+    if (count > 0) yield* Console.log(`${count} more ${count === 1 ? "order" : "orders"}, of ${groups} other codes.`)
   })
 ).pipe(Command.withDescription("Show Failed orders by the code of their last error"))
 

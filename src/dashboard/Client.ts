@@ -3,7 +3,8 @@ import type { Order } from "../Order.ts"
 
 export type OrderJson = typeof Order.json.Encoded
 export type MetricsJson = typeof ServiceMetrics.Encoded
-export type FailureJson = (typeof FailuresByCode.Encoded)["failures"][number]
+export type FailuresJson = typeof FailuresByCode.Encoded
+export type FailureJson = FailuresJson["failures"][number]
 type ListJson = typeof OrderList.Encoded
 
 /** The service answered with a problem; without a status it did not answer at all. */
@@ -67,13 +68,24 @@ export const readReadiness = async (): Promise<string | undefined> => {
 
 export const readOrder = async (id: string): Promise<OrderJson> => (await read(pathOf(id))).json()
 
-export const readOrders = async (filter: Readonly<Record<string, string>>): Promise<ListJson> =>
-  (await read(`api/orders?${new URLSearchParams(filter)}`)).json()
+/** Where orders that fit are rare a page ends before it is full; then the next part of it is asked for, for so long. */
+const gatherMillis = 10_000
 
-export const readFailures = async (): Promise<ReadonlyArray<FailureJson>> => {
-  const { failures }: typeof FailuresByCode.Encoded = await (await read("api/failures")).json()
-  return failures
+export const readOrders = async (filter: Readonly<Record<string, string>>, limit: number): Promise<ListJson> => {
+  const until = performance.now() + gatherMillis
+  const found: Array<OrderJson> = []
+  let cursor: Readonly<Record<string, string>> = {}
+  while (true) {
+    const query = new URLSearchParams({ ...filter, limit: String(limit - found.length), ...cursor })
+    const { next_cursor, orders }: ListJson = await (await read(`api/orders?${query}`)).json()
+    found.push(...orders)
+    if (next_cursor === undefined) return { orders: found }
+    if (found.length >= limit || performance.now() >= until) return { orders: found, next_cursor }
+    cursor = { cursor: next_cursor }
+  }
 }
+
+export const readFailures = async (): Promise<FailuresJson> => (await read("api/failures")).json()
 
 export const act = async (id: string, verb: "cancel" | "retry"): Promise<OrderJson> =>
   (await send(`${pathOf(id)}/${verb}`)).json()

@@ -1,4 +1,4 @@
-import { type FailureJson, type MetricsJson, messageOf, readFailures, retryMany } from "./Client.ts"
+import { type FailureJson, type FailuresJson, type MetricsJson, messageOf, readFailures, retryMany } from "./Client.ts"
 import { confirm } from "./Confirm.ts"
 import type { OrderEvent } from "./Connection.ts"
 import { byId, isBusy, make, setAttribute, setBusy, setText } from "./Dom.ts"
@@ -15,6 +15,7 @@ const oldMillis = 30_000
 const list = byId("failures", HTMLElement)
 const heading = byId("failures-heading", HTMLElement)
 const none = byId("no-failures", HTMLElement)
+const others = byId("other-failures", HTMLElement)
 const retryAll = byId("retry-all", HTMLButtonElement)
 
 /** Asks, and answers with whether orders may have changed. */
@@ -36,6 +37,8 @@ const retryThese = async (button: HTMLButtonElement, failed: number, code: strin
   setBusy(button, false)
   return true
 }
+
+const noFailures: FailuresJson = { failures: [], other: { count: 0, groups: 0 } }
 
 const makeGroup = (code: string, retried: () => void) => {
   let failed = 0
@@ -66,7 +69,7 @@ export const failures = () => {
   let readAt = 0
   let notBefore = 0
 
-  const place = (found: ReadonlyArray<FailureJson>) => {
+  const place = ({ failures: found, other }: FailuresJson) => {
     for (const [code, group] of groups) {
       if (found.some(({ error_code }) => error_code === code)) continue
       if (group.element.contains(document.activeElement)) heading.focus()
@@ -81,6 +84,8 @@ export const failures = () => {
       if (there !== group.element) list.insertBefore(group.element, there ?? null)
     }
     none.hidden = found.length > 0
+    others.hidden = other.count === 0
+    setText(others, `${orders(other.count)} more, of ${count(other.groups)} other codes.`)
     if (found.length < 2 && document.activeElement === retryAll) heading.focus()
     retryAll.hidden = found.length < 2
   }
@@ -91,7 +96,7 @@ export const failures = () => {
     isReading = true
     isStale = false
     try {
-      place(failed === 0 ? [] : await readFailures())
+      place(failed === 0 ? noFailures : await readFailures())
       readAt = performance.now()
     } catch {
       // The metrics say that the service does not answer; it is tried again with them.

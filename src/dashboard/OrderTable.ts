@@ -113,7 +113,8 @@ export const orderTable = () => {
       else body.insertBefore(row.element, before)
     }
     empty.hidden = orders.length > 0
-    setText(empty, view.q === undefined ? "No orders here yet." : `No order and no user ${view.q}.`)
+    const nothing = view.q === undefined ? "No orders here yet." : `No order and no user ${view.q}.`
+    setText(empty, next === undefined ? nothing : "None among the newest. Older ones are looked through by Older.")
     newerButton.hidden = newerPages.length === 0
     olderButton.hidden = next === undefined
   }
@@ -124,11 +125,10 @@ export const orderTable = () => {
       ...(q !== undefined && { user_id: q }),
       ...(status !== undefined && { status }),
       ...(error_code !== undefined && { error_code }),
-      ...(cursor !== undefined && { cursor }),
-      limit: String(pageSize)
+      ...(cursor !== undefined && { cursor })
     }
     const [page, one] = await Promise.all([
-      readOrders(wanted),
+      readOrders(wanted, pageSize),
       found === undefined || cursor !== undefined
         ? undefined
         : readOrder(found).catch((error: unknown) => {
