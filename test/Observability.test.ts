@@ -9,23 +9,42 @@ import { temporaryFolder } from "./TestLayers.ts"
 
 const read = (path: string) => Fs.readFileSync(path, "utf8")
 
+/** The data source that is chosen in Grafana: which one it is there, nobody here knows. */
+const DataSource = Schema.Struct({ type: Schema.Literal("prometheus"), uid: Schema.Literal(`\${datasource}`) })
+
 /** What is used of Grafana's dashboard format. */
 const Dashboard = Schema.Struct({
   uid: Schema.NonEmptyString,
   title: Schema.NonEmptyString,
   schemaVersion: Schema.Int,
+  templating: Schema.Struct({
+    list: Schema.Tuple(
+      Schema.Struct({
+        name: Schema.Literal("datasource"),
+        type: Schema.Literal("datasource"),
+        query: Schema.Literal("prometheus")
+      }),
+      Schema.Struct({
+        name: Schema.Literal("job"),
+        type: Schema.Literal("query"),
+        datasource: DataSource,
+        definition: Schema.Literal("label_values(orders_ready, job)")
+      })
+    )
+  }),
   panels: Schema.Array(
     Schema.Struct({
       id: Schema.Int,
       type: Schema.Literal("row", "stat", "timeseries"),
       title: Schema.NonEmptyString,
+      datasource: Schema.optional(DataSource),
       gridPos: Schema.Struct({ x: Schema.Int, y: Schema.Int, w: Schema.Int, h: Schema.Int }),
       targets: Schema.optional(
         Schema.Array(
           Schema.Struct({
             refId: Schema.NonEmptyString,
             expr: Schema.NonEmptyString,
-            datasource: Schema.Struct({ type: Schema.Literal("prometheus"), uid: Schema.Literal("prometheus") })
+            datasource: DataSource
           })
         )
       )
@@ -77,6 +96,14 @@ describe("the dashboard and the alerts", () => {
     })
   )
 
+  it("assume neither a data source nor the name of a scrape job", () => {
+    for (const expr of queries) {
+      const series = expr.match(/\b(?:orders|http|process|nodejs)_\w+\{job=~"\$job"/g) ?? []
+      assert.strictEqual(series.length, metricsIn(expr).length, expr)
+    }
+    for (const expr of conditions) assert.notMatch(expr, /\bjob\s*[=!]/)
+  })
+
   it("panels have an id of their own and do not lie over each other", () => {
     const ids = dashboard.panels.map(({ id }) => id)
     assert.strictEqual(new Set(ids).size, ids.length)
@@ -96,7 +123,7 @@ describe("the dashboard and the alerts", () => {
     Effect.gen(function* () {
       const rules = queries.map((expr, index) => ({
         record: `panel:${index}`,
-        expr: expr.replaceAll("$__rate_interval", "1m")
+        expr: expr.replaceAll("$__rate_interval", "1m").replaceAll("$job", "orders|shop-orders")
       }))
       const file = Path.join(yield* temporaryFolder, "panels.yml")
       Fs.writeFileSync(file, Yaml.stringify({ groups: [{ name: "panels", rules }] }))
@@ -107,6 +134,7 @@ describe("the dashboard and the alerts", () => {
   const alertsTitle = "promtool finds nothing in the configuration, and the alerts fire when they should"
   it.skipIf(!hasPromtool)(`${alertsTitle}${unlessPromtool}`, () => {
     promtool(["check", "config", "observability/prometheus.yml"])
+    promtool(["check", "config", "observability/prometheus.local.yml"])
     promtool(["test", "rules", "observability/alerts.test.yml"])
   })
 
