@@ -5,7 +5,7 @@ import { Effect, Fiber, TestClock } from "effect"
 import { withAnswerLimit } from "../src/cli/Connection.ts"
 import { failureOf } from "../src/cli/Failure.ts"
 import { cli, startCli, until } from "./CliProcess.ts"
-import { startService } from "./ServiceProcess.ts"
+import { aNewOrder, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
 type Answer = (response: Http.ServerResponse) => void
@@ -48,6 +48,19 @@ const inFrontOf = (service: string, events: () => Answer | undefined) =>
       })
   )
 
+/** A proxy that has the service below a path, and answers 404 for any other. */
+const behindPath = (service: string, path: string) =>
+  Effect.gen(function* () {
+    const { server, url } = yield* inFrontOf(service, () => undefined)
+    const [pass] = server.listeners("request")
+    server.removeAllListeners("request").on("request", (request: Http.IncomingMessage, response) => {
+      if (!request.url?.startsWith(`${path}/api/`)) return response.writeHead(404).end()
+      request.url = request.url.slice(path.length)
+      pass?.call(server, request, response)
+    })
+    return url
+  })
+
 const service = Effect.flatMap(temporaryFolder, (folder) => startService(folder, { PROCESSING_TIME: "0 millis" }))
 
 describe("orders, when the service does not answer well", { timeout: 300_000 }, () => {
@@ -87,10 +100,43 @@ describe("orders, when the service does not answer well", { timeout: 300_000 }, 
       const html: Answer = (response) => response.writeHead(404, { "content-type": "text/html" }).end("<h1>No</h1>")
       const front = yield* inFrontOf(url, () => html)
       const { code, stderr } = yield* cli(["watch"], { url: front.url })
-      assert.deepStrictEqual([code, stderr], [1, `${front.url}/ answered 404 when asked for its events.\n`])
+      assert.deepStrictEqual([code, stderr], [1, `${front.url} answered 404 when asked for its events.\n`])
       const simulated = yield* cli(["simulate", "--orders", "5"], { url: front.url })
       assert.strictEqual(simulated.code, 0, simulated.stderr)
       assert.include(simulated.stderr, "answered 404 when asked for its events. Going on without events.\n")
+    })
+  )
+
+  it.scopedLive("finds a service behind a path, named with or without a slash at its end, in every command", () =>
+    Effect.gen(function* () {
+      const { url } = yield* service
+      const front = yield* behindPath(url, "/shop/orders")
+      for (const [index, ending] of ["", "/", "//"].entries()) {
+        const to = { url: `${front}/shop/orders${ending}` }
+        const id = String(index + 1)
+        const submitted = yield* cli(["submit", "--order-id", id, "--user-id", "1", "--item", "1", "--amount", "1"], to)
+        assert.strictEqual(submitted.code, 0, submitted.stderr)
+        for (const args of [["get", id], ["list"], ["failures"], ["metrics"], ["retry", "--all", "--yes"]]) {
+          const { code, stderr } = yield* cli(args, to)
+          assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
+        }
+        const input = JSON.stringify(aNewOrder(100 + index))
+        assert.strictEqual((yield* cli(["submit", "--file", "-"], { ...to, input })).stdout, "1 accepted\n")
+        const watching = yield* startCli(["watch", "--json"], to)
+        yield* until(() => watching.output.stderr === `Watching ${front}/shop/orders\n`)
+        yield* cli(["submit", "--file", "-"], { ...to, input: JSON.stringify(aNewOrder(200 + index)) })
+        yield* until(() => watching.output.stdout.includes(`"order_id":${200 + index}`))
+        const simulated = yield* cli(["simulate", "--orders", "5", "--json"], to)
+        assert.deepStrictEqual(
+          [simulated.code, JSON.parse(simulated.stdout).connections_lost],
+          [0, 0],
+          simulated.stderr
+        )
+        assert.notInclude(simulated.stderr, "Going on without events")
+      }
+      const wrong = yield* cli(["metrics"], { url: `${front}/elsewhere/` })
+      assert.strictEqual(wrong.code, 1)
+      assert.include(wrong.stderr, `${front}/elsewhere answered 404`)
     })
   )
 

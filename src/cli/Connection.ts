@@ -6,19 +6,23 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer } from "effect"
 import * as Client from "../Client.ts"
 
-/** Which service to talk to. */
+const defaultUrl = "http://127.0.0.1:3000"
+
+/** Which service to talk to, as an address without a slash at its end: what is asked for begins with one. */
 export const url = Options.text("url").pipe(
   Options.withFallbackConfig(Config.string("ORDERS_URL")),
-  Options.withDefault("http://127.0.0.1:3000"),
+  Options.withDefault(defaultUrl),
   Options.mapTryCatch(
     (given) => {
       const url = new URL(given)
-      if (!/^https?:$/.test(url.protocol)) throw new TypeError("not http")
-      return url.href
+      if (!/^https?:$/.test(url.protocol) || url.search || url.hash) throw new TypeError("not the address of a service")
+      return url.href.replace(/\/+$/, "")
     },
-    () => HelpDoc.p("--url (or ORDERS_URL): expected an address such as http://127.0.0.1:3000")
+    () =>
+      HelpDoc.p("--url (or ORDERS_URL): expected an address such as http://127.0.0.1:3000 or https://shop.test/orders")
   ),
-  Options.withDescription("The service, also as ORDERS_URL")
+  Options.withPseudoName("url"),
+  Options.withDescription(`The service, with or without a / at its end; also as ORDERS_URL [default: ${defaultUrl}]`)
 )
 
 /** The typed client of the service at that address. */

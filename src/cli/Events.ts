@@ -39,7 +39,7 @@ const isPassing = (status: number) => status >= 500 || status === 408 || status 
 const follow = (url: string, { filter, onEvent, onOpen }: Watching) =>
   Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
-    const response = yield* client.get(new URL("api/events", url), { urlParams: filter })
+    const response = yield* client.get(`${url}/api/events`, { urlParams: filter })
     const { status } = response
     if (status !== 200) {
       const body = yield* Effect.orElseSucceed(Effect.timeout(response.text, "5 seconds"), () => "")
