@@ -8,7 +8,7 @@ const program = Path.resolve("dist/cli.js")
 export interface CliOptions {
   readonly url?: string
   readonly folder?: string
-  readonly input?: string
+  readonly input?: string | Buffer
   readonly env?: Record<string, string>
 }
 

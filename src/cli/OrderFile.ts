@@ -1,57 +1,57 @@
 import { createReadStream } from "node:fs"
 import { Stream } from "effect"
 import { failed } from "./Failure.ts"
+import { type Piece, piecesOf } from "./Pieces.ts"
 
-/** One order of a file, unread. `place` says where it stands: a line, or a number in an array. */
+/** One order of a file, unread, or why it is not even text. `place` says where it stands. */
 export interface Entry {
   readonly place: string
   readonly text: string
+  readonly fault: string | null
 }
 
-/** `JSON.parse` makes 1e400 Infinity, and written out again it would be `null`. */
-const unrounded = (_key: string, value: unknown) => {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError("a number is too large")
-  return value
-}
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-async function* arrayEntries(text: string): AsyncGenerator<Entry> {
-  const orders: unknown = JSON.parse(text.trim())
-  if (!Array.isArray(orders)) return
-  for (const [index, order] of orders.entries()) {
-    yield { place: `order ${index + 1}`, text: JSON.stringify(order, unrounded) }
+const notUtf8 =
+  "it is not UTF-8, but in another encoding such as Latin-1: convert the file, as with iconv -f latin1 -t utf-8"
+
+const isJson = (text: string) => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 
-/** The orders of a text: one a line, or a JSON array of them. Lines are read as they come, an array at once. */
-async function* entriesOf(chunks: AsyncIterable<string>): AsyncGenerator<Entry> {
-  let rest = ""
-  let isArray: boolean | undefined
-  let line = 0
-  const entry = (text: string): Entry => ({ place: `line ${line}`, text })
-  for await (const chunk of chunks) {
-    rest += chunk
-    if (isArray === undefined && rest.trim() !== "") isArray = rest.trimStart().startsWith("[")
-    if (isArray !== false) continue
-    const lines = rest.split("\n")
-    rest = lines.pop() ?? ""
-    for (const text of lines) {
-      line += 1
-      if (text.trim() !== "") yield entry(text)
-    }
+const entryOf = ({ bytes, fault, place }: Piece): Entry => {
+  if (fault !== null) return { place, text: "", fault }
+  if (bytes.includes(0)) {
+    return { place, text: "", fault: "it holds a NUL byte, which no JSON has" }
   }
-  line += 1
-  if (isArray === true) yield* arrayEntries(rest)
-  else if (rest.trim() !== "") yield entry(rest)
+  let text: string
+  try {
+    text = decoder.decode(bytes).trim()
+  } catch {
+    return { place, text: "", fault: notUtf8 }
+  }
+  // An order of an array may span lines, and goes out as one. A line break in a string would be lost with that.
+  if (!/[\r\n]/.test(text)) return { place, text, fault: null }
+  return isJson(text)
+    ? { place, text: text.replace(/[\r\n]+/g, " "), fault: null }
+    : { place, text: "", fault: "it is not JSON" }
 }
 
 /** A call takes 10,000 orders and 8 MiB; smaller ones show sooner what became of them. */
 const maxOrders = 1000
 const maxBytes = 4 * 1024 * 1024
 
-async function* partsOf(entries: AsyncIterable<Entry>): AsyncGenerator<ReadonlyArray<Entry>> {
+async function* partsOf(pieces: AsyncIterable<Piece>): AsyncGenerator<ReadonlyArray<Entry>> {
   let part: Array<Entry> = []
   let bytes = 0
-  for await (const entry of entries) {
+  for await (const piece of pieces) {
+    const entry = entryOf(piece)
+    if (entry.fault === null && entry.text === "") continue
     const size = Buffer.byteLength(entry.text) + 1
     if (part.length === maxOrders || (part.length > 0 && bytes + size > maxBytes)) {
       yield part
@@ -68,7 +68,7 @@ async function* partsOf(entries: AsyncIterable<Entry>): AsyncGenerator<ReadonlyA
 export const readOrders = (file: string) =>
   Stream.suspend(() => {
     const source = file === "-" ? process.stdin : createReadStream(file)
-    return Stream.fromAsyncIterable(partsOf(entriesOf(source.setEncoding("utf8"))), (error) =>
+    return Stream.fromAsyncIterable(partsOf(piecesOf(source)), (error) =>
       failed(`${file === "-" ? "Standard input" : file}: ${error instanceof Error ? error.message : String(error)}`)
     )
   })
