@@ -8,7 +8,8 @@ import { Order, OrderId, Status, UserId } from "../Order.ts"
 import { Time, timeRules } from "../Time.ts"
 import { clientOf, url } from "./Connection.ts"
 import { explained } from "./Explained.ts"
-import { json, printFields, printJson, printTable, statusText } from "./Output.ts"
+import { naming } from "./Failure.ts"
+import { json, printFields, printJson, printJsonLines, printTable, statusText, tablePrinter } from "./Output.ts"
 
 type Found = typeof Order.json.Type
 
@@ -49,6 +50,7 @@ export const printOrder = (order: Found) =>
   ])
 
 const wait = Options.text("wait").pipe(
+  Options.withPseudoName("seconds"),
   Options.withSchema(explained(DecimalNumber(0, 30), "--wait: expected 0 to 30 seconds")),
   Options.optional,
   Options.withDescription("Answer when the order is final, or after so many seconds, at most 30")
@@ -59,13 +61,16 @@ export const get = Command.make(
   { url, json, wait, id },
   Effect.fnUntraced(function* ({ id, json, url, wait }) {
     const api = yield* clientOf(url)
-    const order = yield* api.orders.find({ path: { order_id: id }, urlParams: { wait: Option.getOrUndefined(wait) } })
+    const order = yield* api.orders
+      .find({ path: { order_id: id }, urlParams: { wait: Option.getOrUndefined(wait) } })
+      .pipe(naming(id))
     yield* json ? Effect.flatMap(encodeOrder(order), printJson) : printOrder(order)
   })
 ).pipe(Command.withDescription("Show one order"))
 
 const time = (name: string, description: string) =>
   Options.text(name).pipe(
+    Options.withPseudoName("time"),
     Options.withSchema(explained(Time, `--${name}: ${timeRules}`)),
     Options.optional,
     Options.withDescription(description)
@@ -74,11 +79,13 @@ const time = (name: string, description: string) =>
 /** The filters that listing and retrying have in common. */
 export const filters = {
   userId: Options.text("user-id").pipe(
+    Options.withPseudoName("id"),
     Options.withSchema(UserId),
     Options.optional,
     Options.withDescription("Orders of this user")
   ),
   errorCode: Options.text("error-code").pipe(
+    Options.withPseudoName("code"),
     Options.optional,
     Options.withDescription("Failed orders with this last error")
   ),
@@ -104,6 +111,27 @@ export const status = Options.choice("status", Status.literals).pipe(
   Options.withDescription("Orders in this status")
 )
 
+/** The service lists no more at a time. */
+export const mostListed = 500
+
+const defaultLimit = 50
+
+const encodeOrders = Schema.encode(Schema.Array(Order.json))
+
+const listHead = ["ORDER", "STATUS", "USER", "ITEMS", "AMOUNT", "ATTEMPTS", "ACCEPTED", "FINISHED", "LAST ERROR"]
+
+const listRow = (order: Found) => [
+  order.order_id,
+  statusText(order.status),
+  order.user_id,
+  order.item_ids.length,
+  `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`,
+  order.attempts,
+  DateTime.formatIso(order.accepted_at),
+  timeOf(order.finished_at),
+  Option.getOrNull(Option.map(order.last_error, (error) => error.code))
+]
+
 export const list = Command.make(
   "list",
   {
@@ -112,44 +140,31 @@ export const list = Command.make(
     status,
     ...filters,
     limit: Options.text("limit").pipe(
-      Options.withSchema(explained(WholeNumber(1, 500), "--limit: expected a whole number from 1 to 500")),
-      Options.withDefault(50),
-      Options.withDescription("How many, or how many at a time with --all")
+      Options.withPseudoName("number"),
+      Options.withSchema(
+        explained(WholeNumber(1, mostListed), `--limit: expected a whole number from 1 to ${mostListed}`)
+      ),
+      Options.withDefault(defaultLimit),
+      Options.withDescription(`How many, without --all; at most ${mostListed} [default: ${defaultLimit}]`)
     ),
     all: Options.boolean("all").pipe(Options.withDescription("All that fit, not only the newest"))
   },
   Effect.fnUntraced(function* ({ all, json, limit, status, url, ...given }) {
     const api = yield* clientOf(url)
-    const filter = { ...filterOf(given), status: Option.getOrUndefined(status), limit: all ? 500 : limit }
-    const rows: Array<Found> = []
+    const filter = { ...filterOf(given), status: Option.getOrUndefined(status) }
+    const printRows = tablePrinter(listHead)
+    let left = all ? Number.POSITIVE_INFINITY : limit
     let cursor: number | undefined
-    let missing = limit
+    // A page may be short, or empty, and yet not be the last.
     do {
-      // A page can be short, even empty, though there are more.
-      const page = yield* api.orders.list({ urlParams: { ...filter, limit: all ? filter.limit : missing, cursor } })
-      for (const order of page.orders) {
-        if (json) yield* Effect.flatMap(encodeOrder(order), printJson)
-        else rows.push(order)
-      }
+      const page = yield* api.orders.list({ urlParams: { ...filter, limit: Math.min(left, mostListed), cursor } })
+      left -= page.orders.length
       cursor = page.next_cursor
-      missing -= page.orders.length
-    } while (cursor !== undefined && (all || missing > 0))
-    if (json) return
-    yield* printTable(
-      ["ORDER", "STATUS", "USER", "ITEMS", "AMOUNT", "ATTEMPTS", "ACCEPTED", "FINISHED", "LAST ERROR"],
-      rows.map((order) => [
-        order.order_id,
-        statusText(order.status),
-        order.user_id,
-        order.item_ids.length,
-        `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`,
-        order.attempts,
-        DateTime.formatIso(order.accepted_at),
-        timeOf(order.finished_at),
-        Option.getOrNull(Option.map(order.last_error, (error) => error.code))
-      ])
-    )
-    if (cursor !== undefined) yield* Console.error("There are more: --all shows them.")
+      const isLast = left === 0 || cursor === undefined
+      if (json) yield* Effect.flatMap(encodeOrders(page.orders), printJsonLines)
+      else if (page.orders.length > 0 || isLast) yield* printRows(page.orders.map(listRow))
+    } while (left > 0 && cursor !== undefined)
+    if (!json && cursor !== undefined) yield* Console.error("There are more: --all shows them.")
   })
 ).pipe(Command.withDescription("List orders, newest first"))
 
