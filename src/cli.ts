@@ -1,56 +1,64 @@
 #!/usr/bin/env node
-import * as CliConfig from "@effect/cli/CliConfig"
-import * as Command from "@effect/cli/Command"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Cause, Console, Effect, Exit, Layer } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import { cancel, retry } from "./cli/Act.ts"
+import { answerOf } from "./cli/Answer.ts"
 import { HttpClientLive } from "./cli/Connection.ts"
-import { doctor } from "./cli/Doctor.ts"
 import { failureOf } from "./cli/Failure.ts"
-import { failures, get, list, metrics } from "./cli/Look.ts"
-import { withoutColours } from "./cli/Output.ts"
-import { serve } from "./cli/Serve.ts"
-import { simulate } from "./cli/Simulate.ts"
-import { submit } from "./cli/Submit.ts"
-import { watch } from "./cli/Watch.ts"
-import { splitOptions } from "./cli/Words.ts"
+import { Outlet } from "./cli/Outlet.ts"
+import { printingOn } from "./cli/Output.ts"
 
-const orders = Command.make("orders").pipe(
-  Command.withDescription("Runs an order service, and talks to one that runs"),
-  Command.withSubcommands([serve, submit, get, list, cancel, retry, failures, metrics, watch, simulate, doctor])
-)
+const { isActing, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
 
-const argv = [...process.argv.slice(0, 2), ...splitOptions(process.argv.slice(2))]
+/** Told for people, or as a problem by RFC 9457 where the answer is for machines. */
+const fail = (error: unknown) => {
+  const failure = failureOf(error)
+  if (failure.lines.length === 0) return Effect.succeed(failure.exitCode)
+  const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
+  return Effect.as(Console.error(text), failure.exitCode)
+}
+
+const outcome = run.pipe(Effect.as(0), Effect.catchAll(fail))
+
+/** What it prints may be lost. A command that acts goes on all the same; one that only shows has nothing left to do. */
+const onOutlets = Effect.suspend(() => {
+  const output = new Outlet("Standard output", process.stdout)
+  const error = new Outlet("Standard error", process.stderr)
+  const shown = isActing ? outcome : Effect.raceFirst(outcome, Effect.as(output.failed, 0))
+  return Effect.gen(function* () {
+    const code = yield* shown
+    if (isService) return code
+    yield* output.flushed
+    if (output.lost !== undefined && (isActing || output.lost !== "EPIPE")) {
+      const told = isActing ? " The command has gone on to its end." : ""
+      yield* Console.error(`Standard output could not be written (${output.lost}).${told}`)
+    }
+    yield* error.flushed
+    return code === 0 && (output.lost ?? error.lost) !== undefined ? 3 : code
+  }).pipe(printingOn(output, error))
+})
 
 let exitCode = 0
 
-const program = Command.run(orders, { name: "orders", version: packageJson.version })(argv).pipe(
-  Effect.catchAll((error) => {
-    const failure = failureOf(error)
-    exitCode = failure.exitCode
-    return failure.lines.length > 0 ? Console.error(failure.lines.join("\n")) : Effect.void
-  }),
-  withoutColours,
+const program = onOutlets.pipe(
+  Effect.tap((code) =>
+    Effect.sync(() => {
+      exitCode = code
+    })
+  ),
   Effect.provide(
     Layer.mergeAll(
       NodeFileSystem.layer,
       NodePath.layer,
       NodeTerminal.layer,
       HttpClientLive,
-      CliConfig.layer({ showBuiltIns: false }),
       Layer.setTracerEnabled(false)
     )
   )
 )
-
-// Whoever reads the output may have seen enough, as `head` does. A service goes on all the same.
-if (process.argv[2] !== "serve") {
-  process.stdout.on("error", (error) => process.exit("code" in error && error.code === "EPIPE" ? 0 : 1))
-}
 
 let signalled = 130
 process.once("SIGTERM", () => {

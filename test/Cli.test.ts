@@ -2,7 +2,6 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import packageJson from "../package.json" with { type: "json" }
 import { splitOptions } from "../src/cli/Words.ts"
 import { type CliAnswer, cli, startCli, until } from "./CliProcess.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
@@ -65,10 +64,40 @@ describe("orders", () => {
           1,
           /^Order 2 was accepted before with .*item_ids/
         )
-        isRefusal(yield* cli(["get", "404"], { url }), 1, /^Order not found\n$/)
+        for (const command of ["get", "cancel", "retry"]) {
+          isRefusal(yield* cli([command, "404"], { url }), 1, /^Order 404 not found\n$/)
+        }
         isRefusal(yield* cli(["retry", "2"], { url }), 1, /^Order 2 is .*needs it to be Failed or Cancelled/)
-        const faulty = yield* cli(["submit", "--order-id", "3", "--user-id", "7", "--amount", "much"], { url })
-        isRefusal(faulty, 1, /\/item_ids: is missing\n {2}\/total_amount: expected 0 to/)
+        const order = ["submit", "--order-id", "3", "--user-id", "7", "--amount", "much"]
+        isRefusal(yield* cli(order, { url }), 2, /^submit: --item is missing\.\n/)
+        const faulty = yield* cli([...order, "--item", "1", "--item", "?"], { url })
+        isRefusal(faulty, 2, /^--item \(number 2\): expected .*\n--amount: expected 0 to .*\n$/)
+      })
+    )
+
+    it.effect("tells errors as problems on standard error with --json", () =>
+      Effect.gen(function* () {
+        const { url } = yield* Running
+        const problemOf = Effect.fn(function* (args: ReadonlyArray<string>, code: number, to = url) {
+          const answer = yield* cli([...args, "--json"], { url: to })
+          isRefusal(answer, code, /^\{"type":"urn:orders:problem:[a-z-]+","title":"[^"]+",.*\}\n$/)
+          return JSON.parse(answer.stderr)
+        })
+        const { order_id, ...missing } = yield* problemOf(["get", "404"], 1)
+        assert.strictEqual(order_id, 404)
+        assert.deepStrictEqual(missing, {
+          ...{ type: "urn:orders:problem:order-not-found", title: "Order not found", status: 404 },
+          detail: "Order 404 not found"
+        })
+        yield* cli(anOrder("5"), { url })
+        const conflict = yield* problemOf([...anOrder("5"), "--item", "3"], 1)
+        assert.deepStrictEqual([conflict.status, conflict.order_id, conflict.fields], [409, 5, ["item_ids"]])
+        const misused = yield* problemOf(["submit"], 2)
+        assert.strictEqual(misused.type, "urn:orders:problem:misused")
+        assert.include(misused.detail, "--order-id, --user-id, --item, --amount are missing")
+        assert.include((yield* problemOf(["list", "--limit", "0"], 2)).detail, "--limit: expected a whole number")
+        const unreachable = yield* problemOf(["metrics"], 1, "http://127.0.0.1:1")
+        assert.include(unreachable.detail, "ECONNREFUSED")
       })
     )
 
@@ -219,8 +248,8 @@ describe("orders", () => {
 
   it.live("answers what it does not understand on standard error, with 2", () =>
     Effect.gen(function* () {
-      isRefusal(yield* cli(["bogus"]), 2, /Invalid subcommand/)
-      isRefusal(yield* cli(["get"]), 2, /id/)
+      isRefusal(yield* cli(["bogus"]), 2, /^orders: there is no command bogus\. There are submit, get, .*simulate\.\n$/)
+      isRefusal(yield* cli(["get"]), 2, /^get: .*<id>\nSee orders get --help\.\n$/)
       isRefusal(yield* cli(["get", "!"]), 2, /expected a positive whole number/)
       for (const limit of ["0", "501", "0x10", "+5", "1e1", "05", "-1"]) {
         isRefusal(yield* cli(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
@@ -231,33 +260,26 @@ describe("orders", () => {
         isRefusal(yield* cli(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
         isRefusal(yield* cli(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
       }
-      isRefusal(yield* cli(["list", "--status", "failed"]), 2, /Pending, Processing/)
-      isRefusal(yield* cli(["list", "--nonsense"]), 2, /--nonsense/)
+      isRefusal(yield* cli(["list", "--status", "failed"]), 2, /^list: --status: expected one of Pending, Processing/)
+      isRefusal(yield* cli(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
       isRefusal(yield* cli(["list", "--url", "ftp://x"]), 2, /--url/)
+      isRefusal(yield* cli(["list", "--url", "http://x/?a=1"]), 2, /--url/)
+      isRefusal(yield* cli(["get", "1", "2"]), 2, /^get: 2 is an argument too many\.\n/)
+      isRefusal(yield* cli(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
     })
   )
 
   it("takes --name=value apart, but no value and nothing after --", () => {
     const words = ["submit", "--json", "--item=1", "--item", "--item=2", "--metadata={}", "-y", "--", "--item=3"]
-    assert.deepStrictEqual(splitOptions(words), [
+    const flags = new Set(["--json", "-y"])
+    const split = splitOptions(words, flags)
+    assert.deepStrictEqual(split.words, [
       ...["submit", "--json", "--item", "1", "--item", "--item=2", "--metadata", "{}", "-y", "--", "--item=3"]
     ])
-    assert.deepStrictEqual(splitOptions(["--json=true", "--url=a=b\nc"]), ["--json", "true", "--url", "a=b\nc"])
+    assert.deepStrictEqual([...split.given], ["--json", "-y"])
+    assert.deepStrictEqual(splitOptions(["--json=true", "--url=a=b\nc"], flags).words, [
+      ...["--json", "true", "--url", "a=b\nc"]
+    ])
+    assert.deepStrictEqual([...splitOptions(["get", "--item", "--json", "--", "--json"], flags).given], [])
   })
-
-  it.live("has help, a version and completions, without colours in a pipe", () =>
-    Effect.gen(function* () {
-      const help = yield* cli(["--help"])
-      assert.strictEqual(help.code, 0)
-      assert.match(help.stdout, /simulate/)
-      assert.isFalse(help.stdout.includes("\x1b"))
-      assert.match((yield* cli(["submit", "--help"])).stdout, /--metadata/)
-      assert.strictEqual((yield* cli(["--version"])).stdout.trim(), packageJson.version)
-      for (const shell of ["bash", "zsh", "fish"]) {
-        const { code, stdout } = yield* cli(["--completions", shell])
-        assert.strictEqual(code, 0)
-        assert.match(stdout, /simulate/)
-      }
-    })
-  )
 })

@@ -185,7 +185,7 @@ describe("orders simulate", { timeout: 300_000 }, () => {
       service.child.kill("SIGKILL")
       const { code, stderr, stdout } = yield* simulation.ended
       assert.strictEqual(code, 1)
-      assert.match(stderr, /^No order service answers at/)
+      assert.match(JSON.parse(stderr).detail, /^No order service answers at/)
       const summary = JSON.parse(stdout)
       assert.deepStrictEqual([summary.orders, summary.interrupted, summary.check], [30, false, null])
     })

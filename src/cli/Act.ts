@@ -5,8 +5,8 @@ import * as Prompt from "@effect/cli/Prompt"
 import { Console, Effect, Option } from "effect"
 import { type Status, transitions } from "../Order.ts"
 import { clientOf, url } from "./Connection.ts"
-import { failed, misused } from "./Failure.ts"
-import { encodeOrder, filterOf, filters, id, printOrder } from "./Look.ts"
+import { failed, misused, naming } from "./Failure.ts"
+import { encodeOrder, filterOf, filters, id, mostListed, printOrder } from "./Look.ts"
 import { json, printJson } from "./Output.ts"
 
 export const cancel = Command.make(
@@ -14,12 +14,10 @@ export const cancel = Command.make(
   { url, json, id },
   Effect.fnUntraced(function* ({ id, json, url }) {
     const api = yield* clientOf(url)
-    const order = yield* api.orders.cancel({ path: { order_id: id } })
+    const order = yield* api.orders.cancel({ path: { order_id: id } }).pipe(naming(id))
     yield* json ? Effect.flatMap(encodeOrder(order), printJson) : printOrder(order)
   })
 ).pipe(Command.withDescription("Cancel an order that is Pending or Processing"))
-
-const mostListed = 500
 
 /** What a retry would act on, as far as one page tells. */
 const whichOnes = (status: Status, found: number, more: boolean) =>
@@ -35,7 +33,7 @@ export const retry = Command.make(
     all: Options.boolean("all").pipe(Options.withDescription("All Failed orders")),
     status: Options.choice("status", transitions.reopen.from).pipe(
       Options.optional,
-      Options.withDescription("Failed, which is the default, or Cancelled")
+      Options.withDescription("Orders in this status [default: Failed]")
     ),
     ...filters,
     yes: Options.boolean("yes", { aliases: ["y"] }).pipe(Options.withDescription("Do not ask before acting on many")),
@@ -48,7 +46,7 @@ export const retry = Command.make(
     const api = yield* clientOf(url)
     if (Option.isSome(id)) {
       if (all || isFiltered) return yield* misused("retry: give an order's id or filters, not both.")
-      const order = yield* api.orders.retry({ path: { order_id: id.value } })
+      const order = yield* api.orders.retry({ path: { order_id: id.value } }).pipe(naming(id.value))
       return yield* json ? Effect.flatMap(encodeOrder(order), printJson) : printOrder(order)
     }
     if (!all && !isFiltered) {

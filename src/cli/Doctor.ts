@@ -8,8 +8,9 @@ import { Coloured, json, printFields, printJson, printTable } from "./Output.ts"
 const colours = { ok: "green", warning: "yellow", error: "red" } as const
 
 const database = Options.text("database").pipe(
+  Options.withPseudoName("file"),
   Options.optional,
-  Options.withDescription("A path, with or without file: before it; DATABASE_URL if it is not given")
+  Options.withDescription("A path, with or without file: before it [default: DATABASE_URL, or file:./data/orders.db]")
 )
 
 /** What only this command needs is loaded only for it, the SQLite module above all. */

@@ -1,26 +1,47 @@
-import * as ValidationError from "@effect/cli/ValidationError"
 import * as HttpApi from "@effect/platform/HttpApi"
 import type { HttpClientError, RequestError, ResponseError } from "@effect/platform/HttpClientError"
 import { Data, Effect, Option, ParseResult, Predicate, Schema } from "effect"
-import { Api, faults } from "../Api.ts"
+import { Api } from "../Api.ts"
+import { type OrderId, OrderIdJson } from "../Order.ts"
+import { problemType } from "../Problem.ts"
+
+/** A problem by RFC 9457. Those of the service have further members. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status?: number
+  readonly detail: string
+}
 
 /** A command that could not do what it was asked for, as lines for people. 1: it failed; 2: it was asked wrongly. */
 export class Failure extends Data.TaggedError("Failure")<{
   readonly lines: ReadonlyArray<string>
   readonly exitCode: 1 | 2
-}> {}
+  /** As the service answered it, if it did. */
+  readonly problem?: Problem
+}> {
+  /** The same for programs. */
+  toProblem(): Problem {
+    const detail = this.lines.join("\n")
+    if (this.problem !== undefined) return this.problem
+    return this.exitCode === 2
+      ? { type: problemType("Misused"), title: "The command was not called as it should be", detail }
+      : { type: problemType("CommandFailed"), title: "The command failed", detail }
+  }
+}
 
 export const failed = (...lines: ReadonlyArray<string>) => new Failure({ lines, exitCode: 1 })
 export const misused = (...lines: ReadonlyArray<string>) => new Failure({ lines, exitCode: 2 })
 
-const Problem = Schema.Struct({
+const Answered = Schema.Struct({
   type: Schema.String,
+  title: Schema.String,
   status: Schema.Int,
   detail: Schema.String,
   errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String, detail: Schema.String })))
 })
-const decodeProblem = Schema.decodeUnknownOption(Problem)
-const parseProblem = Schema.decodeUnknownOption(Schema.parseJson(Problem))
+const decodeProblem = Schema.decodeUnknownOption(Answered, { onExcessProperty: "preserve" })
+const parseProblem = Schema.decodeUnknownOption(Schema.parseJson(Answered))
 
 /** What an answer that refused something says, if it is a problem by RFC 9457. */
 export const detailOf = (body: string): Option.Option<string> => Option.map(parseProblem(body), ({ detail }) => detail)
@@ -40,7 +61,7 @@ const problemSchemas = (): ReadonlyArray<Schema.Schema<unknown, unknown>> => {
 }
 
 /** The problem by RFC 9457 that the service answered with, if the error was one. */
-export const problemOf = (error: unknown): Option.Option<typeof Problem.Type> =>
+export const problemOf = (error: unknown): Option.Option<typeof Answered.Type> =>
   Option.flatMap(
     Option.firstSomeOf(problemSchemas().map((schema) => Schema.encodeUnknownOption(schema)(error))),
     decodeProblem
@@ -50,11 +71,8 @@ export const problemOf = (error: unknown): Option.Option<typeof Problem.Type> =>
 export const faultLines = (found: ReadonlyArray<{ readonly pointer: string; readonly detail: string }>) =>
   found.map(({ detail, pointer }) => (pointer === "" ? `  ${detail}` : `  ${pointer}: ${detail}`))
 
-/** Something in the order itself is wrong, seen before it was sent; told as the service would tell it. */
-export const invalidOrder = (error: ParseResult.ParseError) =>
-  failed("The order is not valid.", ...faultLines(faults(ParseResult.ArrayFormatter.formatErrorSync(error))))
-
-const originOf = (url: string) => (URL.canParse(url) ? new URL(url).origin : url)
+/** Where the service is, of the address of a request to it. */
+const serviceOf = (url: string) => url.replace(/\/(api\/.*)?$/, "")
 
 /** How the system names what happened to a connection, such as ECONNREFUSED. */
 export const codeOf = (error: RequestError): string =>
@@ -68,25 +86,27 @@ export const brokenBy = ({ cause }: ResponseError): Option.Option<string> =>
   Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? Option.some(cause.code) : Option.none()
 
 const noGoodAnswer = (error: ResponseError) => {
-  const origin = originOf(error.request.url)
+  const service = serviceOf(error.request.url)
   return Option.match(brokenBy(error), {
     onNone: () =>
-      `${origin} answered ${error.response.status} in an unknown way: is that an order service of this version?`,
-    onSome: (code) => `The connection to ${origin} broke (${code}).`
+      `${service} answered ${error.response.status} in an unknown way: is that an order service of this version?`,
+    onSome: (code) => `The connection to ${service} broke (${code}).`
   })
 }
 
 /** Whatever ended a command, as a {@link Failure}. */
 export const failureOf = (error: unknown): Failure => {
   if (error instanceof Failure) return error
-  // Printed by @effect/cli itself.
-  if (ValidationError.isValidationError(error)) return misused()
   const problem = problemOf(error)
-  if (Option.isSome(problem)) return failed(problem.value.detail, ...faultLines(problem.value.errors ?? []))
+  if (Option.isSome(problem)) {
+    const lines = [problem.value.detail, ...faultLines(problem.value.errors ?? [])]
+    const { detail, status, title, type, ...own } = problem.value
+    return new Failure({ lines, exitCode: 1, problem: { type, title, status, detail, ...own } })
+  }
   if (isHttpClientError(error)) {
     return error._tag === "RequestError"
       ? failed(
-          `No order service answers at ${originOf(error.request.url)} (${codeOf(error)}). ` +
+          `No order service answers at ${serviceOf(error.request.url)} (${codeOf(error)}). ` +
             "Start it with `orders serve`, or name another with --url."
         )
       : failed(noGoodAnswer(error))
@@ -99,10 +119,21 @@ export const failureOf = (error: unknown): Failure => {
 }
 
 /** The same failure with another line before its own. */
-export const within =
-  (line: string) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    Effect.mapError(self, (error) => {
-      const { exitCode, lines } = failureOf(error)
-      return new Failure({ exitCode, lines: [line, ...lines] })
-    })
+export const withLine = (line: string) => (error: unknown) => {
+  const failure = failureOf(error)
+  const problem = failure.toProblem()
+  return new Failure({
+    exitCode: failure.exitCode,
+    lines: [line, ...failure.lines],
+    problem: { ...problem, detail: `${line} ${problem.detail}` }
+  })
+}
+
+/** An order that is not there is named. */
+export const naming = (id: OrderId) =>
+  Effect.mapError(<E>(error: E) => {
+    if (!Predicate.isTagged(error, "OrderNotFound")) return failureOf(error)
+    const detail = `Order ${id} not found`
+    const problem = { ...failureOf(error).toProblem(), detail, order_id: Schema.encodeSync(OrderIdJson)(id) }
+    return new Failure({ lines: [detail], exitCode: 1, problem })
+  })

@@ -6,5 +6,5 @@ const program = () => import(new URL("main.js", import.meta.url).href)
 
 /** The service's own program takes over: it sets up its signals, its log and its exit code. */
 export const serve = Command.make("serve", {}, () => Effect.asVoid(Effect.promise(program))).pipe(
-  Command.withDescription("Run the service, with settings from the environment, as `npm start` does")
+  Command.withDescription("Run the service, with settings from the environment")
 )

@@ -20,8 +20,11 @@ const count = (name: string, max: number, fallback: number, description: string)
   Options.text(name).pipe(
     Options.withSchema(explained(WholeNumber(1, max), `--${name}: expected a whole number from 1 to ${max}`)),
     Options.withDefault(fallback),
-    Options.withDescription(description)
+    Options.withPseudoName("number"),
+    Options.withDescription(`${description} [default: ${fallback}]`)
   )
+
+const defaultPatience = "2 minutes"
 
 const options = {
   url,
@@ -30,17 +33,21 @@ const options = {
   concurrency: count("concurrency", 20_000, 100, "How many shoppers order at the same time, each by a connection"),
   users: count("users", 100_000, 100, "How many users they are"),
   seed: Options.text("seed").pipe(
+    Options.withPseudoName("number"),
     Options.withSchema(explained(WholeNumber(0, 4_294_967_295), "--seed: expected a whole number up to 4294967295")),
     Options.optional,
-    Options.withDescription("The same seed makes the same orders")
+    Options.withDescription("The same seed makes the same orders [default: a random one]")
   ),
   patience: Options.text("patience").pipe(
-    Options.withDefault("2 minutes"),
+    Options.withPseudoName("duration"),
+    Options.withDefault(defaultPatience),
     Options.mapTryCatch(
       (given) => Option.getOrThrow(Duration.decodeUnknown(given)),
       () => HelpDoc.p('--patience: expected a duration such as "2 minutes"')
     ),
-    Options.withDescription("How long an order is sent again, and how long nothing may happen, before it is given up")
+    Options.withDescription(
+      `How long an order is sent again, and how long nothing may happen, before it is given up [default: ${defaultPatience}]`
+    )
   )
 }
 
@@ -302,4 +309,4 @@ export const simulate = Command.make(
     if (faults.length > 0) return yield* new Failure({ lines: [], exitCode: 1 })
     if (run.final.size === 0) return yield* failed("No order was accepted, so there was nothing to check.")
   })
-).pipe(Command.withDescription("Play a crowd of shoppers, and check that nothing they were told was wrong"))
+).pipe(Command.withDescription("Play a crowd of shoppers, and check what they were told"))

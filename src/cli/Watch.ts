@@ -15,11 +15,13 @@ export const watch = Command.make(
     url,
     json,
     orderId: Options.text("order-id").pipe(
+      Options.withPseudoName("id"),
       Options.withSchema(OrderId),
       Options.optional,
       Options.withDescription("Changes of this order")
     ),
     userId: Options.text("user-id").pipe(
+      Options.withPseudoName("id"),
       Options.withSchema(UserId),
       Options.optional,
       Options.withDescription("Changes of this user's orders")
@@ -54,4 +56,4 @@ export const watch = Command.make(
             )
     })
   })
-).pipe(Command.withDescription("Show changes of orders as they are committed, until Ctrl-C"))
+).pipe(Command.withDescription("Show changes of orders as they are committed"))

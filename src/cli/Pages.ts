@@ -1,0 +1,162 @@
+import { stripVTControlCharacters } from "node:util"
+import type * as CliApp from "@effect/cli/CliApp"
+import * as CliConfig from "@effect/cli/CliConfig"
+import type * as Command from "@effect/cli/Command"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import type { ValidationError } from "@effect/cli/ValidationError"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import { Effect, HashSet } from "effect"
+import { cancel, retry } from "./Act.ts"
+import { doctor } from "./Doctor.ts"
+import { misused } from "./Failure.ts"
+import { failures, get, list, metrics } from "./Look.ts"
+import { type Manual, manualOf } from "./Manual.ts"
+import { serve } from "./Serve.ts"
+import { simulate } from "./Simulate.ts"
+import { submit } from "./Submit.ts"
+import { watch } from "./Watch.ts"
+
+type Environment = HttpClient.HttpClient | CliApp.CliApp.Environment
+
+/** What the help says of a command beside what it takes. */
+interface About {
+  readonly group: "ORDERS" | "WHAT GOES ON" | "THE SERVICE"
+  /** It changes something, so it goes on to its end whoever reads what it prints. */
+  readonly acts: boolean
+  /** How it is called, where that is more than its arguments and options. */
+  readonly usage?: ReadonlyArray<string>
+  readonly examples: ReadonlyArray<string>
+  readonly exits: { readonly done: string; readonly failed: string }
+}
+
+export interface Page extends About {
+  readonly name: string
+  readonly manual: Manual
+  readonly run: (words: ReadonlyArray<string>) => Effect.Effect<void, unknown, Environment>
+}
+
+const cliConfig = CliConfig.make({ showBuiltIns: false })
+
+const seeHelp = (name: string) => `See orders ${name} --help.`
+
+/** @effect/cli does not say of which option a value is none of the few there are. */
+const complaintOf = (error: ValidationError, manual: Manual) => {
+  const text = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).trim()
+  const option = manual.options.find(
+    ({ choices }) => choices.length > 0 && text.startsWith("Expected") && text.endsWith(choices.join(", "))
+  )
+  return option === undefined ? text : `${option.names[0]}: expected one of ${option.choices.join(", ")}`
+}
+
+const page = <Name extends string, R extends Environment, E, A>(
+  command: Command.Command<Name, R, E, A>,
+  about: About
+): Page => {
+  const [name = ""] = HashSet.toValues(CommandDescriptor.getNames(command.descriptor))
+  const manual = manualOf(command)
+  return {
+    ...about,
+    name,
+    manual,
+    run: Effect.fnUntraced(function* (words) {
+      const directive = yield* CommandDescriptor.parse(command.descriptor, [name, ...words], cliConfig).pipe(
+        Effect.mapError((error) => misused(`${name}: ${complaintOf(error, manual)}`, seeHelp(name)))
+      )
+      if (directive._tag === "BuiltIn") return yield* misused(`${name}: there is no such option.`, seeHelp(name))
+      const [unknown] = directive.leftover
+      if (unknown !== undefined) {
+        const what = unknown.startsWith("-") ? `there is no option ${unknown}` : `${unknown} is an argument too many`
+        return yield* misused(`${name}: ${what}.`, seeHelp(name))
+      }
+      yield* command.transform(command.handler(directive.value), directive.value)
+    })
+  }
+}
+
+/** Every command, in the order of the help. */
+export const pages: ReadonlyArray<Page> = [
+  page(submit, {
+    group: "ORDERS",
+    acts: true,
+    usage: [
+      "--order-id <id> --user-id <id> --item <id>... --amount <amount> [options]",
+      "--file <file> [--json] [--url <url>]"
+    ],
+    examples: [
+      "orders submit --order-id 101 --user-id 1 --item 1 --item 2 --amount 250.70",
+      "orders submit --file orders.ndjson",
+      "export-orders | orders submit --file - --json >answers.ndjson"
+    ],
+    exits: { done: "every order is accepted, or was before", failed: "an order was refused, or no service answered" }
+  }),
+  page(get, {
+    group: "ORDERS",
+    acts: false,
+    examples: ["orders get 101", "orders get 101 --wait 30 --json"],
+    exits: { done: "the order is shown, whatever its status", failed: "there is no such order, or no service answered" }
+  }),
+  page(list, {
+    group: "ORDERS",
+    acts: false,
+    examples: [
+      "orders list --status Failed --limit 10",
+      "orders list --user-id 1 --accepted-after 2026-01-31 --all",
+      "orders list --all --json | jq -r .order_id"
+    ],
+    exits: { done: "all that fit are listed, be it none", failed: "no service answered" }
+  }),
+  page(cancel, {
+    group: "ORDERS",
+    acts: true,
+    examples: ["orders cancel 101"],
+    exits: { done: "the order is Cancelled", failed: "there is no such order, or its status does not allow it" }
+  }),
+  page(retry, {
+    group: "ORDERS",
+    acts: true,
+    usage: ["<id> [options]", "--all [options]", "[--status <one>] [--error-code <code>] ... [options]"],
+    examples: [
+      "orders retry 101",
+      "orders retry --error-code timeout",
+      "orders retry --all --accepted-after 2026-01-31 --yes"
+    ],
+    exits: { done: "all that fit are Pending again", failed: "refused, nothing was changed, or no service answered" }
+  }),
+  page(failures, {
+    group: "WHAT GOES ON",
+    acts: false,
+    examples: ["orders failures"],
+    exits: { done: "the failures are shown, be they none", failed: "no service answered" }
+  }),
+  page(metrics, {
+    group: "WHAT GOES ON",
+    acts: false,
+    examples: ["orders metrics", "orders metrics --json | jq .orders_pending"],
+    exits: { done: "the metrics are shown", failed: "no service answered" }
+  }),
+  page(watch, {
+    group: "WHAT GOES ON",
+    acts: false,
+    examples: ["orders watch", "orders watch --status Failed --json"],
+    exits: { done: "never: it ends by Ctrl-C", failed: "no service answered at first, or it refused for good" }
+  }),
+  page(serve, {
+    group: "THE SERVICE",
+    acts: true,
+    examples: ["orders serve", 'PORT=8080 PROCESSING_TIME="100 millis" orders serve'],
+    exits: { done: "it was ended in order", failed: "it could not start, or failed" }
+  }),
+  page(doctor, {
+    group: "THE SERVICE",
+    acts: false,
+    examples: ["orders doctor", "orders doctor --database data/orders.db --json"],
+    exits: { done: "the database is well", failed: "there is a warning or an error" }
+  }),
+  page(simulate, {
+    group: "THE SERVICE",
+    acts: true,
+    examples: ["orders simulate", "orders simulate --orders 10000 --concurrency 1000 --seed 7"],
+    exits: { done: "every promise was kept", failed: "one was broken, or nothing could be checked" }
+  })
+]
