@@ -8,7 +8,7 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Duration, Effect, Either, Layer, Option } from "effect"
+import { Deferred, Duration, Effect, Either, Layer, Option } from "effect"
 import { Api, FailuresByCode, NotReady, Retried, ServiceMetrics } from "./Api.ts"
 import { orderLimit, takeMany } from "./BulkIntake.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
@@ -24,6 +24,7 @@ import { idInJson } from "./Order.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import { type Acceptance, Orders } from "./Orders.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
 import { contentType, processMetrics, render } from "./Prometheus.ts"
 import { traceparentOf } from "./TraceContext.ts"
 
@@ -113,9 +114,11 @@ const makeReadiness = Effect.gen(function* () {
   const metrics = yield* Metrics
   const commits = yield* GroupCommit
   const queue = yield* OrderQueue
+  const { fault } = yield* OrdersRepo
   const { isDraining } = yield* NodeServer
   const reasons = Effect.gen(function* () {
     if (isDraining()) return ["shutting down"]
+    if (yield* Deferred.isDone(fault)) return ["the database is lost or damaged, see the log"]
     const reasons: Array<string> = []
     if (!(yield* commits.ready)) reasons.push("orders cannot be written")
     if (!(yield* queue.ready)) reasons.push("orders cannot be read")

@@ -1,6 +1,7 @@
 import {
   Array as Arr,
   DateTime,
+  Deferred,
   Duration,
   Effect,
   Either,
@@ -22,6 +23,8 @@ import { monotonicMillis } from "./MonotonicClock.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrderQueue } from "./OrderQueue.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
+import { StartupError } from "./StartupError.ts"
 import { inSpan, isTraced, passingTracesOn, spanOf } from "./TraceContext.ts"
 
 /** What became of a run, and the code of what went wrong with it. */
@@ -59,6 +62,7 @@ const backoff = (attempt: number, base: Duration.Duration, max: Duration.Duratio
 export const OrderWorkersLive = Layer.scopedDiscard(
   Effect.gen(function* () {
     const commits = yield* GroupCommit
+    const repo = yield* OrdersRepo
     const events = yield* OrderEvents
     const queue = yield* OrderQueue
     const processor = yield* OrderProcessor
@@ -229,7 +233,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       }
     })
 
-    const recovered = yield* commits.settle(Command.Recover({ maxAttempts }))
+    const fault = Effect.flatMap(Deferred.await(repo.fault), (what) => new StartupError({ lines: [what] }))
+    const recovered = yield* Effect.raceFirst(commits.settle(Command.Recover({ maxAttempts })), fault)
+    // Reading may have met damage too, by now.
+    yield* Effect.whenEffect(fault, Deferred.isDone(repo.fault))
     if (recovered._tag === "Recovered" && recovered.pending + recovered.failed > 0) {
       yield* Effect.logInfo(
         `The last process ended while it worked on ${recovered.pending + recovered.failed} orders; ` +

@@ -1,4 +1,4 @@
-import { type Array as Arr, Context, type DateTime, type Effect, Layer, type Option } from "effect"
+import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, Layer, type Option } from "effect"
 import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
 import type { Order, OrderId, StorageUnavailable } from "./Order.ts"
 import { makeMemory } from "./OrdersRepoMemory.ts"
@@ -73,6 +73,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */
     readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
+    /** Done, with what happened, once nothing can be written any more until a restart. */
+    readonly fault: Deferred.Deferred<string>
   }
 >() {
   /** In the SQL database of `SqlClient`. */

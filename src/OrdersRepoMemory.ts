@@ -1,4 +1,4 @@
-import { Array as Arr, Clock, type Context, DateTime, Effect, Number as Num, Option } from "effect"
+import { Array as Arr, Clock, type Context, DateTime, Deferred, Effect, FiberId, Number as Num, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { addTo, change, noTotals, recordOf, statusAfter, waitOf } from "./Batch.ts"
 import {
@@ -337,7 +337,9 @@ export const makeMemory = Effect.gen(function* () {
       Option.orElse(retentionTime, () => Option.map(Arr.last(all()), ({ order }) => order.accepted_at))
     ),
 
-    totals: Effect.sync(() => totals)
+    totals: Effect.sync(() => totals),
+
+    fault: Deferred.unsafeMake(FiberId.none)
   }
   return service
 })

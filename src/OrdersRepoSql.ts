@@ -19,12 +19,13 @@ import {
   type Totals,
   workerLost
 } from "./Command.ts"
+import { DatabaseFile } from "./DatabaseFile.ts"
 import { monotonicMillis } from "./MonotonicClock.ts"
 import { LastError, type NewOrder, OrderId, Status, transitions } from "./Order.ts"
 import { decodeOrderRow } from "./OrderRow.ts"
 import { makeOrdersLook } from "./OrdersLook.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
-import { orUnavailable, transaction } from "./Sql.ts"
+import * as Sql from "./Sql.ts"
 
 /** A row that is to be, as JSON: SQLite hands on what is nested in it as JSON text. */
 const newRow = ({ order, traceparent }: Extract<Command, { readonly _tag: "Insert" }>) => ({
@@ -62,6 +63,9 @@ const PrunedRows = Schema.Array(
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  const file = yield* DatabaseFile
+  const orUnavailable = <A, R>(self: Effect.Effect<A, SqlError | ParseError, R>) =>
+    Sql.orUnavailable(file.noticing(self))
   const { maxPending } = yield* AppConfig
   const monotonic = yield* monotonicMillis
   const decodePruned = Schema.decodeUnknown(PrunedRows)
@@ -430,7 +434,9 @@ export const makeSql = Effect.gen(function* () {
   })
 
   const service: Context.Tag.Service<OrdersRepo> = {
-    write: (commands) => orUnavailable(transaction(sql, write(commands))),
+    write: (commands) => file.guarded(orUnavailable(Sql.transaction(sql, write(commands)))),
+
+    fault: file.fault,
 
     find: (id) =>
       sql`SELECT ${orderColumns} FROM orders WHERE order_id = ${id}`.pipe(

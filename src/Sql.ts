@@ -4,8 +4,9 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
-import { Cause, Effect, Layer, type ParseResult, Predicate, Random, Schedule } from "effect"
+import { Cause, Context, Effect, Layer, type ParseResult, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
+import { DatabaseFile, resultCode, watchFiles } from "./DatabaseFile.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
 import migration0003 from "./migrations/0003_listings.ts"
@@ -24,10 +25,6 @@ export const migrations = {
 
 /** The number of the last migration. */
 export const latestMigration = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
-
-/** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
-const resultCode = (error: unknown): string =>
-  Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
@@ -165,16 +162,16 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
  * The SQLite client, ready for use: the database locked against other processes, durable (WAL, `synchronous = FULL`:
  * a commit has been synced to disk), migrated. A file that cannot be used is a `StartupError` of one line.
  */
-export const SqlLive: Layer.Layer<SqlClient.SqlClient, StartupError, AppConfig> = Layer.scoped(
-  SqlClient.SqlClient,
+export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupError, AppConfig> = Layer.scopedContext(
   Effect.gen(function* () {
     const { databaseFile } = yield* AppConfig
     yield* preflight(databaseFile)
     // The lock must be the same by whatever link the file is reached.
     const file = yield* Effect.promise(() => Fs.realpath(databaseFile)).pipe(orRefuse(databaseFile))
     yield* lock(file)
+    const files = yield* watchFiles(file)
     const sql = yield* open(file)
     yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
-    return sql
+    return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(DatabaseFile, yield* files.begin))
   })
 ).pipe(Layer.provide(Reactivity.layer))

@@ -1390,7 +1390,7 @@ const explained = Effect.gen(function* () {
 describe("OrdersRepo.layer alone", () => {
   const test = <E>(
     title: string,
-    body: Effect.Effect<void, E, OrdersRepo | SqlClient.SqlClient | AppConfig | Scope.Scope>
+    body: Effect.Effect<void, E, Layer.Layer.Success<typeof sqlRepo> | AppConfig | Scope.Scope>
   ) => it.scoped(title, () => body.pipe(Effect.provide(Layer.provideMerge(sqlRepo, config()))))
 
   test(

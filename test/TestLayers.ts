@@ -8,6 +8,7 @@ import { type Context, Effect, Layer, Logger, LogLevel, Option, Schema } from "e
 import { AppConfig } from "../src/AppConfig.ts"
 import * as Client from "../src/Client.ts"
 import { Command } from "../src/Command.ts"
+import type { DatabaseFile } from "../src/DatabaseFile.ts"
 import { NewOrder } from "../src/Order.ts"
 import { OrderProcessor } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
@@ -31,9 +32,8 @@ export const config = (settings: Settings = {}) =>
   ).pipe(Layer.merge(Layer.merge(Logger.minimumLogLevel(LogLevel.Fatal), Layer.setTracerEnabled(false))))
 
 /** The repository on a real SQLite file. */
-export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient, unknown, AppConfig> = OrdersRepo.layer.pipe(
-  Layer.provideMerge(SqlLive)
-)
+export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient | DatabaseFile, unknown, AppConfig> =
+  OrdersRepo.layer.pipe(Layer.provideMerge(SqlLive))
 
 export const memoryRepo = OrdersRepo.layerMemory
 
