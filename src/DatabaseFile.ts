@@ -9,8 +9,8 @@ export const resultCode = (error: unknown): string =>
   Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
 
 /** SQLite says that what it read is no sound database. */
-export const isDamage = (error: unknown): error is SqlError =>
-  error instanceof SqlError && /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error.cause))
+export const isDamage = (error: unknown) =>
+  /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error instanceof SqlError ? error.cause : error))
 
 const restoring = "Stop this service, put a backup in place with `orders restore`, and start it again."
 
@@ -145,9 +145,7 @@ export const watchFiles = Effect.fnUntraced(function* (file: string) {
 
     return DatabaseFile.of({
       fault,
-      noticing: Effect.tapError((error) =>
-        isDamage(error) ? fail(`${file} is damaged (${resultCode(error.cause)})`, restoring) : Effect.void
-      ),
+      noticing: Effect.tapError((error) => (isDamage(error) ? fail(`${file} is damaged`, restoring) : Effect.void)),
       guarded: (write) => Effect.zipRight(checked, Effect.zipLeft(write, checked))
     })
   })

@@ -6,7 +6,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { Cause, Context, Effect, Layer, type ParseResult, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { DatabaseFile, resultCode, watchFiles } from "./DatabaseFile.ts"
+import { checkFiles, damaged } from "./DatabaseCheck.ts"
+import { DatabaseFile, isDamage, resultCode, watchFiles } from "./DatabaseFile.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
 import migration0003 from "./migrations/0003_listings.ts"
@@ -105,6 +106,8 @@ const preflight = (file: string) =>
     )
   )
 
+const lockSuffix = ".lock"
+
 /** Whatever goes wrong while a database is opened and set up, as one line. The libraries throw some of it as defects. */
 const orRefuse =
   (file: string) =>
@@ -118,6 +121,7 @@ const orRefuse =
         })
       }
       const source = error instanceof SqlError ? error.cause : error
+      if (isDamage(error) && !file.endsWith(lockSuffix)) return damaged(file, messageOf(source))
       return refuse(file, messageOf(source))
     })
 
@@ -125,13 +129,13 @@ const open = (file: string) => orRefuse(file)(SqliteClient.make(file))
 
 /** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
 const lock = (file: string) =>
-  Effect.flatMap(open(`${file}.lock`), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
+  Effect.flatMap(open(file + lockSuffix), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
     Effect.mapError((error) =>
       isBusy(error)
         ? new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
         : error
     ),
-    orRefuse(`${file}.lock`)
+    orRefuse(file + lockSuffix)
   )
 
 const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) {
@@ -154,6 +158,8 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   if (latest === undefined || latest.id > latestMigration) {
     return yield* refuse(sql.filename, "a database of a newer version of this service")
   }
+  const counted = yield* sql`SELECT * FROM totals`
+  if (counted.length !== 1) return yield* damaged(sql.config.filename, "the totals are gone")
   const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`
   if (mode?.synchronous !== 2) return yield* Effect.dieMessage("PRAGMA synchronous is not FULL")
 })
@@ -169,6 +175,7 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupErr
     // The lock must be the same by whatever link the file is reached.
     const file = yield* Effect.promise(() => Fs.realpath(databaseFile)).pipe(orRefuse(databaseFile))
     yield* lock(file)
+    yield* checkFiles(file)
     const files = yield* watchFiles(file)
     const sql = yield* open(file)
     yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
