@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs"
 import * as Fs from "node:fs/promises"
-import Sqlite from "better-sqlite3"
 import { Effect } from "effect"
+import { loadDriver } from "./SqliteDriver.ts"
 import { StartupError } from "./StartupError.ts"
 
 export const damaged = (file: string, why: string) =>
@@ -33,7 +33,8 @@ const suspicion = ([main, wal, index]: ReadonlyArray<Stats | undefined>) => {
 
 /** Reads every page, and counts the orders: what is found wrong. Changes nothing, so that the evidence stays. */
 const faultOf = (file: string): string | undefined => {
-  const db = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+  const Driver = loadDriver()
+  const db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
   try {
     const found = String(db.prepare("PRAGMA integrity_check(1)").pluck().get())
     if (found !== "ok") return found.replace(/^\*\*\* .*\n/, "").replaceAll("\n", ", ")

@@ -159,7 +159,7 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
     return yield* refuse(sql.filename, "a database of a newer version of this service")
   }
   const counted = yield* sql`SELECT * FROM totals`
-  if (counted.length !== 1) return yield* damaged(sql.config.filename, "the totals are gone")
+  if (counted.length !== 1) return yield* damaged(sql.filename, "the totals are gone")
   const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`
   if (mode?.synchronous !== 2) return yield* Effect.dieMessage("PRAGMA synchronous is not FULL")
 })

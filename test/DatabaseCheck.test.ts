@@ -1,10 +1,13 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
+import type { Database, Options } from "better-sqlite3"
 import { Effect } from "effect"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { failToStart, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
+
+const Sqlite = loadDriver()
 
 const submitMany = (url: string, from: number, to: number) =>
   Effect.promise(async () => {
@@ -23,7 +26,7 @@ const submitMany = (url: string, from: number, to: number) =>
     assert.strictEqual(response.status, 200, await response.text())
   })
 
-const read = <A>(file: string, use: (db: Sqlite.Database) => A, options: Sqlite.Options = {}) => {
+const read = <A>(file: string, use: (db: Database) => A, options: Options = {}) => {
   const db = new Sqlite(file, options)
   try {
     return use(db)

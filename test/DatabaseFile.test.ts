@@ -1,19 +1,22 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
+import type { Database } from "better-sqlite3"
 import { Array as Arr, Deferred, Effect, Layer, Logger, LogLevel, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { StorageUnavailable } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { until } from "./CliProcess.ts"
 import { aNewOrder, post, startService } from "./ServiceProcess.ts"
 import { anInsert, config, sqlRepo, temporaryFolder } from "./TestLayers.ts"
 
+const Sqlite = loadDriver()
+
 const write = (...ids: Arr.NonEmptyReadonlyArray<number>) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(Arr.map(ids, (id) => anInsert(id))))
 
-const connect = <A>(file: string, use: (db: Sqlite.Database) => A) => {
+const connect = <A>(file: string, use: (db: Database) => A) => {
   const db = new Sqlite(file)
   try {
     return use(db)
