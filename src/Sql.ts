@@ -160,6 +160,12 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   }
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* damaged(sql.filename, "the totals are gone")
+  // Both ends of the table, by way of its ids.
+  yield* sql`
+    SELECT * FROM orders
+    WHERE order_id IN (
+      (SELECT order_id FROM orders ORDER BY seq LIMIT 1), (SELECT order_id FROM orders ORDER BY seq DESC LIMIT 1)
+    )`
   const [mode] = yield* sql<{ synchronous: number }>`PRAGMA synchronous`
   if (mode?.synchronous !== 2) return yield* Effect.dieMessage("PRAGMA synchronous is not FULL")
 })
