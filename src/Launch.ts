@@ -1,12 +1,15 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect, Layer, Option } from "effect"
+import { Console, Effect, Layer, Option, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { LoggingLive } from "./Logging.ts"
-import type { OrderProcessor } from "./OrderProcessor.ts"
+import { OrderProcessor } from "./OrderProcessor.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
+import { guardOutput } from "./Output.ts"
 import { ServiceLive } from "./Service.ts"
+import { handleSignals, SignalsLive } from "./Signals.ts"
 import { SqlLive } from "./Sql.ts"
 import { StartupError } from "./StartupError.ts"
+import { version } from "./Version.ts"
 
 /** Off unless it is configured: then no span is made, and what sends them is not even loaded. */
 const TelemetryLive = Layer.unwrapEffect(
@@ -22,12 +25,60 @@ const TelemetryLive = Layer.unwrapEffect(
   )
 )
 
+/** What is told at the start: what runs here, on what. */
+const GreetingLive = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { databaseFile, processor } = yield* AppConfig
+    const { name = "custom" } = yield* OrderProcessor
+    const { Pending, Processing } = yield* Effect.flatMap(OrdersRepo, (repo) => repo.totals)
+    yield* Effect.annotateLogs(Effect.logInfo(`Orders ${version} starts`), {
+      version,
+      node: process.versions.node,
+      database: databaseFile,
+      // Of the webhook no more than the host: path and query may hold a secret.
+      processor: name === "webhook" && processor !== "simulated" ? `${name} at ${processor.url.host}` : name,
+      backlog: Pending + Processing
+    })
+  })
+)
+
+/** Standard error tells that the log cannot be written, the log that it could not. Until there is one, nothing does. */
+let onRecovery = (_output: string, _why: string, _lost: number) => {}
+
+const guardOutputs = () => {
+  guardOutput(process.stdout, {
+    onTrouble: (why) =>
+      process.stderr.write(
+        `Standard output cannot be written (${why}): the service goes on, and its log with it later\n`
+      ),
+    onRecovery: (why, lost) => onRecovery("Standard output", why, lost)
+  })
+  guardOutput(process.stderr, {
+    onTrouble: () => {},
+    onRecovery: (why, lost) => onRecovery("Standard error", why, lost)
+  })
+}
+
+const OutputNoticesLive = Layer.effectDiscard(
+  Effect.map(Effect.runtime(), (runtime) => {
+    onRecovery = (output, why, lost) =>
+      Runtime.runSync(
+        runtime,
+        Effect.annotateLogs(Effect.logWarning(`${output} could not be written for a while: ${why}`), {
+          lost_lines: lost
+        })
+      )
+  })
+)
+
 /**
- * Runs the service with that processor, with settings from the environment, until SIGTERM or SIGINT ends it. Call it
+ * Runs the service with that processor, with settings from the environment, until SIGTERM, SIGINT or SIGHUP ends it. Call it
  * once, as the whole program: it sets the exit code, 0 after an orderly end.
  */
 export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) => {
-  const MainLive = ServiceLive.pipe(
+  const MainLive = Layer.merge(SignalsLive, OutputNoticesLive).pipe(
+    Layer.provide(ServiceLive),
+    Layer.provide(GreetingLive),
     Layer.provide(processor),
     Layer.provide(OrdersRepo.layer),
     Layer.provide(SqlLive),
@@ -36,18 +87,8 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(AppConfig.layer)
   )
 
-  // The first signal ends the service in order. Ctrl-C under npm comes twice at once, so only one that comes a second or
-  // more later means "now".
-  let signalledAt: number | undefined
-  for (const [signal, number] of [
-    ["SIGINT", 2],
-    ["SIGTERM", 15]
-  ] as const) {
-    process.on(signal, () => {
-      signalledAt ??= performance.now()
-      if (performance.now() - signalledAt >= 1000) process.exit(128 + number)
-    })
-  }
+  guardOutputs()
+  handleSignals()
 
   NodeRuntime.runMain(
     Layer.launch(MainLive).pipe(

@@ -162,6 +162,19 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
   })
 }
 
+/** An address of IPv6 stands in brackets before a port. */
+const authority = (host: string, port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+/** Tells in the log where it listens. */
+export const AddressLive = Layer.effectDiscard(
+  Effect.flatMap(NodeServer, ({ server }) => {
+    const at = server.address()
+    return typeof at === "object" && at !== null
+      ? Effect.logInfo(`Listening on http://${authority(at.address, at.port)}`)
+      : Effect.void
+  })
+)
+
 /** Listens on `HOST` and `PORT`. An address that cannot be had is a `StartupError` of one line. */
 export const ServerLive: Layer.Layer<
   HttpServer.HttpServer | Layer.Layer.Success<typeof NodeHttpServer.layerContext>,
@@ -176,7 +189,7 @@ export const ServerLive: Layer.Layer<
         const code = Predicate.hasProperty(cause, "code") ? cause.code : cause
         const why =
           code === "EADDRINUSE" ? "is in use: stop the other program, or set another PORT" : `cannot be had: ${code}`
-        return new StartupError({ lines: [`HOST, PORT: ${host}:${port} ${why}`] })
+        return new StartupError({ lines: [`HOST, PORT: ${authority(host, port)} ${why}`] })
       })
     )
   })

@@ -1,10 +1,9 @@
-import * as HttpServer from "@effect/platform/HttpServer"
 import { Layer } from "effect"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { HttpLive } from "./Http.ts"
 import { Metrics } from "./Metrics.ts"
-import { DrainLive, NodeServer, ServerLive } from "./NodeServer.ts"
+import { AddressLive, DrainLive, NodeServer, ServerLive } from "./NodeServer.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import { Orders } from "./Orders.ts"
@@ -16,9 +15,9 @@ import { RetentionLive } from "./Retention.ts"
  * address that is taken ends the start before any work is begun. Ended from the top: no new work, running requests
  * answered, HTTP closed, workers finished, writes flushed.
  */
-export const ServiceLive = DrainLive.pipe(
+export const ServiceLive = AddressLive.pipe(
+  Layer.provideMerge(DrainLive),
   Layer.provideMerge(HttpLive),
-  HttpServer.withLogAddress,
   Layer.provideMerge(OrderWorkersLive),
   Layer.provideMerge(RetentionLive),
   Layer.provideMerge(Orders.layer),

@@ -1,0 +1,51 @@
+import { Duration, Effect, Layer, Runtime } from "effect"
+import { AppConfig } from "./AppConfig.ts"
+import { Metrics } from "./Metrics.ts"
+
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
+type Signal = keyof typeof signals
+
+/** Told at once when the first signal comes, and when SIGUSR1 does; nothing, until there is a log. */
+let onShutdown: (signal: Signal) => void = () => {}
+let onIgnored: () => void = () => {}
+
+/**
+ * The first signal ends the service in order: SIGTERM, SIGINT (Ctrl-C), SIGHUP (its terminal was closed). Ctrl-C under
+ * npm comes twice at once, so only one that comes a second or more later means "now".
+ */
+export const handleSignals = () => {
+  let signalledAt: number | undefined
+  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (signalledAt === undefined) {
+        signalledAt = performance.now()
+        onShutdown(signal)
+        // The runtime knows no other than SIGINT and SIGTERM.
+        if (signal === "SIGHUP") process.emit("SIGTERM")
+      } else if (performance.now() - signalledAt >= 1000) process.exit(128 + signals[signal])
+    })
+  }
+  // Without a listener Node would open its debugger, to whoever is on this machine.
+  process.on("SIGUSR1", () => onIgnored())
+}
+
+/** Tells in the log what a signal began. */
+export const SignalsLive = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const metrics = yield* Metrics
+    const { shutdownGrace } = yield* AppConfig
+    const run = Runtime.runSync(yield* Effect.runtime())
+    onShutdown = (signal) =>
+      run(
+        Effect.flatMap(metrics.snapshot, ({ workers_busy: busy }) =>
+          Effect.annotateLogs(
+            Effect.logInfo(
+              `Shutting down, waiting for ${busy} ${busy === 1 ? "attempt" : "attempts"}; again to end now`
+            ),
+            { signal, at_most: Duration.format(shutdownGrace) }
+          )
+        )
+      )
+    onIgnored = () => run(Effect.logWarning("SIGUSR1 does nothing here: start with `node --inspect` to debug"))
+  })
+)
