@@ -1,16 +1,20 @@
 import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { version } from "../src/Version.ts"
 import { until } from "./CliProcess.ts"
-import { aNewOrder, failToStart, post, startService } from "./ServiceProcess.ts"
+import { aNewOrder, failToStart, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
 const isOneLine = (text: string, about: RegExp) => {
   assert.match(text, about)
   assert.strictEqual(text.trimEnd().split("\n").length, 1, text)
 }
+
+const hasIpv6 = Object.values(Os.networkInterfaces()).some((of) => of?.some(({ address }) => address === "::1"))
 
 describe("main", () => {
   it.scopedLive(
@@ -117,4 +121,98 @@ describe("main", () => {
       assert.strictEqual(yield* busy.exited, 143)
     })
   )
+
+  const entriesOf = ({ output }: ServiceProcess) =>
+    output.stdout
+      .split("\n")
+      .filter((line) => line.startsWith("{") && line.endsWith("}"))
+      .map((line): Record<string, unknown> => JSON.parse(line))
+
+  it.scopedLive("the start tells what runs on what, and of the webhook no more than the host", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const settings = { PROCESSING_TIME: "1 minute", SHUTDOWN_GRACE: "0 millis", WORKERS: "1" }
+      const first = yield* startService(folder, settings)
+      for (const id of [1, 2, 3]) yield* Effect.promise(() => post(first.url, aNewOrder(id)))
+      first.child.kill("SIGTERM")
+      yield* first.exited
+      const second = yield* startService(folder, {
+        ...settings,
+        PROCESSOR: "webhook",
+        WEBHOOK_URL: "http://127.0.0.1:9/hidden?token=hidden",
+        WEBHOOK_SECRET: `whsec_${Buffer.alloc(24, "hidden").toString("base64")}`
+      })
+      assert.deepInclude(
+        entriesOf(second).find(({ message }) => message === `Orders ${version} starts`),
+        {
+          level: "INFO",
+          version,
+          node: process.versions.node,
+          database: Path.join(yield* Effect.promise(() => Fs.realpath(folder)), "data/orders.db"),
+          processor: "webhook at 127.0.0.1:9",
+          backlog: 3
+        }
+      )
+      assert.notInclude(second.output.stdout, "hidden")
+    })
+  )
+
+  for (const signal of ["SIGHUP", "SIGTERM", "SIGINT"] as const) {
+    it.scopedLive(`${signal} ends it in order, and is told at once with what it waits for`, () =>
+      Effect.gen(function* () {
+        const folder = yield* temporaryFolder
+        const settings = { PROCESSING_TIME: "1 minute", SHUTDOWN_GRACE: "3 seconds" }
+        const service = yield* startService(folder, settings)
+        for (const id of [1, 2]) yield* Effect.promise(() => post(service.url, aNewOrder(id)))
+        yield* until(async () =>
+          (await (await fetch(`${service.url}/api/metrics`)).text()).includes('"orders_processing":2')
+        )
+        service.child.kill(signal)
+        yield* until(() => service.output.stdout.includes("again to end now"))
+        assert.isNull(service.child.exitCode)
+        const told = entriesOf(service).filter(({ message }) => String(message).startsWith("Shutting down"))
+        assert.strictEqual(told.length, 1)
+        assert.deepInclude(told[0], {
+          message: "Shutting down, waiting for 2 attempts; again to end now",
+          signal,
+          at_most: "3s"
+        })
+        assert.strictEqual(yield* service.exited, 0)
+        // Put back, not lost.
+        const again = yield* startService(folder, settings)
+        assert.notInclude(again.output.stdout, "The last process ended while")
+      })
+    )
+  }
+
+  it.scopedLive("SIGUSR1 opens no debugger", () =>
+    Effect.gen(function* () {
+      const service = yield* startService(yield* temporaryFolder)
+      service.child.kill("SIGUSR1")
+      yield* until(() => service.output.stdout.includes("SIGUSR1 does nothing here"))
+      assert.strictEqual((yield* Effect.promise(() => fetch(`${service.url}/livez`))).status, 200)
+      assert.notInclude(service.output.stderr, "Debugger")
+    })
+  )
+
+  for (const [host, told] of [
+    ["::1", "[::1]"],
+    ["::", "[::]"],
+    ["0.0.0.0", "0.0.0.0"],
+    ["127.0.0.1", "127.0.0.1"]
+  ] as const) {
+    const missing = host.includes(":") && !hasIpv6
+    it.scopedLive.skipIf(missing)(
+      `HOST=${host} is told as one can use it${missing ? " (this machine has no IPv6)" : ""}`,
+      () =>
+        Effect.gen(function* () {
+          const { url } = yield* startService(yield* temporaryFolder, { HOST: host })
+          const { host: address, port } = new URL(url)
+          assert.strictEqual(address, `${told}:${port}`)
+          assert.strictEqual((yield* Effect.promise(() => fetch(`${url}/livez`))).status, 200)
+          const taken = yield* failToStart(yield* temporaryFolder, { HOST: host, PORT: port })
+          assert.include(taken.stderr, `${told}:${port} is in use`)
+        })
+    )
+  }
 })
