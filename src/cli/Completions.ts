@@ -75,7 +75,7 @@ const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 const zsh = (pages: ReadonlyArray<Page>) => {
   const escaped = (text: string) => text.replace(/[[\]:\\]/g, "\\$&")
   const action = (parameter: Parameter) =>
-    parameter.choices.length > 0 ? `(${parameter.choices.join(" ")})` : isFile(parameter) ? "_files" : " "
+    parameter.choices.length > 0 ? `(${parameter.choices.join(" ")})` : isFile(parameter) ? "_files" : "( )"
   const option = (parameter: Parameter) => {
     const { about, isRepeated, names, value } = parameter
     const valued = value === null ? "" : `:value:${action(parameter)}`
