@@ -1,6 +1,6 @@
 const whole = new Intl.NumberFormat("en")
 const oneDigit = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 })
-const plainAmount = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 })
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 })
 const timeOfDay = new Intl.DateTimeFormat("en", {
   hour: "2-digit",
   minute: "2-digit",
@@ -14,7 +14,20 @@ const withDay = new Intl.DateTimeFormat("en", {
   minute: "2-digit",
   hourCycle: "h23"
 })
+const withYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" })
+const toTheSecond = new Intl.DateTimeFormat("en", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23"
+})
 const inFull = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "long" })
+
+/** Of millions the first digits. */
+export const roughly = (value: number) => (value < 1e6 ? whole : compact).format(value)
 
 export const count = (value: number) => whole.format(value)
 
@@ -36,13 +49,36 @@ export const duration = (seconds: number) => {
 
 export const between = (from: string, to: string) => duration(Math.max(0, Date.parse(to) - Date.parse(from)) / 1000)
 
-/** The time of day, with the date where it is not today. */
-export const time = (iso: string) => {
+const isToday = (date: Date, now: Date) => date.toDateString() === now.toDateString()
+
+/** The time of day, the day and the time, or the day and the year: what tells it from now, and no more. */
+export const time = (iso: string, now = new Date()) => {
   const date = new Date(iso)
-  return (date.toDateString() === new Date().toDateString() ? timeOfDay : withDay).format(date)
+  if (isToday(date, now)) return timeOfDay.format(date)
+  return (date.getFullYear() === now.getFullYear() ? withDay : withYear).format(date)
+}
+
+/** To the second, with the date where it is not today. */
+export const moment = (iso: string, now = new Date()) => {
+  const date = new Date(iso)
+  return (isToday(date, now) ? timeOfDay : toTheSecond).format(date)
 }
 
 export const fullTime = (iso: string) => inFull.format(new Date(iso))
 
-export const amount = (value: number, currency: string | null) =>
-  currency === null ? plainAmount.format(value) : `${plainAmount.format(value)} ${currency}`
+/** The decimals that a currency has by ISO 4217; two if none is told, and for one that nobody knows. */
+const decimalsOf = (currency: string | null) =>
+  currency === null
+    ? 2
+    : new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits
+
+const amounts = new Map<string | null, Intl.NumberFormat>()
+
+/** With the decimals of its currency, and further ones where the amount has them: it has four at most. */
+export const amount = (value: number, currency: string | null) => {
+  const known = amounts.get(currency)
+  const format =
+    known ?? new Intl.NumberFormat("en", { minimumFractionDigits: decimalsOf(currency) ?? 2, maximumFractionDigits: 4 })
+  if (known === undefined) amounts.set(currency, format)
+  return currency === null ? format.format(value) : `${format.format(value)} ${currency}`
+}
