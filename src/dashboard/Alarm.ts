@@ -1,65 +1,64 @@
-import type { MetricsJson } from "./Client.ts"
-import type { ConnectionState } from "./Connection.ts"
+import type { MetricsJson } from "./ApiJson.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
 import { byId, setAttribute, setText } from "./Dom.ts"
-import { count, orders, time } from "./Format.ts"
+import { alarmsOf, type Known } from "./Health.ts"
 
 const connection = byId("connection", HTMLElement)
-const lost = byId("lost", HTMLElement)
-const trouble = byId("trouble", HTMLElement)
-const troubleText = byId("trouble-text", HTMLElement)
-const troubleCounts = byId("trouble-counts", HTMLElement)
+const strip = byId("strip", HTMLElement)
+const alarmText = byId("alarm-text", HTMLElement)
+const calm = byId("calm", HTMLElement)
+const simulated = byId("simulated", HTMLElement)
+const details = byId("details", HTMLElement)
 
-const stateTexts = { live: "Live", polling: "Refreshing", lost: "Connection lost" }
+const stateTexts = { live: "Live", polling: "Read each second", lost: "Connection lost" }
+const pollingTexts = {
+  silent: "Events do not come through, as behind a proxy that holds them back: the page asks every second instead.",
+  closed: "No stream of events is open: the page asks every second instead."
+}
 const title = document.title
 
-const processorTrouble = ({ breaker: { last_error_code, opened_at, state } }: MetricsJson) => {
-  if (state === "closed") return ""
-  const code = last_error_code === null ? "" : ` with ${last_error_code}`
-  const since = opened_at === null ? "" : `, since ${time(opened_at)}`
-  return `The processor fails${code}${since}. Orders wait; one is tried at times.`
-}
-
-/** What is wrong, said above all else: the connection, the processor, the service. */
+/**
+ * One strip above all else says what is wrong with the connection, the service and the processor, or that nothing is.
+ * It is always there and always as high, so that what it says moves nothing.
+ */
 export const alarm = () => {
-  let state: ConnectionState | undefined
-  let metrics: MetricsJson | undefined
-  let reason: string | undefined
+  let known: Known = { connection: undefined, metrics: undefined, reason: undefined }
 
   const show = () => {
-    const isLost = state?.kind === "lost"
-    const processor = metrics === undefined ? "" : processorTrouble(metrics)
-    const text = isLost ? "" : [reason ?? "", processor].filter((one) => one !== "").join(" ")
-    // What changes each second stands beside the alert, which would be read aloud again each time.
-    setText(troubleText, text)
-    const fails = metrics?.breaker.failures_in_a_row ?? 0
-    const wait = metrics?.orders_pending ?? 0
-    setText(troubleCounts, processor === "" ? "" : `${count(fails)} failures in a row. ${orders(wait)} waiting.`)
-    trouble.hidden = text === ""
-    lost.hidden = !isLost
-    document.body.toggleAttribute("data-stale", isLost)
-    if (state?.kind === "lost") {
-      const since = time(new Date(state.since).toISOString())
-      setText(lost, `Connection lost. What you see is as of ${since}; trying again. ${state.why}`)
-    }
+    const { connection: state, metrics } = known
+    const [worst, ...others] = alarmsOf(known)
+    const also = others.length === 0 ? "" : ` Also: ${others.map(({ kind }) => kind.toLowerCase()).join(", ")}.`
+    setText(alarmText, worst === undefined ? "" : `${worst.kind}. ${worst.text}${also}`)
+    const polling = state?.kind === "polling" ? pollingTexts[state.why] : ""
+    const told = [worst?.counts ?? "", polling].filter((text) => text !== "").join(" ")
+    setText(details, told)
+    setAttribute(details, "title", told)
+    setAttribute(strip, "data-kind", worst?.kind ?? "calm")
+    alarmText.hidden = worst === undefined
+    const isSimulated = metrics?.processor === "simulated"
+    simulated.hidden = worst !== undefined || !isSimulated
+    calm.hidden = worst !== undefined || isSimulated
+    document.body.toggleAttribute("data-stale", worst?.kind === "Stale")
+    if (metrics !== undefined || worst !== undefined) document.body.removeAttribute("data-starting")
     if (state !== undefined) {
       setText(connection, stateTexts[state.kind])
-      setAttribute(connection, "data-state", isLost ? "bad" : text === "" ? "good" : "trouble")
+      const trouble = worst === undefined ? (state.kind === "live" ? "good" : "polling") : "trouble"
+      setAttribute(connection, "data-state", state.kind === "lost" ? "bad" : trouble)
     }
-    const wanted = isLost || text !== "" ? `⚠ ${title}` : title
+    const wanted = worst === undefined ? title : `⚠ ${title}`
     if (document.title !== wanted) document.title = wanted
   }
 
+  const learn = (more: Partial<Known>) => {
+    known = { ...known, ...more }
+    show()
+  }
+
   return {
-    showState: (now: ConnectionState) => {
-      state = now
-      show()
-    },
-    show: (now: MetricsJson) => {
-      metrics = now
-      show()
-    },
-    showReadiness: (now: string | undefined) => {
-      reason = now
+    showState: (connection: ConnectionState) => learn({ connection }),
+    show: (metrics: MetricsJson) => learn({ metrics }),
+    showReadiness: (reason: string | undefined) => {
+      known = { ...known, reason }
       show()
     }
   }

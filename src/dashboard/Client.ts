@@ -1,11 +1,4 @@
-import type { FailuresByCode, OrderList, ServiceMetrics } from "../Api.ts"
-import type { Order } from "../Order.ts"
-
-export type OrderJson = typeof Order.json.Encoded
-export type MetricsJson = typeof ServiceMetrics.Encoded
-export type FailuresJson = typeof FailuresByCode.Encoded
-export type FailureJson = FailuresJson["failures"][number]
-type ListJson = typeof OrderList.Encoded
+import type { FailuresJson, ListJson, MetricsJson, OrderJson } from "./ApiJson.ts"
 
 /** The service answered with a problem; without a status it did not answer at all. */
 export class Problem extends Error {
@@ -29,10 +22,22 @@ const silent = "The service does not answer."
 const unknownOutcome =
   "No answer came, so it is not known whether this was done. Look at the order before doing it again."
 
+/** Where the faults are that a problem lists. */
+const faultsOf = (problem: unknown): ReadonlyArray<string> => {
+  const isList = typeof problem === "object" && problem !== null && "errors" in problem && Array.isArray(problem.errors)
+  const faults: ReadonlyArray<unknown> = isList && Array.isArray(problem.errors) ? problem.errors : []
+  return faults.flatMap((fault) =>
+    typeof fault === "object" && fault !== null && "pointer" in fault && "detail" in fault
+      ? [`${fault.pointer}: ${fault.detail}.`]
+      : []
+  )
+}
+
 const problemOf = async (response: Response) => {
   const body: unknown = await response.json().catch(() => undefined)
   const has = typeof body === "object" && body !== null && "detail" in body && typeof body.detail === "string"
-  return new Problem(response.status, has ? String(body.detail) : `The service answered ${response.status}.`)
+  const detail = has ? String(body.detail) : `The service answered ${response.status}.`
+  return new Problem(response.status, [detail, ...faultsOf(body)].join(" "))
 }
 
 /** No answer in time, or none at all, is a problem without a status. */

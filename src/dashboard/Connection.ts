@@ -1,18 +1,7 @@
-import type { Status } from "../Order.ts"
-import { type MetricsJson, messageOf, readMetrics, readReadiness } from "./Client.ts"
-
-export interface OrderEvent {
-  readonly order_id: number | string
-  readonly status: Status
-  readonly at: string
-  readonly attempts: number
-}
-
-export type ConnectionState =
-  | { readonly kind: "live" }
-  /** The service answers, but no stream of events is open: lists are read again and again. */
-  | { readonly kind: "polling" }
-  | { readonly kind: "lost"; readonly since: number; readonly why: string }
+import type { MetricsJson } from "./ApiJson.ts"
+import { messageOf, readMetrics, readReadiness } from "./Client.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
+import { type OrderEvent, readEvents } from "./EventReader.ts"
 
 interface Listener {
   readonly onState: (state: ConnectionState) => void
@@ -26,54 +15,120 @@ interface Listener {
 
 const pollMillis = 1000
 const reopenMillis = 3000
+/** The first bytes come with the answer; if they do not, they are held back. */
+const firstSignMillis = 3000
+/** The service sends at least a comment every 15 seconds. */
+const silenceMillis = 20_000
+/** After that the connection is taken for dead. */
+const deadMillis = 45_000
+/** Events come with the counts they change. Later ones were held back. */
+const lateMillis = 3000
+/** A stream that held events back is not believed in again for so long. */
+const distrustMillis = 60_000
+
+/** Judges by its signs of life whether a stream brings events when they happen. */
+const makeWatch = () => {
+  let openedAt = performance.now()
+  let firstSignAt: number | undefined
+  let signAt: number | undefined
+  let eventAt = 0
+  /** The counts as they were read last since the first sign, and when that reading began. */
+  let known: { readonly counts: string; readonly at: number } | undefined
+  /** Since when the counts are others and no event has said so. */
+  let untoldSince: number | undefined
+  let distrustedUntil = 0
+  return {
+    opened: () => {
+      openedAt = performance.now()
+      firstSignAt = signAt = known = untoldSince = undefined
+    },
+    sign: () => {
+      signAt = performance.now()
+      firstSignAt ??= signAt
+    },
+    event: () => {
+      eventAt = performance.now()
+      untoldSince = undefined
+    },
+    counted: (metrics: MetricsJson, at: number) => {
+      if (firstSignAt === undefined || at < firstSignAt) return
+      const { orders_cancelled, orders_completed, orders_failed, orders_pending, orders_processing } = metrics
+      const counts = [orders_pending, orders_processing, orders_completed, orders_failed, orders_cancelled].join(" ")
+      if (known !== undefined && known.counts !== counts && eventAt < known.at) untoldSince ??= performance.now()
+      known = { counts, at }
+    },
+    judge: (): "live" | "silent" | "starting" | "dead" => {
+      const now = performance.now()
+      if (untoldSince !== undefined && now - untoldSince > lateMillis) distrustedUntil = now + distrustMillis
+      if (now - (signAt ?? openedAt) > deadMillis) return "dead"
+      if (now < distrustedUntil) return "silent"
+      if (signAt === undefined) return now - openedAt > firstSignMillis ? "silent" : "starting"
+      return now - signAt > silenceMillis ? "silent" : "live"
+    }
+  }
+}
 
 /**
  * Asks for the metrics each second and listens to the events, as long as the page is seen: a browser opens six
  * connections to one host, and a stream of every hidden tab would use them up.
  */
 export const connect = (listener: Listener) => {
-  let stream: EventSource | undefined
+  const watch = makeWatch()
+  let closeStream: (() => void) | undefined
   let reopening: ReturnType<typeof setTimeout> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let isPolling = false
+  let isLive = false
   let lost: { readonly since: number; readonly why: string } | undefined
   let answered = Date.now()
 
   const report = () => {
+    isLive = false
     if (lost !== undefined) return listener.onState({ kind: "lost", ...lost })
-    listener.onState({ kind: stream?.readyState === EventSource.OPEN ? "live" : "polling" })
+    if (closeStream === undefined) return listener.onState({ kind: "polling", why: "closed" })
+    const found = watch.judge()
+    // What was said before stands until it is known.
+    if (found === "starting") return
+    isLive = found === "live"
+    listener.onState(isLive ? { kind: "live" } : { kind: "polling", why: "silent" })
+    if (found === "dead") open()
   }
 
   const close = () => {
-    stream?.close()
-    stream = undefined
+    closeStream?.()
+    closeStream = undefined
     clearTimeout(reopening)
   }
 
   const open = () => {
     close()
-    const source = new EventSource("api/events")
-    stream = source
-    source.onopen = () => {
-      listener.onGap()
-      poll()
-    }
-    source.addEventListener("order", ({ data }: MessageEvent<string>) => {
-      const event: OrderEvent = JSON.parse(data)
-      listener.onEvent(event)
+    watch.opened()
+    closeStream = readEvents({
+      onOpen: () => {
+        listener.onGap()
+        poll()
+      },
+      onSign: () => {
+        watch.sign()
+        if (!isLive) report()
+      },
+      onEvent: (event) => {
+        watch.event()
+        listener.onEvent(event)
+      },
+      onEnd: () => {
+        closeStream = undefined
+        reopening = setTimeout(open, reopenMillis)
+        poll()
+      }
     })
-    source.onerror = () => {
-      // A refusal closes it for good; a lost connection is tried again by the browser.
-      if (source.readyState === EventSource.CLOSED) reopening = setTimeout(open, reopenMillis)
-      poll()
-    }
   }
 
   const poll = async () => {
     clearTimeout(timer)
     if (isPolling || document.hidden) return
     isPolling = true
-    const startedAt = Date.now()
+    const startedAt = performance.now()
     try {
       const [metrics, reason] = await Promise.all([readMetrics(), readReadiness()])
       answered = Date.now()
@@ -81,6 +136,7 @@ export const connect = (listener: Listener) => {
       lost = undefined
       // A stream that outlived the silence may be a dead one.
       if (wasLost) open()
+      watch.counted(metrics, startedAt)
       listener.onMetrics(metrics)
       listener.onReadiness(reason)
     } catch (error) {
@@ -88,7 +144,7 @@ export const connect = (listener: Listener) => {
     }
     isPolling = false
     report()
-    timer = setTimeout(poll, Math.max(200, startedAt + pollMillis - Date.now()))
+    timer = setTimeout(poll, Math.max(200, startedAt + pollMillis - performance.now()))
   }
 
   const lookAgain = () => {

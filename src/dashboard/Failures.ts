@@ -1,8 +1,10 @@
-import { type FailureJson, type FailuresJson, type MetricsJson, messageOf, readFailures, retryMany } from "./Client.ts"
+import type { FailureJson, FailuresJson, MetricsJson } from "./ApiJson.ts"
+import { messageOf, readFailures, retryMany } from "./Client.ts"
 import { confirm } from "./Confirm.ts"
-import type { OrderEvent } from "./Connection.ts"
 import { byId, isBusy, make, setAttribute, setBusy, setText } from "./Dom.ts"
+import type { OrderEvent } from "./EventReader.ts"
 import { count, fullTime, orders, time } from "./Format.ts"
+import { holdOf } from "./Hold.ts"
 import { notify } from "./Notices.ts"
 import { hashOf } from "./View.ts"
 
@@ -48,7 +50,7 @@ const makeGroup = (code: string, retried: () => void) => {
   button.addEventListener("click", async () => {
     if (await retryThese(button, failed, code)) retried()
   })
-  const link = make("a", { href: hashOf({ status: "Failed", error_code: code }) }, make("code", {}, code))
+  const link = make("a", { href: hashOf({ status: "Failed", error_code: code }), title: code }, make("code", {}, code))
   return {
     element: make("li", {}, make("div", {}, number, link), when, button),
     fill: (group: FailureJson) => {
@@ -68,8 +70,18 @@ export const failures = () => {
   let isReading = false
   let readAt = 0
   let notBefore = 0
+  const isHeld = holdOf(list)
+  /** After a retry what was retried goes, though the pointer or the focus is still there. */
+  let isAsked = false
 
   const place = ({ failures: found, other }: FailuresJson) => {
+    if (isHeld() && !isAsked) {
+      for (const one of found) groups.get(one.error_code)?.fill(one)
+      isStale = true
+      return
+    }
+    isAsked = false
+    const focused = document.activeElement
     for (const [code, group] of groups) {
       if (found.some(({ error_code }) => error_code === code)) continue
       if (group.element.contains(document.activeElement)) heading.focus()
@@ -77,17 +89,19 @@ export const failures = () => {
       groups.delete(code)
     }
     for (const [index, one] of found.entries()) {
-      const group = groups.get(one.error_code) ?? makeGroup(one.error_code, refresh)
+      const group = groups.get(one.error_code) ?? makeGroup(one.error_code, retried)
       groups.set(one.error_code, group)
       group.fill(one)
       const there = list.children[index]
       if (there !== group.element) list.insertBefore(group.element, there ?? null)
     }
+    // One that is moved loses the focus.
+    if (focused instanceof HTMLElement && list.contains(focused)) focused.focus()
     none.hidden = found.length > 0
     others.hidden = other.count === 0
     setText(others, `${orders(other.count)} more, of ${count(other.groups)} other codes.`)
     if (found.length < 2 && document.activeElement === retryAll) heading.focus()
-    retryAll.hidden = found.length < 2
+    retryAll.classList.toggle("unusable", found.length < 2)
   }
 
   const read = async () => {
@@ -112,8 +126,13 @@ export const failures = () => {
     isStale = true
   }
 
+  const retried = () => {
+    isAsked = true
+    refresh()
+  }
+
   retryAll.addEventListener("click", async () => {
-    if (await retryThese(retryAll, failed ?? 0, undefined)) refresh()
+    if (await retryThese(retryAll, failed ?? 0, undefined)) retried()
   })
 
   return {

@@ -1,8 +1,9 @@
-import { act, messageOf, type OrderJson, Problem, readOrder } from "./Client.ts"
+import type { OrderJson } from "./ApiJson.ts"
+import { act, messageOf, Problem, readOrder } from "./Client.ts"
 import { byId, isBusy, make, setBusy, setText, statusBadge } from "./Dom.ts"
-import { amount, between, count, fullTime, time } from "./Format.ts"
+import { amount, between, count, fullTime, moment } from "./Format.ts"
 import { notify } from "./Notices.ts"
-import { closeOrder, hashOf, onView } from "./View.ts"
+import { closeOrder, hashOf, isId, notAnId, onView } from "./View.ts"
 
 const rereadMillis = 300
 const itemsShown = 60
@@ -22,7 +23,7 @@ const step = (title: string, at: string, how: string) =>
     "li",
     {},
     make("strong", {}, title),
-    make("time", { datetime: at, title: fullTime(at) }, time(at)),
+    make("time", { datetime: at, title: fullTime(at) }, moment(at)),
     ...(how === "" ? [] : [make("span", { class: "note" }, how)])
   )
 
@@ -74,7 +75,7 @@ export const orderPanel = () => {
     errorBox.hidden = last_error === null
     if (last_error !== null) {
       setText(byId("panel-error-code", HTMLElement), last_error.code)
-      setText(byId("panel-error-when", HTMLElement), `attempt ${last_error.attempt}, ${time(last_error.at)}`)
+      setText(byId("panel-error-when", HTMLElement), `attempt ${last_error.attempt}, ${moment(last_error.at)}`)
       setText(byId("panel-error-message", HTMLElement), last_error.message)
     }
     user.href = hashOf({ q: String(order.user_id) })
@@ -90,15 +91,21 @@ export const orderPanel = () => {
     showJson("panel-result", order.result)
     showJson("panel-metadata", order.metadata)
 
-    const hadFocus = [retryButton, cancelButton].some((button) => button === document.activeElement)
-    retryButton.hidden = order.status !== "Failed" && order.status !== "Cancelled"
-    cancelButton.hidden = order.status !== "Pending" && order.status !== "Processing"
-    if (hadFocus && (retryButton.hidden || cancelButton.hidden)) heading.focus()
+    // Each keeps its place, or the one would come under the pointer that was on its way to the other.
+    for (const [button, from] of [
+      [retryButton, ["Failed", "Cancelled"]],
+      [cancelButton, ["Pending", "Processing"]]
+    ] as const) {
+      const isUsable = from.some((status) => status === order.status)
+      if (!isUsable && button === document.activeElement) heading.focus()
+      button.classList.toggle("unusable", !isUsable)
+    }
   }
 
   const read = async () => {
     const id = open
     if (id === undefined) return
+    if (!isId(id)) return setText(message, notAnId)
     if (reading) {
       isStale = true
       return
@@ -155,7 +162,10 @@ export const orderPanel = () => {
     if (target === dialog) dialog.close()
   })
   dialog.addEventListener("close", () => {
-    if (open !== undefined) closeOrder()
+    if (open === undefined) return
+    // The address tells of it later, and the same order may be opened again before.
+    open = undefined
+    closeOrder()
   })
 
   onView(({ order }) => {

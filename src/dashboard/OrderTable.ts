@@ -1,19 +1,24 @@
-import { messageOf, type OrderJson, Problem, readOrder, readOrders } from "./Client.ts"
-import type { OrderEvent } from "./Connection.ts"
-import { byId, make, setAttribute, setText, statusBadge } from "./Dom.ts"
-import { amount, fullTime, time } from "./Format.ts"
-import { linkToOrder, onView, show, type View } from "./View.ts"
+import type { OrderJson } from "./ApiJson.ts"
+import { messageOf, Problem, readOrder, readOrders } from "./Client.ts"
+import { byId, setText } from "./Dom.ts"
+import type { OrderEvent } from "./EventReader.ts"
+import { holdOf } from "./Hold.ts"
+import { makeRow } from "./OrderRow.ts"
+import { pageTrail } from "./Pages.ts"
+import { currentView, isId, notAnId, onView, show, type View } from "./View.ts"
+import { hasStatus, noneText, statuses, titleOf } from "./ViewTexts.ts"
 
 const pageSize = 50
 /** Changes are shown at once in the rows that are there; the page is read again this often at most. */
 const rereadMillis = 1000
-const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
 
 const body = byId("rows", HTMLTableSectionElement)
+const table = byId("orders", HTMLTableElement)
 const heading = byId("orders-heading", HTMLElement)
 const note = byId("orders-note", HTMLElement)
-const empty = byId("empty", HTMLElement)
+const message = byId("orders-message", HTMLElement)
 const pauseButton = byId("pause", HTMLButtonElement)
+const newestButton = byId("first-page", HTMLButtonElement)
 const newerButton = byId("newer", HTMLButtonElement)
 const olderButton = byId("older", HTMLButtonElement)
 const query = byId("query", HTMLInputElement)
@@ -21,65 +26,28 @@ const query = byId("query", HTMLInputElement)
 const isRefusal = (error: unknown) =>
   error instanceof Problem && error.status !== undefined && error.status >= 400 && error.status < 500
 
-const makeRow = (id: string) => {
-  const link = make("a", {}, id)
-  const badge = statusBadge()
-  const user = make("td", { class: "wide id" })
-  const total = make("td", { class: "wide number" })
-  const attempts = make("td", { class: "number" })
-  const accepted = make("time")
-  const element = make(
-    "tr",
-    {},
-    make("th", { scope: "row", class: "id" }, link),
-    make("td", {}, badge.element),
-    user,
-    total,
-    attempts,
-    make("td", { class: "number" }, accepted)
-  )
-  // The whole row is a target for the pointer; the keyboard has the link in it.
-  element.addEventListener("click", ({ target }) => {
-    if (!(target instanceof HTMLAnchorElement) && getSelection()?.isCollapsed !== false) location.hash = linkToOrder(id)
-  })
-  const change = ({ attempts: made, status }: Pick<OrderEvent, "attempts" | "status">) => {
-    badge.show(status)
-    setText(attempts, String(made))
-  }
-  return {
-    element,
-    change,
-    /** The link keeps what else is shown. */
-    relink: () => setAttribute(link, "href", linkToOrder(id)),
-    fill: (order: OrderJson) => {
-      change(order)
-      setText(user, String(order.user_id))
-      setText(total, amount(Number(order.total_amount), order.currency))
-      setText(accepted, time(order.accepted_at))
-      setAttribute(accepted, "datetime", order.accepted_at)
-      setAttribute(accepted, "title", fullTime(order.accepted_at))
-    }
-  }
+/** Why such a list is not asked for. */
+const faultOf = ({ q, status }: View) => {
+  if (q !== undefined && !isId(q)) return notAnId
+  return hasStatus(status) ? undefined : `There is no status “${status}”. The statuses are ${statuses.join(", ")}.`
 }
 
-const titleOf = ({ error_code, q, status }: View) => {
-  if (q !== undefined) return `Order or user ${q}`
-  if (error_code !== undefined) return `Failed with ${error_code}`
-  return status === undefined ? "Newest orders" : `${status} orders`
-}
+/** A button that cannot be used keeps its place: another one must not come under the pointer. */
+const setUsable = (button: HTMLButtonElement, isUsable: boolean) => button.classList.toggle("unusable", !isUsable)
 
 /** One page of orders: what is searched for, or the newest ones. It never holds more than a page. */
 export const orderTable = () => {
   const rows = new Map<string, ReturnType<typeof makeRow>>()
+  const pages = pageTrail()
+  const isHeld = holdOf(body)
   let view: View = {}
-  /** Where each page began that was left for an older one. */
-  let newerPages: Array<string | undefined> = []
-  let cursor: string | undefined
   let next: string | undefined
   /** The order with the id that is searched for, on the first page. */
   let found: string | undefined
+  /** What is said of that order if it was removed. */
+  let gone: string | undefined
   let isPaused = false
-  let isLost = false
+  let liveness = "Live"
   let isStale = false
   let reading: symbol | undefined
   let readAt = 0
@@ -87,12 +55,15 @@ export const orderTable = () => {
   const changes = new Map<string, OrderEvent>()
   let isScheduled = false
 
-  /** Rows must not move away from under a pointer or the keyboard's focus. */
-  const isHeld = () => body.matches(":hover") || body.querySelector(":focus-visible") !== null
-
   const showNote = () => {
-    const live = isLost ? "Not live" : isHeld() ? "Held while you choose" : "Live"
-    setText(note, isPaused ? "Paused" : cursor === undefined ? live : "An older page")
+    const live = isHeld() ? "Held while you choose" : liveness
+    setText(note, isPaused ? "Paused" : view.cursor === undefined ? live : "An older page")
+  }
+
+  const say = (text: string) => {
+    setText(message, text)
+    message.hidden = text === ""
+    table.hidden = rows.size === 0
   }
 
   const place = (orders: ReadonlyArray<OrderJson>) => {
@@ -112,42 +83,54 @@ export const orderTable = () => {
       if (row.element === before) before = before.nextElementSibling
       else body.insertBefore(row.element, before)
     }
-    empty.hidden = orders.length > 0
-    const nothing = view.q === undefined ? "No orders here yet." : `No order and no user ${view.q}.`
-    setText(empty, next === undefined ? nothing : "None among the newest. Older ones are looked through by Older.")
-    newerButton.hidden = newerPages.length === 0
-    olderButton.hidden = next === undefined
+    say(gone ?? (orders.length === 0 ? noneText(view, next !== undefined) : ""))
+    setUsable(olderButton, next !== undefined)
+  }
+
+  /** The order that is searched for, if it is there and fits what else is asked for. */
+  const readFound = async (id: string) => {
+    try {
+      const order = await readOrder(id)
+      const { error_code, status } = view
+      const fits =
+        (status ?? order.status) === order.status && (error_code ?? order.last_error?.code) === order.last_error?.code
+      return fits ? order : undefined
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      return error instanceof Problem && error.status === 410 ? error.message : undefined
+    }
   }
 
   const readPage = async () => {
-    const { error_code, q, status } = view
+    const { cursor, error_code, q, status } = view
     const wanted = {
       ...(q !== undefined && { user_id: q }),
       ...(status !== undefined && { status }),
       ...(error_code !== undefined && { error_code }),
       ...(cursor !== undefined && { cursor })
     }
-    const [page, one] = await Promise.all([
-      readOrders(wanted, pageSize),
-      found === undefined || cursor !== undefined
-        ? undefined
-        : readOrder(found).catch((error: unknown) => {
-            if (!isRefusal(error)) throw error
-          })
-    ])
+    const isFirst = found !== undefined && cursor === undefined
+    const [page, one] = await Promise.all([readOrders(wanted, pageSize), isFirst ? readFound(found ?? "") : undefined])
     return { page, one }
   }
 
   /** The order that was looked for, if there is one, comes first. */
   const showPage = ({ one, page }: Awaited<ReturnType<typeof readPage>>) => {
     next = page.next_cursor
-    if (cursor === undefined && one === undefined) found = undefined
-    const others = page.orders.filter(({ order_id }) => String(order_id) !== String(one?.order_id))
-    place(one === undefined ? others : [one, ...others])
+    if (typeof one === "string") gone = one
+    const first = typeof one === "string" ? undefined : one
+    if (view.cursor === undefined && first === undefined) found = undefined
+    const others = page.orders.filter(({ order_id }) => String(order_id) !== String(first?.order_id))
+    place(first === undefined ? others : [first, ...others])
+  }
+
+  const sayWhyNot = (error: unknown) => {
+    const isLostPage = isRefusal(error) && view.cursor !== undefined
+    say(isLostPage ? `There is no such page. Newest leads to the first one. ${messageOf(error)}` : messageOf(error))
   }
 
   const read = async () => {
-    if (view.q !== undefined && !idPattern.test(view.q)) return
+    if (faultOf(view) !== undefined) return
     clearTimeout(timer)
     timer = undefined
     const own = Symbol()
@@ -157,16 +140,15 @@ export const orderTable = () => {
       const answer = await readPage()
       // Meanwhile something else is looked for.
       if (reading !== own) return
-      showPage(answer)
+      // The pointer came while it was read.
+      if (rows.size > 0 && isHeld()) isStale = true
+      else showPage(answer)
       // What was told meanwhile may be newer than what was read; if it is older, the newer is still to be told.
       reading = undefined
       apply()
     } catch (error) {
       if (reading !== own) return
-      if (rows.size === 0) {
-        empty.hidden = false
-        setText(empty, messageOf(error))
-      }
+      if (rows.size === 0) sayWhyNot(error)
       // What was refused once would be refused again.
       isStale = !isRefusal(error)
     }
@@ -199,35 +181,35 @@ export const orderTable = () => {
     changes.clear()
     for (const { element } of rows.values()) element.remove()
     rows.clear()
-    empty.hidden = true
-    newerButton.hidden = olderButton.hidden = true
-  }
-
-  const turnTo = (page: string | undefined) => {
-    cursor = page
-    showNote()
-    read()
-    heading.focus()
+    next = gone = undefined
+    say("")
+    setUsable(olderButton, false)
   }
 
   onView((wanted) => {
-    const isSame = (["q", "status", "error_code"] as const).every((name) => view[name] === wanted[name])
+    const isSame = (["q", "status", "error_code", "cursor"] as const).every((name) => view[name] === wanted[name])
     view = wanted
     for (const row of rows.values()) row.relink()
     if (isSame && readAt > 0) return
     reset()
-    newerPages = []
-    cursor = next = undefined
     found = wanted.q
     query.value = wanted.q ?? ""
     setText(heading, titleOf(wanted))
+    setUsable(newestButton, wanted.cursor !== undefined)
+    setUsable(newerButton, wanted.cursor !== undefined && pages.newerOf(wanted) !== undefined)
     showNote()
-    if (wanted.q === undefined || idPattern.test(wanted.q)) return void read()
+    const fault = faultOf(wanted)
+    if (fault === undefined) return void read()
     reading = undefined
     readAt = performance.now()
-    empty.hidden = false
-    setText(empty, "Ids are whole numbers, or up to 64 letters, digits and . _ : -")
+    say(fault)
   })
+
+  const turnTo = (cursor: string | undefined) => {
+    const { cursor: _, ...first } = currentView()
+    show(cursor === undefined ? first : { ...first, cursor })
+    heading.focus()
+  }
 
   byId("skip", HTMLElement).addEventListener("click", (event) => {
     // What follows `#` in the address is the view.
@@ -249,10 +231,12 @@ export const orderTable = () => {
     if (!isPaused) apply()
   })
   olderButton.addEventListener("click", () => {
-    newerPages.push(cursor)
+    if (next === undefined) return
+    pages.remember(view, { ...view, cursor: next })
     turnTo(next)
   })
-  newerButton.addEventListener("click", () => turnTo(newerPages.pop()))
+  newerButton.addEventListener("click", () => turnTo(pages.newerOf(view) || undefined))
+  newestButton.addEventListener("click", () => turnTo(undefined))
   for (const type of ["pointerover", "pointerleave", "focusin", "focusout"]) {
     body.addEventListener(type, () => requestAnimationFrame(showNote))
   }
@@ -260,7 +244,7 @@ export const orderTable = () => {
   return {
     event: (event: OrderEvent) => {
       // An older page stays what it was but for its rows.
-      if (cursor === undefined) {
+      if (view.cursor === undefined) {
         isStale = true
         later()
       }
@@ -272,8 +256,8 @@ export const orderTable = () => {
       isScheduled = true
       requestAnimationFrame(apply)
     },
-    showLost: (now: boolean) => {
-      isLost = now
+    showLiveness: (text: string) => {
+      liveness = text
       showNote()
     },
     /** Reads the page again, unless it is held. */

@@ -1,9 +1,8 @@
-import type { MetricsJson } from "./Client.ts"
+import type { MetricsJson } from "./ApiJson.ts"
 import { byId, make, setAttribute, setText, statusBadge } from "./Dom.ts"
-import { count, duration } from "./Format.ts"
+import { count, duration, roughly } from "./Format.ts"
 import { currentView, hashOf, onView } from "./View.ts"
-
-const statuses = ["Pending", "Processing", "Completed", "Failed", "Cancelled"] as const
+import { statuses } from "./ViewTexts.ts"
 
 const countOf = (metrics: MetricsJson) => ({
   Pending: metrics.orders_pending,
@@ -13,7 +12,7 @@ const countOf = (metrics: MetricsJson) => ({
   Cancelled: metrics.orders_cancelled
 })
 
-const breakerTexts = { closed: "Closed", open: "Open: orders wait", half_open: "Trying one order" }
+const breakerTexts = { closed: "Closed", open: "Open", half_open: "Trying one order" }
 
 const makeCount = (label: Node | string) => {
   const value = make("strong", {}, "–")
@@ -31,6 +30,13 @@ const timesOf = (id: string) => {
   }
 }
 
+/** It has one line, so that the text of it moves nothing; the whole of it is its title too. */
+const setState = (element: HTMLElement, text: string, state: "good" | "bad" | "starting") => {
+  setText(element, text)
+  setAttribute(element, "title", text)
+  setAttribute(element, "data-state", state)
+}
+
 /** A `meter` element looks different in each browser, and cannot be styled alike. */
 const meterOf = (name: string) => {
   const meter = byId(`${name}-meter`, HTMLElement)
@@ -42,7 +48,7 @@ const meterOf = (name: string) => {
     setAttribute(meter, "aria-valuemax", String(max))
     setAttribute(meter, "aria-valuenow", String(Math.min(value, max)))
     if (fill !== null) fill.style.width = `${Math.min(100, (100 * value) / max)}%`
-    setText(text, `${count(value)} of ${count(max)}`)
+    setText(text, `${roughly(value)} of ${roughly(max)}`)
   }
 }
 
@@ -67,39 +73,47 @@ export const overview = () => {
     }
   })
 
-  const showQueue = meterOf("queue")
+  const showBacklog = meterOf("backlog")
   const showWorkers = meterOf("workers")
   const showWaits = timesOf("queue-wait")
   const showTimes = timesOf("processing-time")
   const breaker = byId("breaker", HTMLElement)
+  const backlog = byId("backlog-meter", HTMLElement)
   const ready = byId("ready", HTMLElement)
+  const oldest = byId("oldest", HTMLElement)
+  const refused = byId("refused", HTMLElement)
+  const failed = byId("failed", HTMLElement)
+
+  const showBreaker = ({ failures_in_a_row, next_probe_at, state }: MetricsJson["breaker"]) => {
+    const probe = next_probe_at === null ? 0 : Math.max(0, (Date.parse(next_probe_at) - Date.now()) / 1000)
+    const failing = failures_in_a_row > 0 ? `, ${count(failures_in_a_row)} failed in a row` : ""
+    const next = state === "open" && probe > 0 ? `, next try in ${Math.ceil(probe)} s` : ""
+    setState(breaker, `${breakerTexts[state]}${next || failing}`, state === "closed" ? "good" : "bad")
+  }
 
   return {
     show: (metrics: MetricsJson) => {
       setText(all.value, count(metrics.total_orders))
       const now = countOf(metrics)
       for (const { status, value } of counts) setText(value, count(now[status]))
-      showQueue(metrics.queue_depth, metrics.queue_capacity)
+      showBacklog(metrics.orders_pending, metrics.orders_pending_limit)
+      backlog.toggleAttribute("data-full", metrics.orders_pending >= metrics.orders_pending_limit)
+      setText(oldest, metrics.oldest_due_seconds === 0 ? "None is due" : `${duration(metrics.oldest_due_seconds)}`)
+      setText(refused, `${count(metrics.orders_refused_last_minute)} in the last minute`)
+      const { failed: bad, finished } = metrics.last_finished
+      setText(failed, finished === 0 ? "None has finished" : `${count(bad)} of the last ${count(finished)}`)
       showWorkers(metrics.workers_busy, metrics.workers)
       showWaits(metrics.queue_wait)
       showTimes(metrics.processing_time)
-      const { failures_in_a_row, next_probe_at, state } = metrics.breaker
-      const probe = next_probe_at === null ? 0 : Math.max(0, (Date.parse(next_probe_at) - Date.now()) / 1000)
-      const failing = failures_in_a_row > 0 ? `, ${count(failures_in_a_row)} failed in a row` : ""
-      const next = state === "open" && probe > 0 ? `, next try in ${Math.ceil(probe)} s` : ""
-      setText(breaker, `${breakerTexts[state]}${next || failing}`)
-      setAttribute(breaker, "data-state", state === "closed" ? "good" : "bad")
+      showBreaker(metrics.breaker)
     },
     /** Without an answer nobody knows. */
     showLost: () => {
-      for (const state of [ready, breaker]) {
-        setText(state, "Unknown")
-        setAttribute(state, "data-state", "starting")
-      }
+      for (const state of [ready, breaker]) setState(state, "Unknown", "starting")
     },
     showReadiness: (reason: string | undefined) => {
-      setText(ready, reason === undefined ? "Yes" : reason.replace(/^Not ready: (.)/, (_all, first) => `No: ${first}`))
-      setAttribute(ready, "data-state", reason === undefined ? "good" : "bad")
+      const text = reason === undefined ? "Yes" : reason.replace(/^Not ready: (.)/, (_all, first) => `No: ${first}`)
+      setState(ready, text, reason === undefined ? "good" : "bad")
     }
   }
 }

@@ -1,11 +1,11 @@
-import { type MetricsJson, messageOf, submitMany } from "./Client.ts"
+import type { MetricsJson } from "./ApiJson.ts"
+import { messageOf, submitMany } from "./Client.ts"
 import { byId, isBusy, setBusy } from "./Dom.ts"
 import { count, orders } from "./Format.ts"
 import { notify } from "./Notices.ts"
 
 const batch = 100
 
-const banner = byId("simulated", HTMLElement)
 const button = byId("sample", HTMLButtonElement)
 
 const upTo = (most: number) => 1 + Math.floor(Math.random() * most)
@@ -24,7 +24,7 @@ const samples = () => {
   }))
 }
 
-/** While orders are only pretended to be processed, the page says so, and can make some. */
+/** While orders are only pretended to be processed, the page can make some. */
 export const sampleOrders = (submitted: () => void) => {
   button.addEventListener("click", async () => {
     if (isBusy(button)) return
@@ -39,9 +39,13 @@ export const sampleOrders = (submitted: () => void) => {
     }
     setBusy(button, false)
   })
+  let isPlaced = false
   return {
+    /** Its place is made with the first metrics and kept, so that it moves nothing if the processor becomes another. */
     show: ({ processor }: MetricsJson) => {
-      banner.hidden = processor !== "simulated"
+      if (!isPlaced) button.hidden = processor !== "simulated"
+      isPlaced = true
+      button.classList.toggle("unusable", processor !== "simulated")
     }
   }
 }

@@ -1,6 +1,6 @@
 /*! This file bundles uPlot (https://github.com/leeoniya/uPlot), Copyright (c) Leon Sorokin, MIT licence. */
 import uPlot from "uplot"
-import type { MetricsJson } from "./Client.ts"
+import type { MetricsJson } from "./ApiJson.ts"
 import { byId, setText } from "./Dom.ts"
 import { rate } from "./Format.ts"
 
@@ -10,33 +10,46 @@ const [shortestWindow, longestWindow] = [60, 300]
 const meanSeconds = 3
 /** Longer than that between two readings was not watched, and is left open in the line. */
 const gapSeconds = 5
-const storageKey = "orders-throughput"
+const storageKey = `orders-throughput ${location.pathname}`
 
 interface Reading {
   readonly at: number
   readonly total: number
   readonly completed: number
+  readonly failed: number
 }
 
+type Rates = Readonly<Record<"accepted" | "completed" | "failed", number | null>>
 type Column = Array<number | null>
 
 const box = byId("chart", HTMLElement)
 const acceptedRate = byId("accepted-rate", HTMLElement)
 const rateNote = byId("rate-note", HTMLElement)
 const completedRate = byId("completed-rate", HTMLElement)
+const failedRate = byId("failed-rate", HTMLElement)
 
-const isColumns = (value: unknown): value is [Array<number>, Column, Column] =>
-  Array.isArray(value) && value.length === 3 && value.every(Array.isArray)
+type Columns = [Array<number>, Column, Column, Column]
+const isColumn = (value: unknown) =>
+  Array.isArray(value) && value.every((one) => one === null || typeof one === "number")
+const isColumns = (value: unknown): value is Columns =>
+  Array.isArray(value) &&
+  value.length === 4 &&
+  value.every((column) => isColumn(column) && column.length === value[0].length)
+
+const isReading = (value: unknown): value is Reading =>
+  typeof value === "object" &&
+  value !== null &&
+  ["at", "total", "completed", "failed"].every((name) => typeof Reflect.get(value, name) === "number")
 
 /** What this tab saw before it was loaded again. */
-const restored = (): [Array<number>, Column, Column] => {
+const restored = (): { readonly columns: Columns; readonly readings: ReadonlyArray<Reading> } => {
   try {
-    const kept: unknown = JSON.parse(sessionStorage.getItem(storageKey) ?? "null")
-    if (isColumns(kept)) return kept
+    const [columns, ...readings]: ReadonlyArray<unknown> = JSON.parse(sessionStorage.getItem(storageKey) ?? "[]")
+    if (isColumns(columns)) return { columns, readings: readings.filter(isReading) }
   } catch {
     // Storage can be forbidden, or hold something else.
   }
-  return [[], [], []]
+  return { columns: [[], [], [], []], readings: [] }
 }
 
 /** The colour that the style sheet gives to a class, in the theme of the moment. */
@@ -51,21 +64,24 @@ const colourOf = (name: string) => {
 
 /** Draws the orders accepted and completed per second, from the differences of the all-time counts. */
 export const throughputChart = () => {
-  const [times, accepted, completed] = restored()
+  const kept = restored()
+  const { columns } = kept
+  const [times, accepted, completed, failed] = columns
   /** The last few readings, the newest last. */
-  let readings: ReadonlyArray<Reading> = []
+  let { readings } = kept
   let plot: uPlot | undefined
 
   const trim = (now: number) => {
     const from = times.findIndex((time) => time >= now - longestWindow - 2)
     const drop = from < 0 ? times.length : from
-    for (const column of [times, accepted, completed]) column.splice(0, drop)
+    for (const column of columns) column.splice(0, drop)
   }
 
-  const add = (at: number, perSecond: { accepted: number | null; completed: number | null }) => {
+  const add = (at: number, perSecond: Rates) => {
     times.push(at)
     accepted.push(perSecond.accepted)
     completed.push(perSecond.completed)
+    failed.push(perSecond.failed)
   }
 
   const shownWindow = (): [number, number] => {
@@ -82,7 +98,7 @@ export const throughputChart = () => {
 
   const draw = () => {
     plot?.destroy()
-    const [accent, ink, muted, line] = ["accent", "ink", "muted", "line"].map(colourOf)
+    const [accent, ink, bad, muted, line] = ["accent", "ink", "bad", "muted", "line"].map(colourOf)
     const axis = {
       stroke: muted ?? "",
       font: `11px ${getComputedStyle(box).fontFamily}`,
@@ -135,11 +151,12 @@ export const throughputChart = () => {
             fill: (accent ?? "").replace("rgb(", "rgba(").replace(")", ", 0.13)"),
             width: 2,
             points: { show: false }
-          }
+          },
+          { label: "Failed", stroke: bad ?? "", width: 2, dash: [2, 2], points: { show: false } }
         ],
         hooks: { setCursor: [showUnderCursor] }
       },
-      [times, accepted, completed],
+      columns,
       box
     )
   }
@@ -150,7 +167,8 @@ export const throughputChart = () => {
     if (isPointing || latest === undefined) return
     setText(acceptedRate, rate(latest.accepted_per_second))
     setText(completedRate, rate(latest.completed_per_second))
-    setText(rateNote, "per second, mean of the last minute")
+    setText(failedRate, rate(latest.failed_per_second))
+    setText(rateNote, "/s, last minute")
   }
 
   const showUnderCursor = ({ cursor: { idx } }: uPlot) => {
@@ -158,7 +176,8 @@ export const throughputChart = () => {
     if (!isPointing || idx === null || idx === undefined) return showRates()
     setText(acceptedRate, rate(accepted[idx] ?? 0))
     setText(completedRate, rate(completed[idx] ?? 0))
-    setText(rateNote, `per second, at ${ago(times[idx] ?? 0)}`)
+    setText(failedRate, rate(failed[idx] ?? 0))
+    setText(rateNote, `/s, at ${ago(times[idx] ?? 0)}`)
   }
 
   const redraw = () => {
@@ -168,7 +187,7 @@ export const throughputChart = () => {
   redraw()
   addEventListener("pagehide", () => {
     try {
-      sessionStorage.setItem(storageKey, JSON.stringify([times, accepted, completed]))
+      sessionStorage.setItem(storageKey, JSON.stringify([columns, ...readings]))
     } catch {
       // Then a reload begins anew.
     }
@@ -180,7 +199,8 @@ export const throughputChart = () => {
     add: (metrics: MetricsJson) => {
       latest = metrics
       const at = Date.now() / 1000
-      const reading = { at, total: metrics.total_orders, completed: metrics.orders_completed }
+      const { orders_completed: completed, orders_failed: failed, total_orders: total } = metrics
+      const reading = { at, total, completed, failed }
       const last = readings.at(-1)
       const goesOn =
         last !== undefined &&
@@ -195,12 +215,14 @@ export const throughputChart = () => {
         const seconds = at - first.at
         add(at, {
           accepted: (reading.total - first.total) / seconds,
-          completed: (reading.completed - first.completed) / seconds
+          completed: (reading.completed - first.completed) / seconds,
+          // Retried ones are no longer Failed.
+          failed: Math.max(0, reading.failed - first.failed) / seconds
         })
-      } else if (newest > 0 && newest < at) add((newest + at) / 2, { accepted: null, completed: null })
+      } else if (newest > 0 && newest < at) add((newest + at) / 2, { accepted: null, completed: null, failed: null })
       trim(at)
       showRates()
-      plot?.setData([times, accepted, completed])
+      plot?.setData(columns)
     }
   }
 }

@@ -4,11 +4,13 @@ export interface View {
   readonly q?: string
   readonly status?: string
   readonly error_code?: string
+  /** Where the page of the list begins; the first one has none. */
+  readonly cursor?: string
   /** The order whose story is open. */
   readonly order?: string
 }
 
-const names = ["q", "status", "error_code", "order"] as const
+const names = ["q", "status", "error_code", "cursor", "order"] as const
 
 export const currentView = (): View => {
   const parameters = new URLSearchParams(location.hash.slice(1))
@@ -34,3 +36,9 @@ export const onView = (listener: (view: View) => void) => {
   addEventListener("hashchange", () => listener(currentView()))
   listener(currentView())
 }
+
+const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
+
+export const isId = (text: string) => idPattern.test(text)
+
+export const notAnId = "Ids are whole numbers, or up to 64 letters, digits and . _ : -"

@@ -1,5 +1,6 @@
 import { alarm } from "./Alarm.ts"
-import { type ConnectionState, connect } from "./Connection.ts"
+import { connect } from "./Connection.ts"
+import type { ConnectionState } from "./ConnectionState.ts"
 import { failures } from "./Failures.ts"
 import { notify } from "./Notices.ts"
 import { orderPanel } from "./OrderPanel.ts"
@@ -21,14 +22,17 @@ themeToggle(chart.redraw)
 let wasLost = false
 const showState = (state: ConnectionState) => {
   alarms.showState(state)
-  table.showLost(state.kind === "lost")
+  table.showLiveness({ live: "Live", polling: "Read each second", lost: "Not live" }[state.kind])
   if (state.kind === "lost") figures.showLost()
   if (state.kind === "lost") {
     // The panel may cover the banner; it says the same of itself.
     if (!wasLost) panel.refresh()
   } else if (wasLost) notify("Connected again.")
   // Without events the list shows what is new only when it is read.
-  if (state.kind === "polling") table.refresh()
+  if (state.kind === "polling") {
+    table.refresh()
+    panel.refresh()
+  }
   wasLost = state.kind === "lost"
 }
 

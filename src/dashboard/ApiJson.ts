@@ -1,0 +1,8 @@
+import type { FailuresByCode, OrderList, ServiceMetrics } from "../Api.ts"
+import type { Order } from "../Order.ts"
+
+export type OrderJson = typeof Order.json.Encoded
+export type MetricsJson = typeof ServiceMetrics.Encoded
+export type FailuresJson = typeof FailuresByCode.Encoded
+export type FailureJson = FailuresJson["failures"][number]
+export type ListJson = typeof OrderList.Encoded

@@ -1,0 +1,138 @@
+import { assert } from "@effect/vitest"
+import type { Page, Route } from "playwright-core"
+import { browsing, fast, inBrowser, orders, submitMany } from "./DashboardPage.ts"
+import { aNewOrder, post } from "./ServiceProcess.ts"
+
+const longName = "u".repeat(64)
+const longCode = "the.shop_answered:something-very-long-that-fills-all-64-letters."
+
+/** What the page is told; the rest is the real service's. */
+const states = {
+  calm: {},
+  Failing: { last_finished: { finished: 100, failed: 99 }, orders_failed: 1_234_567 },
+  Blocked: {
+    last_finished: { finished: 100, failed: 99 },
+    breaker: {
+      state: "open",
+      failures_in_a_row: 12_345,
+      last_error_code: longCode,
+      opened_at: "2020-01-31T12:00:00.000Z",
+      next_probe_at: "2099-01-31T12:00:00.000Z"
+    }
+  },
+  Refusing: {
+    orders_pending: 100_000_000,
+    orders_pending_limit: 100_000_000,
+    orders_refused_last_minute: 12_345_678,
+    last_finished: { finished: 100, failed: 99 },
+    accepted_per_second: 12_345,
+    completed_per_second: 12_345,
+    failed_per_second: 12_345,
+    total_orders: 1_234_567_890,
+    orders_completed: 1_234_567_890,
+    queue_wait: { p50: 5900, p95: 359_000, p99: 35_900_000 }
+  }
+} as const
+type Kind = keyof typeof states | "Stale"
+
+/** Lets the page see a service in trouble, or none at all. */
+const doctored = async (page: Page) => {
+  let kind: Kind = "calm"
+  await page.route("**/api/metrics", async (route: Route) => {
+    if (kind === "Stale") return route.abort()
+    const response = await route.fetch()
+    await route.fulfill({ response, json: { ...(await response.json()), ...states[kind] } })
+  })
+  return async (next: Kind) => {
+    kind = next
+    await page.locator(`#strip[data-kind="${next}"]`).waitFor()
+  }
+}
+
+/** Everything that can be pointed at and is there from the beginning. */
+const targets = [
+  ...["#theme", "nav a", "#sample", ".count", "#chart", "#query", "#search button", "#pause", "#older"],
+  "#rows tr:first-child"
+].join(", ")
+
+const boxes = (page: Page) =>
+  page.evaluate(
+    `Array.from(document.querySelectorAll(${JSON.stringify(targets)}), (element) => {
+      const { x, y, width, height } = element.getBoundingClientRect()
+      return [element.id || element.className || element.tagName, x, y, width, height].join(" ")
+    })`
+  )
+
+/** Clicks where the pointer is: it opens that order. */
+const openAndClose = async (page: Page, id: string) => {
+  await page.mouse.down()
+  await page.mouse.up()
+  await page.getByRole("dialog", { name: `Order ${id}` }).waitFor()
+  await page.keyboard.press("Escape")
+  await page.getByRole("dialog").waitFor({ state: "hidden" })
+  await page.waitForURL((url) => !url.hash.includes("order="))
+}
+
+const views = [
+  { name: "the newest orders", hash: "" },
+  { name: "a long heading", hash: `#${new URLSearchParams({ q: longName, status: "Completed" })}` }
+]
+
+inBrowser("Nothing that is shown moves what is pointed at", () => {
+  for (const width of [360, 768, 900, 980, 1050, 1150, 1280, 1600]) {
+    browsing(
+      `${width} px: the first row, hovered and clicked while orders and alarms come`,
+      { ...fast, PROCESSING_FAILURES: "0" },
+      async ({ page, service: { url } }) => {
+        await submitMany(url, orders(1, 60, { user_id: longName }))
+        await page.locator(".count", { hasText: "Completed" }).getByText("60", { exact: true }).waitFor()
+        await page.setViewportSize({ width, height: 900 })
+        const become = await doctored(page)
+        let next = 1000
+        for (const { hash, name } of views) {
+          await page.goto(`${url}/${hash}`)
+          await page.reload()
+          await page.locator("#connection").getByText("Live", { exact: true }).waitFor()
+          await page.locator("#rows tr").nth(49).waitFor()
+          const first = page.locator("#rows tr").first()
+          const status = first.locator("td").first()
+          await status.hover()
+          await page.getByText("Held while you choose").waitFor()
+          const id = await first.locator("a").innerText()
+          const before = await boxes(page)
+          for (const kind of ["Failing", "Blocked", "Refusing", "Stale", "calm"] as const) {
+            await post(url, { ...aNewOrder(next++), user_id: longName })
+            await become(kind)
+            assert.deepStrictEqual(await boxes(page), before, `${name}, ${kind}`)
+            await openAndClose(page, id)
+          }
+        }
+      },
+      /ERR_FAILED|404.*\/api\/order\/u+/
+    )
+  }
+
+  browsing(
+    "10 of 10 clicks on the first row open its order while others are processed",
+    { PROCESSING_TIME: "20 millis", WORKERS: "4" },
+    async ({ page, service: { url } }) => {
+      await page.setViewportSize({ width: 1050, height: 900 })
+      await submitMany(url, orders(1, 60))
+      await page.locator("#rows tr").nth(49).waitFor()
+      let isSubmitting = true
+      const submit = async () => {
+        for (let id = 1000; isSubmitting; id++) await post(url, aNewOrder(id))
+      }
+      const submitting = submit()
+      for (let click = 0; click < 10; click++) {
+        await page.locator("#rows tr").first().locator("td").first().hover()
+        // What is pointed at: it may be another one than it was when the pointer was sent there.
+        const id = await page.locator("#rows tr:hover a").innerText()
+        await openAndClose(page, id)
+        await page.mouse.move(5, 5)
+      }
+      isSubmitting = false
+      await submitting
+    }
+  )
+})
