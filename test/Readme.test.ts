@@ -1,0 +1,193 @@
+import { execFile, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Predicate, Schema } from "effect"
+import { ServiceMetrics } from "../src/Api.ts"
+import { post, type ServiceProcess, startService } from "./ServiceProcess.ts"
+import { temporaryFolder } from "./TestLayers.ts"
+
+const execute = promisify(execFile)
+
+interface Step {
+  readonly code: string
+  /** What the README shows of its output. */
+  readonly answer: string | undefined
+}
+
+/** The README's commands in their order, each with the block behind it if that shows what comes of it. */
+const steps: ReadonlyArray<Step> = (() => {
+  const blocks = Array.from(
+    Fs.readFileSync("README.md", "utf8").matchAll(/^```(\w*)\n(.*?)^```\n/gms),
+    ({ 0: { length }, 1: language = "", 2: code = "", index }) => ({ language, code, index, end: index + length })
+  )
+  return blocks.flatMap(({ code, end, language }, position) => {
+    const next = blocks[position + 1]
+    const isAnswer = next !== undefined && next.index === end + 1 && next.language !== "sh"
+    return language === "sh" ? [{ code, answer: isAnswer ? next.code : undefined }] : []
+  })
+})()
+
+const stepWith = (text: string) => {
+  const [step, ...others] = steps.filter(({ code }) => code.includes(text))
+  assert.isTrue(step !== undefined && others.length === 0, `one block with ${text}`)
+  return step?.code ?? ""
+}
+
+/** In a shell, in a folder; curl says nothing of its progress there. */
+const shell = (folder: string, code: string, env: Record<string, string> = {}) =>
+  Effect.promise(async () => {
+    await Fs.promises.writeFile(Path.join(folder, ".curlrc"), "silent\nshow-error\n")
+    const options = { cwd: folder, env: { PATH: process.env.PATH, HOME: folder, ...env } }
+    return (await execute("bash", ["-e", "-o", "pipefail", "-c", code], options)).stdout
+  })
+
+/** The JSON values that stand one behind the other in a text. `...` in one stands for more fields. */
+const valuesIn = (text: string): ReadonlyArray<unknown> => {
+  const values: Array<unknown> = []
+  const json = text.replaceAll(",...}", ',"...":0}')
+  for (let begin = 0, end = 0; end < json.length; end++) {
+    if (json[end] !== "}") continue
+    try {
+      values.push(JSON.parse(json.slice(json.indexOf("{", begin), end + 1)))
+      begin = end + 1
+    } catch {
+      // It ends further behind.
+    }
+  }
+  return values
+}
+
+const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
+/** What is found has to be what the README shows, but for times, and for numbers where those differ each time. */
+const isAsShown = (shown: unknown, found: unknown, numbersDiffer: boolean, at: string): void => {
+  if (typeof shown === "string" && typeof found === "string") {
+    if (time.test(shown)) assert.match(found, time, at)
+    else if (shown.endsWith("...")) assert.isTrue(found.startsWith(shown.slice(0, -3)), `${at}: ${found}`)
+    else assert.strictEqual(found, shown, at)
+  } else if (Predicate.isRecord(shown) && Predicate.isRecord(found)) {
+    const { "...": more, ...fields } = shown
+    if (more === undefined) assert.sameMembers(Object.keys(found), Object.keys(fields), at)
+    for (const [name, value] of Object.entries(fields)) isAsShown(value, found[name], numbersDiffer, `${at}/${name}`)
+  } else if (Array.isArray(shown) && Array.isArray(found)) {
+    assert.strictEqual(found.length, shown.length, at)
+    for (const [index, value] of shown.entries()) isAsShown(value, found[index], numbersDiffer, `${at}/${index}`)
+  } else if (typeof shown === "number" && numbersDiffer) assert.isNumber(found, at)
+  else assert.deepStrictEqual(found, shown, at)
+}
+
+const check = ({ answer, code }: Step, output: string) => {
+  if (answer === undefined) return assert.notInclude(output, "urn:orders:problem:", code)
+  if (answer.startsWith("HTTP/")) {
+    for (const line of answer.split("\n")) assert.include(output, line, code)
+    return
+  }
+  const [shown, found] = [valuesIn(answer), valuesIn(output)]
+  assert.isAbove(shown.length, 0, code)
+  isAsShown(shown, found, code.includes("/api/metrics"), `${code}${output}`)
+}
+
+const decodeMetrics = Schema.decodeUnknownPromise(ServiceMetrics)
+const metricsOf = (url: string) =>
+  Effect.promise(async () => decodeMetrics(await (await fetch(`${url}/api/metrics`)).json()))
+
+const untilIdle = (url: string) =>
+  Effect.repeat(Effect.delay(metricsOf(url), "100 millis"), {
+    until: ({ orders_pending, orders_processing }) => orders_pending + orders_processing === 0
+  })
+
+const settingsIn = (code: string): Record<string, string> =>
+  Object.fromEntries(Array.from(code.matchAll(/(\w+)=(\S+)/g), ([, name = "", value = ""]) => [name, value]))
+
+/** Watches until an order changes, which it is made to do once this listens. */
+const watch = (folder: string, { answer = "", code }: Step, url: string) =>
+  Effect.promise(async () => {
+    const child = spawn("bash", ["-c", `exec ${code.replace("curl ", "curl -i ")}`], { cwd: folder })
+    let output = ""
+    for await (const chunk of child.stdout) {
+      if (output === "") await post(url, { order_id: 401, user_id: 1, item_ids: [1], total_amount: 1 })
+      output += chunk
+      if (/^data: .*\n\n/m.test(output)) break
+    }
+    child.kill()
+    assert.include(output, "event: order\n")
+    const [[shown], [found]] = [valuesIn(answer), valuesIn(output.slice(output.indexOf("data: ")))]
+    assert.isTrue(Predicate.isRecord(shown) && Predicate.isRecord(found))
+    assert.sameMembers(Object.keys(found ?? {}), Object.keys(shown ?? {}))
+  })
+
+describe("the README", () => {
+  it.scopedLive("its commands give what it says, in their order", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      // Longer than the shell takes from one command of a block to the next.
+      const patient = { PROCESSING_TIME: "8 seconds", PROCESSING_JITTER: "0" }
+      const first = yield* startService(folder, patient)
+      const port = new URL(first.url).port
+      let service: ServiceProcess = first
+      let run = 0
+      for (const step of steps) {
+        const code = step.code.replaceAll("127.0.0.1:3000", `127.0.0.1:${port}`)
+        if (step.code.startsWith("PROCESSING_FAILURES")) {
+          service.child.kill("SIGTERM")
+          assert.strictEqual(yield* service.exited, 0)
+          service = yield* startService(folder, {
+            ...settingsIn(code),
+            PORT: port,
+            PROCESSING_TIME: "50 millis"
+          })
+        } else if (code.includes("curl -N")) yield* watch(folder, { ...step, code }, service.url)
+        else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
+        else continue
+        run += 1
+        yield* untilIdle(service.url)
+      }
+      assert.isAtLeast(run, 12)
+    })
+  )
+
+  it.scopedLive("makes the webhook's secret once, and the service finds it", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const [settings = "", start = ""] = stepWith("WEBHOOK_SECRET=").split(/^(?=PROCESSOR=)/m)
+      const env = Path.join(folder, ".env")
+      yield* shell(folder, settings)
+      const made = Fs.readFileSync(env, "utf8")
+      yield* shell(folder, settings)
+      assert.strictEqual(Fs.readFileSync(env, "utf8"), made)
+      assert.strictEqual(Fs.statSync(env).mode & 0o777, 0o600)
+      const service = yield* startService(folder, { ...settingsIn(start), NODE_ENV: "development" })
+      assert.strictEqual((yield* metricsOf(service.url)).processor, "webhook")
+    })
+  )
+
+  it.scopedLive.skipIf(process.platform !== "linux")("keeps it running in a session of its own", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const code = stepWith("setsid").replace("npm start", `'${process.execPath}' '${Path.resolve("dist/main.js")}'`)
+      const read = (name: string) => Fs.readFileSync(Path.join(folder, name), "utf8")
+      yield* shell(
+        folder,
+        code.replace(/sh -c '(.*)' >>/, (_, inner) => `sh -c "${inner.replaceAll("$", "\\$")}" >>`),
+        {
+          PORT: "0"
+        }
+      )
+      const isThere = Effect.sync(
+        () => Fs.existsSync(Path.join(folder, "orders.log")) && /Listening/.test(read("orders.log"))
+      )
+      yield* Effect.repeat(Effect.delay(isThere, "50 millis"), { until: (there) => there })
+      const pid = Number(read("orders.pid"))
+      yield* Effect.addFinalizer(() => Effect.ignore(Effect.try(() => process.kill(pid, "SIGKILL"))))
+      const session = Fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /, "")
+        .split(" ")[3]
+      assert.strictEqual(Number(session), pid)
+      yield* shell(folder, "kill $(cat orders.pid)")
+      const isGone = Effect.sync(() => !Fs.existsSync(`/proc/${pid}`))
+      yield* Effect.repeat(Effect.delay(isGone, "50 millis"), { until: (gone) => gone })
+    })
+  )
+})
