@@ -4,6 +4,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import * as Esbuild from "esbuild"
+import packageJson from "../package.json" with { type: "json" }
 import { Order, OrderId } from "../src/Order.ts"
 import { execute, run } from "./Run.ts"
 import { startService } from "./ServiceProcess.ts"
@@ -101,6 +102,22 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
           yield* Effect.promise(() => Fs.writeFile(Path.join(folder, `checked-${index}.ts`), code))
         }
         yield* run(folder, process.execPath, ["node_modules/typescript/bin/tsc"])
+      })
+    )
+
+    it.scoped("runs the README's processor as the README says", () =>
+      Effect.gen(function* () {
+        const folder = yield* Installed
+        const readme = yield* Effect.promise(() => Fs.readFile("README.md", "utf8"))
+        const { dependencies, devDependencies, version } = packageJson
+        const install = `npm install ../orders/order-backend-orders-${version}.tgz effect@${dependencies.effect} tsx@${devDependencies.tsx}`
+        assert.include(readme, `\n${install}\nnpx tsx greeting.ts\n`)
+        const [, code = ""] = /^```ts\n((?:(?!^```).)*GreetingLive.*?)^```$/ms.exec(readme) ?? []
+        yield* Effect.promise(() => Fs.writeFile(Path.join(folder, "greeting.ts"), code))
+        const settings = { NODE_OPTIONS: "--import tsx", DATABASE_URL: "file:greeting.db" }
+        const service = yield* startService(folder, settings, Path.join(folder, "greeting.ts"))
+        const { result, status } = yield* submit(folder, service.url, 1, "1001")
+        assert.deepStrictEqual([status, result], ["Completed", Option.some({ parcel: "1:1" })])
       })
     )
 
