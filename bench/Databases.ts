@@ -52,6 +52,8 @@ export const fill = (folder: string, count: number, isPending: boolean) => {
       pending = (SELECT count(*) FROM orders WHERE status = 'Pending'),
       completed = (SELECT count(*) FROM orders WHERE status = 'Completed'),
       failed = (SELECT count(*) FROM orders WHERE status = 'Failed');
+    INSERT INTO failures (error_code, count)
+    SELECT error_code, count(*) FROM orders WHERE status = 'Failed' GROUP BY error_code;
     COMMIT`)
   db.pragma("journal_mode = WAL")
   db.close()

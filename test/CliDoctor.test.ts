@@ -92,6 +92,17 @@ describe("orders doctor", () => {
     })
   )
 
+  it.scopedLive("finds what listings would miss", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      yield* change(folder, "UPDATE spans SET latest = earliest - 1; INSERT INTO failures VALUES ('none', 1)")
+      const found =
+        /^error codes counted otherwise than their Failed orders: 1; orders accepted outside of the time noted for their block: \d+$/
+      const problems = yield* finds(folder, "listings", "error", found)
+      assert.strictEqual(problems, 1)
+    })
+  )
+
   it.scopedLive("finds a backup of a service that works healthy", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder

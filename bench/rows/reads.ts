@@ -56,6 +56,11 @@ export const reads = async () => {
     ["GET one", () => "/api/order/%d"],
     ["list, page 1", () => "/api/orders?limit=10"],
     ["list, page 1,000", ({ thousandth }) => thousandth],
+    // All orders of this user are Failed.
+    ["list, user and rare status", () => "/api/orders?limit=10&user_id=1&status=Completed"],
+    ["list, user, code and time", () => "/api/orders?limit=10&user_id=1&error_code=declined&accepted_after=2001-01-01"],
+    ["list, time with none", () => "/api/orders?limit=10&accepted_before=2001-01-01"],
+    ["GET /api/failures", () => "/api/failures"],
     ["GET /api/metrics", () => "/api/metrics"]
   ]
   const lines: Array<Line> = []

@@ -235,6 +235,34 @@ const checkTotals = (reader: Reader, latest: number): Check => {
   return found.length === 0 ? ok("totals", `${sum} orders, as counted`) : error("totals", found.join("; "), notByUs)
 }
 
+/** What must be 0 of what orders are found by, by name. */
+const findings = {
+  "error codes counted otherwise than their Failed orders": `
+    SELECT count(*) FROM (
+      SELECT error_code, count(*) AS count FROM orders WHERE status = 'Failed' AND error_code IS NOT NULL
+      GROUP BY error_code
+    ) AS present FULL JOIN failures USING (error_code)
+    WHERE present.count IS NOT failures.count`,
+  "error codes more or fewer than are counted": `
+    SELECT abs(failure_codes - (SELECT count(*) FROM failures)) FROM totals`,
+  "orders accepted outside of the time noted for their block": `
+    SELECT count(*) FROM orders LEFT JOIN spans ON block = seq / 1024
+    WHERE earliest IS NULL OR accepted_at NOT BETWEEN earliest AND latest`
+}
+
+const migrationOfListings = 3
+
+const checkListings = (reader: Reader, latest: number): Check => {
+  if (latest < migrationOfListings) return ok("listings", "not kept by the version that wrote this")
+  const wrong = Object.entries(findings).flatMap(([what, query]) => {
+    const count = reader.number(query)
+    return count === 0 ? [] : [`${what}: ${count}`]
+  })
+  return wrong.length === 0
+    ? ok("listings", "failures and times are found as they are")
+    : error("listings", wrong.join("; "), notByUs)
+}
+
 const minute = 60_000
 
 const orders = (count: number) => (count === 1 ? "1 order" : `${count} orders`)
@@ -416,6 +444,7 @@ export const examine = Effect.fnUntraced(function* (given: string) {
     checkMigrations(latest),
     attempt("schema", () => checkSchema(reader, expected)),
     attempt("totals", () => checkTotals(reader, latest)),
+    attempt("listings", () => checkListings(reader, latest)),
     attempt("processing", () => checkProcessing(reader, held, now)),
     attempt("pending", () => checkPending(reader, held, now)),
     attempt("suspects", () => checkSuspects(reader)),
