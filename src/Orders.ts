@@ -21,7 +21,7 @@ import {
 } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { type AllFailures, OrdersRepo } from "./OrdersRepo.ts"
-import { makePace } from "./Turns.ts"
+import { makePace, makeSizing } from "./Turns.ts"
 
 /** `replay` is none when the order is new; otherwise the status in which the order accepted before is now. */
 export interface Acceptance {
@@ -192,16 +192,24 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         retryMany: Effect.fn("Orders.retryMany")(function* (filter) {
           // By key, so that no order is retried twice, and none that comes later.
-          const { found } = yield* repo.list({}, Option.none(), 1)
-          const until = found[0]?.key ?? 0
-          const pace = makePace(yield* monotonicMillis)
+          const newest = yield* repo.list({}, Option.none(), 1)
+          const until = newest.found[0]?.key ?? 0
+          const monotonic = yield* monotonicMillis
+          const pace = makePace(monotonic)
+          const sized = makeSizing(monotonic, retried)
           let count = 0
           let after = Option.some(0)
           while (Option.isSome(after)) {
             const place = after.value
-            const { found: keys, next } = yield* pace((look) => repo.reopenable(filter, place, until, retried, look))
-            if (keys.length > 0) {
-              const result = yield* reopening.withPermits(1)(commits.write(Command.ReopenMany({ filter, keys })))
+            const { found, next } = yield* pace((look) => repo.reopenable(filter, place, until, retried.most, look))
+            for (let done = 0; done < found.length; ) {
+              const result = yield* reopening.withPermits(1)(
+                sized((size) => {
+                  const keys = found.slice(done, done + size)
+                  done += keys.length
+                  return commits.write(Command.ReopenMany({ filter, keys }))
+                })
+              )
               count += result._tag === "Reopened" ? result.count : 0
             }
             after = next
@@ -237,8 +245,8 @@ export class Orders extends Context.Tag("orders/Orders")<
   )
 }
 
-/** How many orders one transaction retries. */
-const retried = 100
+/** How many orders one transaction retries: those of a user are each on a page of their own. */
+const retried = { first: 50, least: 20, most: 200, longMillis: 25 }
 /** How many orders one step of a listing reads. */
 const read = 50
 /** After so long a page goes out with what was found until then. */

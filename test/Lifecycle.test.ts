@@ -6,6 +6,7 @@ import { listing } from "../src/Listing.ts"
 import { Order, OrderId, UserId } from "../src/Order.ts"
 import { Permanent, Retryable } from "../src/OrderProcessor.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { cli } from "./CliProcess.ts"
 import {
   anInsert,
   baseUrl,
@@ -222,6 +223,35 @@ describe("acting on orders over HTTP", () => {
   )
 
   test(
+    "shows that there are more codes than it shows, and takes each that it shows as a filter",
+    ({ order_id }) => {
+      const number = Number(order_id)
+      const code = number % 2 === 0 ? `https://shop.example/${"errors/".repeat(30)}${number}` : `code ${number}\u0000`
+      return new Permanent({ code, message: "no" })
+    },
+    Effect.gen(function* () {
+      const api = yield* client
+      yield* Effect.forEach(Arr.range(1, 155), (id) => submit(id), { concurrency: 20 })
+      yield* Effect.forEach(Arr.range(1, 155), (id) => untilStatus(id, "Failed"))
+      const { failures, other } = yield* api.orders.failures()
+      assert.deepStrictEqual([failures.length, { ...other }], [100, { count: 55, groups: 55 }])
+      const { stdout } = yield* cli(["failures"], { url: yield* baseUrl })
+      assert.include(stdout, "\n55 more orders, of 55 other codes.\n")
+      for (const { error_code, order_ids } of failures) {
+        const { orders } = yield* api.orders.list({ urlParams: { error_code, limit: 9 } })
+        assert.deepStrictEqual(
+          orders.map(({ order_id }) => order_id),
+          [...order_ids]
+        )
+        assert.strictEqual(orders.length, 1)
+      }
+      const [first] = failures
+      const payload = { status: "Failed" as const, error_code: first?.error_code }
+      assert.strictEqual((yield* api.orders.retryMany({ payload })).retried, 1)
+    })
+  )
+
+  test(
     "retries more than one batch of failures with one call, each once",
     byName,
     Effect.gen(function* () {
@@ -403,6 +433,15 @@ describe("a listing that finds little", () => {
       assert.isUndefined(cursor)
       assert.deepStrictEqual(pages.slice(0, 2), [[], ["4"]])
       assert.deepStrictEqual(pages.flat(), ["4"])
+      // The command line goes on too, with --all and without.
+      const url = yield* baseUrl
+      for (const args of [["--limit", "1"], ["--all"]]) {
+        const { code, stdout } = yield* cli(["list", "--json", "--user-id", "2", "--status", "Pending", ...args], {
+          url
+        })
+        assert.deepStrictEqual([code, stdout.trim().split("\n").length], [0, 1])
+        assert.strictEqual(JSON.parse(stdout).order_id, 4)
+      }
     }).pipe(
       Effect.provide(
         service({
