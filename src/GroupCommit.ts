@@ -1,19 +1,23 @@
-import { Array as Arr, Cause, Context, Effect, Exit, Layer, Option, Queue, Random } from "effect"
+import { Array as Arr, Cause, Context, Deferred, Effect, Exit, FiberId, Layer, Option, Queue, Random } from "effect"
 import { Command, type Result } from "./Command.ts"
 import { type Entry, makeCommitLine } from "./CommitLine.ts"
 import { keepRunning } from "./KeepRunning.ts"
+import { makeLogLimit } from "./LogLimit.ts"
 import { monotonicMillis } from "./MonotonicClock.ts"
 import { StorageUnavailable } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { nextTurn } from "./Turns.ts"
+import { makeWriteHealth } from "./WriteHealth.ts"
 
 const patienceMillis = 10_000
-/** How long it takes at most to find out whether writes succeed again, within what health checks wait. */
+/** How long it takes at most to find out whether writes succeed, within what health checks wait. */
 const probeMillis = 500
 /** How long closing waits for the last writes. */
 const flushMillis = 2000
 const maxBatch = 1000
+
+const isProbe = ({ command }: Entry) => command._tag === "Probe"
 
 /** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
 export class GroupCommit extends Context.Tag("orders/GroupCommit")<
@@ -28,7 +32,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
     readonly writeAll: (commands: ReadonlyArray<Command>) => Effect.Effect<ReadonlyArray<Result>, StorageUnavailable>
     /** Waits as long as it takes, and tries again while the storage fails. */
     readonly settle: (command: Command) => Effect.Effect<Result>
-    /** Whether writes succeed. After a failure it is found out by trying one. */
+    /** Whether writes succeed. Unless one did a moment ago, it is found out by trying one. */
     readonly ready: Effect.Effect<boolean>
   }
 >() {
@@ -42,21 +46,16 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       const signal = yield* Queue.sliding<void>(1)
       /** Those in line, and those whose transaction runs: what of these has been answered may be stored all the same. */
       const waiting = new Set<Entry>()
-      let healthy = true
+      const health = yield* makeWriteHealth
+      const limited = yield* makeLogLimit
 
       const answer = (entry: Entry, exit: Exit.Exit<Result, StorageUnavailable>) => {
         waiting.delete(entry)
         entry.answer(exit)
       }
 
-      const setHealthy = (now: boolean) => {
-        if (healthy === now) return Effect.void
-        healthy = now
-        return now ? Effect.logInfo("Orders are written again") : Effect.logError("Orders cannot be written")
-      }
-
       const fail = (entries: ReadonlyArray<Entry>) =>
-        Effect.map(setHealthy(false), () => {
+        Effect.map(health.failed, () => {
           for (const entry of entries) answer(entry, Exit.fail(new StorageUnavailable({})))
         })
 
@@ -66,11 +65,12 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           Effect.flatMap((exit) => {
             if (Exit.isSuccess(exit)) {
               const { commit, results } = exit.value
-              // A batch that had nothing to write proves nothing.
-              const proven = Option.isSome(commit) || entries.some((entry) => entry.command._tag === "Probe")
+              // A batch that had nothing to write proves nothing; one that wrote little, not that there is room again.
+              const written = Option.isSome(commit)
+              const proves = entries.some(isProbe) || (written && health.isHealthy())
               return Effect.all(
                 [
-                  proven ? setHealthy(true) : Effect.void,
+                  proves ? health.proven : Effect.sync(() => written && startProbe()),
                   Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
                   Effect.sync(() => {
                     for (const [entry, result] of Arr.zip(entries, results)) answer(entry, Exit.succeed(result))
@@ -85,8 +85,8 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
               ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
               : Effect.all(
                   [
-                    setHealthy(false),
-                    Effect.logError("A command could not be written", exit.cause),
+                    health.failed,
+                    limited("defect", Effect.logError("A command could not be written", exit.cause)),
                     Effect.sync(() => answer(entries[0], Exit.failCause(exit.cause)))
                   ],
                   { discard: true }
@@ -95,8 +95,11 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         )
 
       const commitArrived = Effect.suspend(() => {
-        const entries = line.take(maxBatch)
-        return Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
+        const [others, probes] = Arr.partition(line.take(maxBatch), isProbe)
+        const commitSome = (entries: ReadonlyArray<Entry>) =>
+          Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
+        // A probe needs room that the others may not need.
+        return Effect.zipRight(commitSome(others), commitSome(probes))
       })
 
       yield* Effect.addFinalizer(() =>
@@ -118,7 +121,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         const time = now()
         line.dropOverdue(time)
         const overdue = Arr.filter(waiting, (entry) => entry.deadline <= time)
-        return overdue.length > 0 ? fail(overdue) : Effect.void
+        return overdue.length > 0 ? fail(overdue) : health.tell
       })
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 
@@ -129,6 +132,19 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
 
       const enqueue = (command: Command, patience: number) =>
         Effect.async<Result, StorageUnavailable>((resume) => add(command, patience, resume))
+
+      let probing: Deferred.Deferred<boolean> | undefined
+      /** Tries a write, once for all who ask meanwhile: whether it succeeded. */
+      const startProbe = () => {
+        if (probing !== undefined) return probing
+        const probed = Deferred.unsafeMake<boolean>(FiberId.none)
+        probing = probed
+        add(Command.Probe(), patienceMillis, (exit) => {
+          if (probing === probed) probing = undefined
+          Deferred.unsafeDone(probed, Effect.succeed(Exit.isSuccess(exit)))
+        })
+        return probed
+      }
 
       const settle = (command: Command): Effect.Effect<Result> =>
         Effect.catchAll(enqueue(command, Number.POSITIVE_INFINITY), () =>
@@ -158,7 +174,13 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           commands.length === 0 ? Effect.succeed([]) : ifRoomFor(commands.length, all(commands)),
         settle,
         ready: Effect.suspend(() =>
-          healthy ? Effect.succeed(true) : Effect.isSuccess(enqueue(Command.Probe(), probeMillis))
+          health.isProven()
+            ? Effect.succeed(true)
+            : Effect.timeoutTo(Deferred.await(startProbe()), {
+                duration: probeMillis,
+                onSuccess: (succeeded) => succeeded,
+                onTimeout: health.isHealthy
+              })
         )
       }
     })

@@ -3,6 +3,7 @@ import { AppConfig } from "./AppConfig.ts"
 import { Command, type Lane, type RowKey } from "./Command.ts"
 import { GroupCommit } from "./GroupCommit.ts"
 import { keepRunning } from "./KeepRunning.ts"
+import { makeLogLimit } from "./LogLimit.ts"
 import { Metrics } from "./Metrics.ts"
 import { clockJump } from "./MonotonicClock.ts"
 import { OrderEvents } from "./OrderEvents.ts"
@@ -87,6 +88,7 @@ const makeLane = Effect.fnUntraced(function* (
 ) {
   const repo = yield* OrdersRepo
   const events = yield* OrderEvents
+  const limited = yield* makeLogLimit
 
   const queue = yield* Effect.acquireRelease(Queue.bounded<RowKey>(capacity), Queue.shutdown)
   const wake = yield* Queue.sliding<void>(1)
@@ -134,7 +136,7 @@ const makeLane = Effect.fnUntraced(function* (
     Effect.catchAllCause((cause) => {
       ready = false
       behind = true
-      const told = Cause.isDie(cause) ? Effect.logError("Orders cannot be read", cause) : Effect.void
+      const told = Cause.isDie(cause) ? limited("read", Effect.logError("Orders cannot be read", cause)) : Effect.void
       return Effect.zipRight(
         told,
         Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))

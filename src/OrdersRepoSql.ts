@@ -1,7 +1,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
-import { Array as Arr, Clock, type Context, DateTime, Effect, Option, Schema } from "effect"
+import { Array as Arr, Clock, type Context, DateTime, Effect, Exit, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "./AppConfig.ts"
 import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter, waitOf } from "./Batch.ts"
@@ -60,12 +60,15 @@ const PrunedRows = Schema.Array(
   })
 )
 
+/** What a probe writes, in bytes: about what an ordinary order takes, and more than the largest does. */
+const [smallProbe, largeProbe] = [32_768, 262_144]
+
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
 export const makeSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const file = yield* DatabaseFile
-  const orUnavailable = <A, R>(self: Effect.Effect<A, SqlError | ParseError, R>) =>
-    Sql.orUnavailable(file.noticing(self))
+  const unavailable = yield* Sql.makeOrUnavailable
+  const orUnavailable = <A, R>(self: Effect.Effect<A, SqlError | ParseError, R>) => unavailable(file.noticing(self))
   const { maxPending } = yield* AppConfig
   const monotonic = yield* monotonicMillis
   const decodePruned = Schema.decodeUnknown(PrunedRows)
@@ -379,6 +382,12 @@ export const makeSql = Effect.gen(function* () {
     )
   }
 
+  /** Whether the last transaction could not be written. */
+  let failed = false
+
+  /** Other bytes each time, for SQLite writes no page that stays the same; after a failure, room for any order. */
+  const probe = Effect.suspend(() => sql`UPDATE probe SET filler = randomblob(${failed ? largeProbe : smallProbe})`)
+
   /** For kinds that come one at a time, and so need no statement for many. */
   const joined = <C, E>(commands: ReadonlyArray<C>, run: (command: C) => Effect.Effect<Done, E>) =>
     Effect.map(Effect.forEach(commands, run), (done) => ({
@@ -412,7 +421,7 @@ export const makeSql = Effect.gen(function* () {
       case "Recover":
         return joined(group.filter(Command.$is("Recover")), ({ maxAttempts }) => recover(maxAttempts, now))
       case "Probe":
-        return Effect.as(addToTotals([]), { results: group.map(() => Result.Probed()), changes: [] })
+        return Effect.as(probe, { results: group.map(() => Result.Probed()), changes: [] })
     }
   }
 
@@ -434,7 +443,12 @@ export const makeSql = Effect.gen(function* () {
   })
 
   const service: Context.Tag.Service<OrdersRepo> = {
-    write: (commands) => file.guarded(orUnavailable(Sql.transaction(sql, write(commands)))),
+    write: (commands) =>
+      Effect.onExit(file.guarded(orUnavailable(Sql.transaction(sql, write(commands)))), (exit) =>
+        Effect.sync(() => {
+          failed = Exit.isFailure(exit)
+        })
+      ),
 
     fault: file.fault,
 

@@ -8,10 +8,12 @@ import { Cause, Context, Effect, Layer, type ParseResult, Random, Schedule } fro
 import { AppConfig } from "./AppConfig.ts"
 import { checkFiles, damaged } from "./DatabaseCheck.ts"
 import { DatabaseFile, isDamage, resultCode, watchFiles } from "./DatabaseFile.ts"
+import { makeLogLimit } from "./LogLimit.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
 import migration0003 from "./migrations/0003_listings.ts"
 import migration0004 from "./migrations/0004_clocks.ts"
+import migration0005 from "./migrations/0005_probe.ts"
 import { StorageUnavailable } from "./Order.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
@@ -21,7 +23,8 @@ export const migrations = {
   "0001_orders": migration0001,
   "0002_rounds": migration0002,
   "0003_listings": migration0003,
-  "0004_clocks": migration0004
+  "0004_clocks": migration0004,
+  "0005_probe": migration0005
 }
 
 /** The number of the last migration. */
@@ -34,21 +37,23 @@ const unavailable =
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PERM|AUTH|PROTOCOL|NOLFS|INTERRUPT)/
 
 /**
- * What a failed statement means to its caller: the storage's fault is `StorageUnavailable` (and a log line), anything
- * else, such as a broken constraint, is a defect in the statement or its values.
+ * What a failed statement means to its caller: the storage's fault is `StorageUnavailable` (and a line in the log, of
+ * each code once a minute at most), anything else, such as a broken constraint, is a defect in the statement or its
+ * values.
  */
-export const orUnavailable = <A, R>(
-  self: Effect.Effect<A, SqlError | ParseResult.ParseError, R>
-): Effect.Effect<A, StorageUnavailable, R> =>
-  Effect.catchAll(self, (error) => {
-    if (error._tag === "SqlError" && unavailable.test(resultCode(error.cause))) {
-      return Effect.zipRight(
-        Effect.logWarning(`Storage unavailable: ${resultCode(error.cause)}: ${messageOf(error.cause)}`),
-        new StorageUnavailable({})
-      )
-    }
-    return Effect.die(error)
-  })
+export const makeOrUnavailable = Effect.map(
+  makeLogLimit,
+  (limited) =>
+    <A, R>(self: Effect.Effect<A, SqlError | ParseResult.ParseError, R>): Effect.Effect<A, StorageUnavailable, R> =>
+      Effect.catchAll(self, (error) => {
+        const code = error._tag === "SqlError" ? resultCode(error.cause) : ""
+        if (!unavailable.test(code)) return Effect.die(error)
+        return Effect.zipRight(
+          limited(code, Effect.logWarning(`Storage unavailable: ${code}: ${messageOf(error.cause)}`)),
+          new StorageUnavailable({})
+        )
+      })
+)
 
 const isBusy = (error: unknown) => error instanceof SqlError && busy.test(resultCode(error.cause))
 
@@ -84,7 +89,27 @@ export const applicationId = 0x4f524452
 
 const advice = "give the path of a database this service made, or of a new file in a folder it may write to"
 
-const refuse = (file: string, why: string) => new StartupError({ lines: [`DATABASE_URL: ${file}: ${why}: ${advice}`] })
+const refuse = (file: string, why: string, what = advice) =>
+  new StartupError({ lines: [`DATABASE_URL: ${file}: ${why}: ${what}`] })
+
+/** SQLite tells some of what a full disk does to it as an I/O error: then the disk is asked. */
+const isFull = (file: string, code: string) =>
+  /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)
+    ? Effect.succeed(true)
+    : /^SQLITE_(IOERR|CANTOPEN)/.test(code)
+      ? Effect.promise(() => Fs.statfs(Path.dirname(file)).then(({ bavail, bsize }) => bavail * bsize < 1_048_576))
+      : Effect.succeed(false)
+
+/** What an error of the system or of SQLite means to whoever starts the service. */
+const refuseBy = Effect.fnUntraced(function* (file: string, error: unknown) {
+  const code = resultCode(error)
+  if (yield* isFull(file, code)) {
+    return yield* refuse(file, `the disk is full (${messageOf(error)})`, "make room on it, then start again")
+  }
+  return yield* code.startsWith("SQLITE_IOERR")
+    ? refuse(file, `${messageOf(error)} (${code})`, "the disk fails; see the system's log")
+    : refuse(file, messageOf(error))
+})
 
 const preflight = (file: string) =>
   Effect.tryPromise({
@@ -98,8 +123,9 @@ const preflight = (file: string) =>
         await handle.close()
       }
     },
-    catch: (cause) => refuse(file, messageOf(cause))
+    catch: (cause) => cause
   }).pipe(
+    Effect.catchAll((cause) => refuseBy(file, cause)),
     Effect.filterOrFail(
       (isDatabase) => isDatabase,
       () => refuse(file, "not a SQLite database")
@@ -122,7 +148,7 @@ const orRefuse =
       }
       const source = error instanceof SqlError ? error.cause : error
       if (isDamage(error) && !file.endsWith(lockSuffix)) return damaged(file, messageOf(source))
-      return refuse(file, messageOf(source))
+      return refuseBy(file, source)
     })
 
 const open = (file: string) => orRefuse(file)(SqliteClient.make(file))

@@ -10,7 +10,7 @@ import { AppConfig } from "../src/AppConfig.ts"
 import { Command, Outcome } from "../src/Command.ts"
 import { OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { migrations, orUnavailable, SqlLive, transaction } from "../src/Sql.ts"
+import { makeOrUnavailable, migrations, SqlLive, transaction } from "../src/Sql.ts"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import { loadDriver } from "../src/SqliteDriver.ts"
 import { StartupError } from "../src/StartupError.ts"
@@ -368,6 +368,7 @@ describe("transaction", () => {
     "on a full disk is StorageUnavailable, stores nothing, and succeeds once there is room",
     Effect.gen(function* () {
       const sql = yield* table
+      const orUnavailable = yield* makeOrUnavailable
       const write = orUnavailable(
         transaction(
           sql,
@@ -392,6 +393,7 @@ test(
   Effect.gen(function* () {
     const sql = yield* table
     yield* sql`INSERT INTO t (id) VALUES (1)`
+    const orUnavailable = yield* makeOrUnavailable
     const exit = yield* Effect.exit(orUnavailable(transaction(sql, sql`INSERT INTO t (id) VALUES (1)`)))
     assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
   })
