@@ -9,7 +9,10 @@ import {
   Exit,
   Fiber,
   FiberId,
+  HashMap,
   Layer,
+  Logger,
+  LogLevel,
   Option,
   Scope,
   TestClock
@@ -41,7 +44,7 @@ const test = <E>(
   body: Effect.Effect<void, E, GroupCommit | OrderEvents | OrdersRepo | Scope.Scope>
 ) => it.scoped(title, () => body.pipe(Effect.provide(committing(repoWith(change)))))
 
-const insert = (id: number | string) => anInsert(id)
+const insert = anInsert
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
 const settle = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.settle(command))
 const ready = Effect.flatMap(GroupCommit, (commits) => commits.ready)
@@ -232,6 +235,103 @@ describe("a storage that fails", () => {
       assert.strictEqual((yield* write(insert(1)))._tag, "Known")
       assert.isTrue(yield* ready)
     })
+  )
+})
+
+describe("a database that has no room", () => {
+  /** What is logged, as "LEVEL what", and whatever else is told with it. */
+  const logged: Array<{ readonly line: string; readonly leftOut: unknown }> = []
+  const capturing = Layer.merge(
+    Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ annotations, logLevel, message }) => {
+        const line = `${logLevel.label} ${String(message).replace(/:.*/, "")}`
+        logged.push({ line, leftOut: Option.getOrUndefined(HashMap.get(annotations, "left_out")) })
+      })
+    ),
+    Logger.minimumLogLevel(LogLevel.Info)
+  )
+  const linesSince = (from: number) => logged.slice(from).map(({ line }) => line)
+  const layer = GroupCommit.layer.pipe(
+    Layer.provideMerge(OrderEvents.layer),
+    Layer.provideMerge(sqlRepo),
+    Layer.provideMerge(capturing),
+    Layer.provideMerge(config())
+  )
+
+  /** Orders that need pages of their own, until one is refused. */
+  const fillUp = Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    // No less than it has now.
+    yield* sql`PRAGMA max_page_count = 1`
+    let id = 1000
+    yield* Effect.iterate(true, {
+      while: (fits) => fits,
+      body: () => Effect.isSuccess(write(insert(id++, { metadata: { text: "x".repeat(8000) } })))
+    })
+  })
+  const makeRoom = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`PRAGMA max_page_count = 1000000`)
+
+  it.scoped("is not ready until there is room for any order, though little things are written", () =>
+    Effect.gen(function* () {
+      yield* Effect.forEach(Arr.range(1, 5), (id) => write(insert(id)))
+      assert.isTrue(yield* ready)
+      yield* fillUp
+      for (const id of Arr.range(1, 5)) {
+        assert.isFalse(yield* ready)
+        const result = yield* write(Command.Cancel({ order_id: OrderId.make(String(id)) }))
+        assert.deepInclude(result, { _tag: "Acted", changed: true })
+      }
+      assert.isFalse(yield* ready)
+      yield* makeRoom
+      // Nobody asks: the next order finds it out.
+      yield* write(insert(6))
+      yield* turns
+      assert.strictEqual(linesSince(0).at(-1), "INFO Orders are written again")
+      assert.isTrue(yield* ready)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("is found out a while after the last write, by asking", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* write(insert(1))
+      yield* sql`PRAGMA max_page_count = 1`
+      assert.isTrue(yield* ready)
+      yield* TestClock.adjust("6 seconds")
+      assert.isFalse(yield* ready)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.scoped("is told in a line of each state a minute, with how many were left out, and the last one is true", () =>
+    Effect.gen(function* () {
+      yield* fillUp
+      const from = logged.length - 2
+      const [full, cannot, again] = [
+        "WARN Storage unavailable",
+        "ERROR Orders cannot be written",
+        "INFO Orders are written again"
+      ]
+      assert.deepStrictEqual(linesSince(from), [full, cannot])
+      for (let second = 0; second < 50; second++) {
+        assert.isFalse(yield* ready)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(linesSince(from), [full, cannot])
+      yield* makeRoom
+      assert.isTrue(yield* ready)
+      yield* fillUp
+      yield* makeRoom
+      assert.isTrue(yield* ready)
+      assert.deepStrictEqual(linesSince(from), [full, cannot, again])
+      yield* fillUp
+      yield* TestClock.adjust("11 seconds")
+      assert.deepStrictEqual(linesSince(from), [full, cannot, again, cannot])
+      const large = insert("large", { metadata: { text: "x".repeat(8000) } })
+      assert.deepStrictEqual(yield* Effect.exit(write(large)), unavailable)
+      assert.deepStrictEqual(linesSince(from + 4), [full])
+      assert.isAbove(Number(logged.at(-1)?.leftOut), 50)
+    }).pipe(Effect.provide(layer))
   )
 })
 
