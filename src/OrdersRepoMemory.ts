@@ -66,6 +66,9 @@ export const makeMemory = Effect.gen(function* () {
       next_attempt_at: row.wait > 0 || row.round > 1 ? Option.some(DateTime.unsafeMake(row.dueAt)) : Option.none()
     })
 
+  /** Where an order that was claimed stood in line: it was due then, and is so by a clock that was set back since. */
+  const stillDue = (row: Row, now: number): Row => ({ ...row, dueAt: Math.min(row.dueAt, now) })
+
   /** As if the run had not been. */
   const putBack = (row: Row, now: number) =>
     put(row, { ...row, order: waiting(row, { attempts: row.order.attempts - 1 }) }, now, now)
@@ -163,7 +166,7 @@ export const makeMemory = Effect.gen(function* () {
         if (row === undefined || row.run !== command.run) return Result.Unchanged()
         const { at, outcome, took } = command
         const next = Option.match(waitOf(outcome), {
-          onNone: () => row,
+          onNone: () => stillDue(row, now),
           onSome: (wait) => ({ ...row, dueAt: now + wait, wait })
         })
         if (outcome._tag === "Postponed") {
@@ -187,7 +190,7 @@ export const makeMemory = Effect.gen(function* () {
       }
       case "Release": {
         const held = processing().filter((row) => Option.getOrElse(command.key, () => row.seq) === row.seq)
-        for (const row of held) putBack(row, now)
+        for (const row of held) putBack(stillDue(row, now), now)
         return Result.Released({ count: held.length })
       }
       case "Cancel":
@@ -250,8 +253,8 @@ export const makeMemory = Effect.gen(function* () {
           const finished_at = Option.some(at)
           const order = isLost(row)
             ? new Order({ ...row.order, status: transitions.fail.to, started_at, finished_at, last_error })
-            : waiting(row, { last_error })
-          put(row, { ...row, order, losses: row.losses + 1 }, now, now)
+            : waiting(stillDue(row, now), { last_error })
+          put(row, { ...stillDue(row, now), order, losses: row.losses + 1 }, now, now)
         }
         const failed = held.filter(isLost).length
         return Result.Recovered({ pending: held.length - failed, failed })

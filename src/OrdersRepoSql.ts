@@ -180,6 +180,9 @@ export const makeSql = Effect.gen(function* () {
     }
   })
 
+  /** Where an order that was claimed stood in line: it was due then, and is so by a clock that was set back since. */
+  const stillDue = (now: number) => sql`min(orders.due_at, ${now})`
+
   const waits = sql.literal(`'${transitions.release.to}'`)
 
   const record = Effect.fnUntraced(function* (
@@ -205,7 +208,7 @@ export const makeSql = Effect.gen(function* () {
       UPDATE orders
       SET
         status = done.status, attempts = attempts - done.uncounted,
-        due_at = COALESCE(${now} + done.wait, orders.due_at), wait = COALESCE(done.wait, orders.wait),
+        due_at = COALESCE(${now} + done.wait, ${stillDue(now)}), wait = COALESCE(done.wait, orders.wait),
         finished_at = CASE WHEN done.status <> ${waits} THEN done.at END,
         started_at = CASE WHEN done.status <> ${waits} THEN min(started_at, done.at) END,
         took = CASE WHEN done.status <> ${waits} THEN done.took END,
@@ -227,7 +230,7 @@ export const makeSql = Effect.gen(function* () {
   const release = Effect.fnUntraced(function* ({ key }: Extract<Command, { _tag: "Release" }>, now: number) {
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
-      SET status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL
+      SET status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL, due_at = ${stillDue(now)}
       WHERE ${statusIs(transitions.release.from[0])} AND ${Option.match(key, { onNone: () => sql`TRUE`, onSome: (key) => sql`seq = ${key}` })}
       RETURNING seq, order_id, user_id, attempts`
     return {
@@ -280,7 +283,7 @@ export const makeSql = Effect.gen(function* () {
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number; status: Status }>`
       UPDATE orders
       SET
-        losses = losses + 1,
+        losses = losses + 1, due_at = ${stillDue(now)},
         status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
         started_at = CASE WHEN ${isLost} THEN min(started_at, ${now}) END,
         finished_at = CASE WHEN ${isLost} THEN ${now} END,

@@ -34,11 +34,11 @@ const makeBelievedTime = Effect.fnUntraced(function* (lastKnown: Option.Option<D
   let doubt: { readonly since: number; readonly ahead: number } | undefined
 
   const say = (ahead: number) => {
-    const [by, time] = [Duration.millis(ahead), Duration.millis(Math.min(ahead, longestDoubt))]
+    const inSeconds = (millis: number) => Duration.format(Duration.seconds(Math.round(millis / 1000)))
     return Effect.logWarning(
-      `The clock is ${Duration.format(by)} ahead of the time that RETENTION knew last. Either it is wrong, or the ` +
-        `service did not run for that long. It is believed in ${Duration.format(time)}; until then orders are ` +
-        "removed as if the service had run on without a break"
+      `The clock is ${inSeconds(ahead)} ahead of the time that RETENTION knew last. Either it is wrong, or the service ` +
+        `did not run for that long. It is believed in ${inSeconds(Math.min(ahead, longestDoubt))}; until then orders ` +
+        "are removed as if the service had run on without a break"
     )
   }
 

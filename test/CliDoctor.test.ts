@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { loadDriver } from "../src/SqliteDriver.ts"
 import { cli, until } from "./CliProcess.ts"
-import { aNewOrder, post, startService } from "./ServiceProcess.ts"
+import { aNewOrder, clockAhead, post, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
 const Sqlite = loadDriver()
@@ -100,6 +100,30 @@ describe("orders doctor", () => {
         /^error codes counted otherwise than their Failed orders: 1; orders accepted outside of the time noted for their block: \d+$/
       const problems = yield* finds(folder, "listings", "error", found)
       assert.strictEqual(problems, 1)
+    })
+  )
+
+  it.scopedLive("takes no time that a wrong clock left for damage", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const settings = { PROCESSING_TIME: "0 millis" }
+      const [month, right] = [30 * 86_400_000, 0]
+      for (const ahead of [month, right]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { child, exited, url } = yield* startService(folder, { ...settings, ...clockAhead(ahead) })
+            for (let id = 1; id <= 6; id++) yield* Effect.promise(() => post(url, aNewOrder(id + ahead)))
+            yield* until(async () =>
+              /"orders_completed":(6|12)\b/.test(await (await fetch(`${url}/api/metrics`)).text())
+            )
+            child.kill("SIGTERM")
+            yield* exited
+          })
+        )
+      }
+      const { checks, ok } = yield* examine(folder)
+      assert.isTrue(ok, JSON.stringify(checks))
+      assert.match(JSON.stringify(checks), /6 orders with a time still to come: the clock of this machine was ahead/)
     })
   )
 

@@ -486,6 +486,19 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
       })
     )
 
+    test(
+      "puts what was claimed under a clock that was ahead back to where it stood in line: it is due",
+      Effect.gen(function* () {
+        yield* TestClock.setTime(30 * 86_400_000)
+        yield* write(insert(1), insert(2), insert(3), insert(4), claim(1), claim(2), claim(3))
+        yield* TestClock.setTime(1000)
+        yield* write(record(1, 1, released()), releaseOne(2), recover())
+        same(yield* window(9), { ready: [1, 2, 3], nextDueAt: Option.some(30 * 86_400_000), more: false })
+        const [change] = yield* changes(claim(2))
+        assert.strictEqual(change?.elapsedMillis, 0)
+      })
+    )
+
     for (const [which, by] of [
       ["back", -3_600_000],
       ["ahead", 3_600_000]
@@ -654,10 +667,10 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
           same(order.next_attempt_at, dueAt)
         }
         same(yield* window(9), { ready: [3, 1], nextDueAt: Option.some(5000), more: false })
-        // Put back without a time, it waits until the one it had.
+        // Put back without a time, it stands where it stood in line.
+        yield* TestClock.setTime(6000)
         yield* write(claim(2), record(2, 2, released()))
         same((yield* find(2)).next_attempt_at, Option.some(at(5000)))
-        yield* TestClock.setTime(5000)
         same(yield* window(9), { ready: [3, 1, 2], nextDueAt: Option.none(), more: false })
         yield* write(claim(2), record(2, 3, completed(Option.some("done"))))
         const order = yield* find(2)
@@ -1416,6 +1429,8 @@ describe("OrdersRepo.layer alone", () => {
         releaseOne: yield* plan((repo) => repo.write([releaseOne(2)])),
         release: yield* plan((repo) => repo.write([release])),
         recover: yield* plan((repo) => repo.write([recover()])),
+        prune: yield* plan((repo) => repo.write([Command.Prune({ before: at(0), asOf: at(0), limit: 9 })])),
+        rebaseAtStart: yield* plan((repo) => repo.write([rebase()])),
         cancel: yield* plan((repo) => repo.write([cancel(2)])),
         reopen: yield* plan((repo) => repo.write([reopen(2)])),
         probe: yield* plan((repo) => repo.write([Command.Probe()])),
@@ -1432,6 +1447,10 @@ describe("OrdersRepo.layer alone", () => {
         releaseOne: [primary],
         release: [isProcessing],
         recover: [isProcessing],
+        prune: ["SEARCH orders USING INDEX orders_prunable (finished_at<?)"],
+        rebaseAtStart: ["orders_pending", "orders_suspect"].map(
+          (index) => `SEARCH orders USING INDEX ${index} (due_at>?)`
+        ),
         cancel: [byId, primary],
         reopen: [byId, primary],
         probe: [],

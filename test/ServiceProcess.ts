@@ -15,6 +15,12 @@ export interface ServiceProcess {
   readonly exited: Effect.Effect<number | string>
 }
 
+const clock = new URL("./fixtures/clock.mjs", import.meta.url).href
+
+/** Settings under which the service is started with a clock that is that many milliseconds ahead. */
+export const clockAhead = (millis: number): Record<string, string> =>
+  millis === 0 ? {} : { NODE_OPTIONS: `--import=${clock}`, CLOCK_AHEAD: String(millis) }
+
 const launch = (folder: string, settings: Record<string, string>, program = main) => {
   const child = spawn(process.execPath, [program], {
     cwd: folder,

@@ -1,0 +1,382 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, DateTime, Deferred, Duration, Effect, Exit, Fiber, FiberId, Layer, Option, Random } from "effect"
+import type { AppConfig } from "../src/AppConfig.ts"
+import { CircuitBreaker } from "../src/CircuitBreaker.ts"
+import { Command, Outcome } from "../src/Command.ts"
+import { GroupCommit } from "../src/GroupCommit.ts"
+import { Metrics } from "../src/Metrics.ts"
+import { clockJump } from "../src/MonotonicClock.ts"
+import { OrderId, StorageUnavailable } from "../src/Order.ts"
+import { OrderEvents } from "../src/OrderEvents.ts"
+import type { OrderProcessor } from "../src/OrderProcessor.ts"
+import { Retryable, Unavailable } from "../src/OrderProcessor.ts"
+import { OrderQueue } from "../src/OrderQueue.ts"
+import { Orders } from "../src/Orders.ts"
+import { OrdersRepo } from "../src/OrdersRepo.ts"
+import { OrderWorkersLive } from "../src/OrderWorkers.ts"
+import { RetentionLive } from "../src/Retention.ts"
+import { makeJumpingClock } from "./JumpingClock.ts"
+import { anInsert, config, memoryRepo, processor, type Settings, sqlRepo } from "./TestLayers.ts"
+
+const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
+
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+/** Enough turns of the event loop for every fiber to get as far as it can. */
+const turns = Effect.repeatN(turn, 30)
+/** Turns of the event loop until it is so. */
+const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
+  Effect.repeat(Effect.zipRight(turn, condition), { until: (holds) => holds })
+
+const id = (order: number | string) => OrderId.make(String(order))
+const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
+const insert = (order: number | string) => write(anInsert(order))
+const find = (order: number | string) => Effect.flatMap(OrdersRepo, (repo) => Effect.flatten(repo.find(id(order))))
+const isStatus = (order: number | string, status: string) =>
+  Effect.map(find(order), (found) => found.status === status && (status !== "Pending" || found.attempts > 0))
+const snapshot = Effect.flatMap(Metrics, (metrics) => metrics.snapshot)
+const nextAttempt = (order: number | string) =>
+  Effect.map(
+    Effect.flatMap(find(order), (found) => found.next_attempt_at),
+    DateTime.toEpochMillis
+  )
+
+type Process = Parameters<typeof processor>[0]
+
+/** Everything behind HTTP, on a repository that outlives it. */
+const engine = (process: Process | Layer.Layer<OrderProcessor>, settings: Settings = {}) =>
+  Layer.mergeAll(OrderWorkersLive, RetentionLive).pipe(
+    Layer.provide(typeof process === "function" ? processor(process) : process),
+    Layer.provideMerge(Orders.layer),
+    Layer.provideMerge(OrderQueue.layer),
+    Layer.provideMerge(CircuitBreaker.layer),
+    Layer.provideMerge(Metrics.layer),
+    Layer.provideMerge(GroupCommit.layer),
+    Layer.provideMerge(OrderEvents.layer),
+    Layer.provideMerge(config({ workers: 2, retryBase: Duration.seconds(20), ...settings }))
+  )
+
+const fails: Process = () => new Retryable({ message: "later" })
+const succeeds: Process = () => Effect.void
+
+/** Runs the body on each repository, with a clock that can be set. */
+const test = <E>(
+  title: string,
+  body: (clock: ReturnType<typeof makeJumpingClock>) => Effect.Effect<void, E, OrdersRepo | AppConfig>
+) => {
+  for (const [name, repo] of [
+    ["SQL", sqlRepo],
+    ["memory", memoryRepo]
+  ] as const) {
+    it.effect(`${title}, ${name}`, () => {
+      const clock = makeJumpingClock()
+      return body(clock).pipe(
+        Effect.provide(Layer.provideMerge(repo, config())),
+        Effect.withClock(clock.clock),
+        // Of the full jitter the whole back-off.
+        Effect.withRandom(Random.fixed([1]))
+      )
+    })
+  }
+}
+
+describe("a clock that was ahead for one start", () => {
+  for (const [span, ahead] of [
+    ["5 minutes", 5 * minute],
+    ["30 days", 30 * day]
+  ] as const) {
+    test(`by ${span}: what it left is worked, and retries wait for their back-off`, ({ setAhead, setTime }) =>
+      Effect.gen(function* () {
+        yield* setTime(100 * day)
+        yield* setAhead(ahead)
+        yield* Effect.gen(function* () {
+          yield* insert("postponed")
+          yield* until(isStatus("postponed", "Pending"))
+        }).pipe(Effect.provide(engine(fails)))
+        const repo = yield* OrdersRepo
+        yield* repo.write([anInsert("new"), anInsert("lost"), Command.Claim({ key: 3 })])
+
+        yield* setAhead(0)
+        let runs = 0
+        yield* Effect.gen(function* () {
+          yield* insert("after")
+          yield* until(Effect.sync(() => runs === 3))
+          yield* Effect.forEach(["new", "lost", "after"], (order) => until(isStatus(order, "Pending")))
+          yield* turns
+          assert.strictEqual(runs, 3)
+          assert.strictEqual(yield* nextAttempt("after"), 100 * day + 20_000)
+          assert.strictEqual(yield* nextAttempt("postponed"), 100 * day + 20_000)
+          yield* setTime(100 * day + 19_999)
+          yield* turns
+          assert.strictEqual(runs, 3)
+          yield* setTime(100 * day + 20_000)
+          yield* until(Effect.sync(() => runs >= 6))
+          yield* turns
+          assert.strictEqual(runs, 6)
+        }).pipe(
+          Effect.provide(
+            engine((order, run) => {
+              runs += 1
+              return fails(order, run)
+            })
+          )
+        )
+      }))
+  }
+
+  test("by 10 minutes, while orders failed: all of them are retried, each once", ({ setAhead }) =>
+    Effect.gen(function* () {
+      yield* setAhead(10 * minute)
+      const repo = yield* OrdersRepo
+      const orders = Arr.makeBy(1200, (index) => index + 1)
+      yield* repo.write(Arr.map(Arr.make(1, ...orders.slice(1)), (order) => anInsert(order)))
+      const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(10 * minute) }
+      const outcome = Outcome.Failed({ error })
+      for (const key of orders) {
+        const record = Command.Record({ key, run: 1, outcome, at: error.at, took: 0 })
+        yield* repo.write([Command.Claim({ key }), record])
+      }
+      yield* setAhead(0)
+      yield* Effect.gen(function* () {
+        const { retryMany } = yield* Orders
+        assert.strictEqual(yield* retryMany({}), 1200)
+      }).pipe(Effect.provide(engine(() => Effect.never, { shutdownGrace: Duration.zero })))
+    }))
+})
+
+describe("a clock that is set while the service runs", () => {
+  for (const [which, by] of [
+    ["back", -hour],
+    ["ahead", hour]
+  ] as const) {
+    test(`${which} by an hour: retries wait for their back-off, new orders for nothing`, ({ setAhead, setTime }) =>
+      Effect.gen(function* () {
+        let runs = 0
+        const counted: Process = (order, run) => {
+          runs += 1
+          return order.order_id === "fails" ? fails(order, run) : Effect.void
+        }
+        yield* setTime(day)
+        yield* Effect.gen(function* () {
+          yield* insert("fails")
+          yield* until(isStatus("fails", "Pending"))
+          yield* setTime(day + 5000)
+          yield* setAhead(by)
+          yield* insert("new")
+          yield* until(isStatus("new", "Completed"))
+          yield* turns
+          assert.strictEqual((yield* find("new")).accepted_at.epochMillis, day + 5000 + by)
+          assert.strictEqual(yield* nextAttempt("fails"), day + 20_000 + by)
+          for (const time of [10_000, 15_000, 19_999]) {
+            yield* setTime(day + time)
+            yield* turns
+            assert.strictEqual(runs, 2)
+          }
+          yield* setTime(day + 20_000)
+          yield* until(Effect.sync(() => runs === 3))
+          yield* until(isStatus("fails", "Pending"))
+          const { queue_wait } = yield* snapshot
+          assert.isAtMost(queue_wait.p99, 1)
+        }).pipe(Effect.provide(engine(counted)))
+      }))
+
+    test(`${which} by an hour: rates, and how long runs took, are as before`, ({ setAhead, setTime }) =>
+      Effect.gen(function* () {
+        const running = new Set<string>()
+        const process: Process = (order) => {
+          running.add(order.order_id)
+          return Effect.sleep("500 millis")
+        }
+        yield* Effect.gen(function* () {
+          // Two a second, for two minutes; the clock is set in the middle, while orders run.
+          for (let half = 1; half <= 240; half++) {
+            yield* setTime(1_000_000 + half * 500)
+            yield* insert(half)
+            yield* until(Effect.sync(() => running.has(String(half))))
+            if (half === 120) yield* setAhead(by)
+          }
+          yield* setTime(1_000_000 + 120_500)
+          yield* until(isStatus(240, "Completed"))
+          const now = yield* snapshot
+          assert.closeTo(now.accepted_per_second, 2, 0.1)
+          assert.closeTo(now.completed_per_second, 2, 0.1)
+          assert.strictEqual(now.average_processing_time, 0.5)
+          assert.closeTo(now.processing_time.p99, 0.5, 0.1)
+          assert.strictEqual(now.oldest_due_seconds, 0)
+          for (let order = 1; order <= 240; order++) {
+            const { finished_at, started_at } = yield* find(order)
+            const [from, to] = [Option.getOrThrow(started_at), Option.getOrThrow(finished_at)]
+            assert.isTrue(DateTime.lessThanOrEqualTo(from, to), `order ${order}`)
+          }
+        }).pipe(Effect.provide(engine(process)))
+      }))
+
+    it.effect(`${which} by an hour: a submitter waits 10 seconds for the storage, neither more nor less`, () => {
+      const { clock, setAhead, setTime } = makeJumpingClock()
+      const latch = Deferred.unsafeMake<void>(FiberId.none)
+      const stalled = Layer.effect(
+        OrdersRepo,
+        Effect.map(OrdersRepo, (repo) =>
+          OrdersRepo.of({
+            ...repo,
+            write: (commands) => Effect.zipRight(Deferred.await(latch), repo.write(commands))
+          })
+        )
+      ).pipe(Layer.provide(memoryRepo))
+      return Effect.gen(function* () {
+        const waiting = yield* Effect.fork(Effect.exit(insert(1)))
+        yield* turns
+        yield* setAhead(by)
+        for (let time = 250; time <= 9750; time += 250) {
+          yield* setTime(time)
+          yield* turns
+          assert.isNull(waiting.unsafePoll())
+        }
+        for (let time = 10_000; time <= 10_500; time += 250) {
+          yield* setTime(time)
+          yield* turns
+        }
+        assert.deepStrictEqual(yield* Fiber.join(waiting), Exit.fail(new StorageUnavailable({})))
+        yield* Deferred.succeed(latch, undefined)
+      }).pipe(
+        Effect.provide(
+          GroupCommit.layer.pipe(Layer.provide(OrderEvents.layer), Layer.provide(stalled), Layer.provideMerge(config()))
+        ),
+        Effect.withClock(clock)
+      )
+    })
+
+    test(`${which} by an hour: the open breaker probes when it would have, and shows when that is`, (clock) =>
+      Effect.gen(function* () {
+        let runs = 0
+        const down: Process = () => {
+          runs += 1
+          return new Unavailable({ message: "down", unreachable: true })
+        }
+        yield* Effect.gen(function* () {
+          const { state } = yield* CircuitBreaker
+          yield* Effect.forEach(Arr.range(1, 20), insert)
+          yield* until(Effect.map(state, (breaker) => breaker.state === "open"))
+          yield* turns
+          const before = runs
+          yield* clock.setAhead(by)
+          const shown = Option.map((yield* state).next_probe_at, DateTime.toEpochMillis)
+          assert.deepStrictEqual(shown, Option.some(1000 + by))
+          yield* clock.setTime(999)
+          yield* turns
+          assert.strictEqual(runs, before)
+          yield* clock.setTime(1000)
+          yield* until(Effect.sync(() => runs === before + 1))
+        }).pipe(Effect.provide(engine(down, { workers: 20 })))
+      }))
+  }
+
+  it.effect("is noticed by the monotonic clock; one that goes a little too fast or too slow is not", () => {
+    const { clock, setAhead, setTime } = makeJumpingClock()
+    return Effect.gen(function* () {
+      const jump = yield* clockJump
+      assert.strictEqual(jump(), 0)
+      yield* setTime(5000)
+      yield* setAhead(900)
+      assert.strictEqual(jump(), 0)
+      yield* setAhead(1800)
+      assert.strictEqual(jump(), 0)
+      yield* setAhead(-hour)
+      assert.strictEqual(jump(), -hour - 1800)
+      yield* setTime(hour)
+      assert.strictEqual(jump(), 0)
+      yield* setAhead(0)
+      assert.strictEqual(jump(), hour)
+    }).pipe(Effect.withClock(clock))
+  })
+})
+
+describe("retention", () => {
+  const settings = { retention: Option.some(Duration.days(30)) }
+  const kept = Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(repo.list({}, Option.none(), 100), ({ found }) =>
+      found.map(({ order }) => Number(order.order_id)).sort()
+    )
+  )
+  const done = (order: number) => Effect.zipRight(insert(order), until(isStatus(order, "Completed")))
+
+  test("does not believe a clock that is 40 days ahead for one start, and goes on when it is right", (clock) => {
+    let now = 100 * day
+    /** Lets that much time pass, a pass of retention for every minute at least. */
+    const pass = (millis: number, step = minute) =>
+      Effect.gen(function* () {
+        for (const end = now + millis; now < end; ) {
+          now += step
+          yield* clock.setTime(now)
+          yield* turns
+        }
+      })
+    const run = <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.provide(body, engine(succeeds, settings))
+    return Effect.gen(function* () {
+      yield* clock.setTime(now)
+      yield* run(Effect.zipRight(Effect.forEach([1, 2], done), pass(5 * minute)))
+      yield* clock.setAhead(40 * day)
+      yield* run(
+        Effect.gen(function* () {
+          yield* done(3)
+          yield* pass(10 * minute)
+          assert.deepStrictEqual(yield* kept, [1, 2, 3])
+          yield* pass(20 * hour, hour)
+          assert.deepStrictEqual(yield* kept, [1, 2, 3])
+        })
+      )
+      yield* clock.setAhead(0)
+      yield* run(
+        Effect.gen(function* () {
+          yield* done(4)
+          yield* pass(29 * day - 21 * hour, 6 * hour)
+          assert.deepStrictEqual(yield* kept, [1, 2, 3, 4])
+          yield* pass(2 * day, 6 * hour)
+          // What was finished under the wrong clock is kept until that time has passed too.
+          assert.deepStrictEqual(yield* kept, [3])
+        })
+      )
+    })
+  })
+
+  test("does not believe a clock that is set ahead by 40 days while it runs, until a day has passed so", (clock) =>
+    Effect.gen(function* () {
+      yield* clock.setTime(100 * day)
+      yield* done(1)
+      yield* clock.setTime(100 * day + minute)
+      yield* turns
+      yield* clock.setAhead(40 * day)
+      for (const time of [2 * minute, hour, 12 * hour, 23 * hour]) {
+        yield* clock.setTime(100 * day + time)
+        yield* turns
+        assert.deepStrictEqual(yield* kept, [1])
+      }
+      for (const time of [25 * hour, 26 * hour]) {
+        yield* clock.setTime(100 * day + time)
+        yield* turns
+      }
+      assert.deepStrictEqual(yield* kept, [])
+    }).pipe(Effect.provide(engine(succeeds, settings))))
+
+  test("believes after a break of three hours when it has run for three hours", (clock) =>
+    Effect.gen(function* () {
+      yield* clock.setTime(100 * day)
+      yield* Effect.zipRight(done(1), turns).pipe(Effect.provide(engine(succeeds, settings)))
+      const repo = yield* OrdersRepo
+      const [before, asOf] = [DateTime.unsafeMake(0), DateTime.unsafeMake(130 * day - 5 * hour)]
+      yield* repo.write([Command.Prune({ before, asOf, limit: 1 })])
+      yield* clock.setTime(130 * day - 2 * hour)
+      yield* Effect.gen(function* () {
+        yield* turns
+        for (const time of [minute, 2 * hour + minute, 2.9 * hour]) {
+          yield* clock.setTime(130 * day - 2 * hour + time)
+          yield* turns
+          assert.deepStrictEqual(yield* kept, [1])
+        }
+        yield* clock.setTime(130 * day + hour + 2 * minute)
+        yield* turns
+        assert.deepStrictEqual(yield* kept, [])
+      }).pipe(Effect.provide(engine(succeeds, settings)))
+    }))
+})
