@@ -23,11 +23,11 @@ import { telemetry } from "./TelemetrySettings.ts"
 export const databaseFile = setting(
   "DATABASE_URL",
   Path.resolve("data/orders.db"),
-  "file: and a path, such as file:./data/orders.db",
+  "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out",
   (given) => {
     const match = /^file:(?:\/\/(?:localhost)?(?=\/))?([^?#]*[^?#/])$/.exec(given)
     const path = match?.[1]
-    if (path === undefined || path.startsWith("//") || path.startsWith(":")) return Option.none()
+    if (path === undefined || path.startsWith("//") || /^[:~]/.test(path)) return Option.none()
     return Option.map(Option.liftThrowable(decodeURIComponent)(path), (path) => Path.resolve(path))
   }
 )

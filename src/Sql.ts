@@ -8,6 +8,7 @@ import { Cause, Context, Effect, Layer, type ParseResult, Random, Schedule } fro
 import { AppConfig } from "./AppConfig.ts"
 import { checkFiles, damaged } from "./DatabaseCheck.ts"
 import { DatabaseFile, isDamage, resultCode, watchFiles } from "./DatabaseFile.ts"
+import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
 import { makeLogLimit } from "./LogLimit.ts"
 import migration0001 from "./migrations/0001_orders.ts"
 import migration0002 from "./migrations/0002_rounds.ts"
@@ -15,6 +16,7 @@ import migration0003 from "./migrations/0003_listings.ts"
 import migration0004 from "./migrations/0004_clocks.ts"
 import migration0005 from "./migrations/0005_probe.ts"
 import { StorageUnavailable } from "./Order.ts"
+import { finishRestore } from "./RestoreSwitch.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
 
@@ -164,6 +166,9 @@ const lock = (file: string) =>
     orRefuse(file + lockSuffix)
   )
 
+/** The same for whoever is no service. */
+export const lockDatabase = (file: string) => Effect.provide(lock(file), Reactivity.layer)
+
 const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) {
   const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
   const [schema] = yield* sql<{ objects: number }>`SELECT count(*) AS objects FROM sqlite_schema`
@@ -183,6 +188,11 @@ const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) 
   const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
   if (latest === undefined || latest.id > latestMigration) {
     return yield* refuse(sql.filename, "a database of a newer version of this service")
+  }
+  const is = decodeSchema(yield* sql.unsafe(schemaQuery))
+  const { differing } = compareSchemas(is, yield* schemaAfter(migrations, latestMigration))
+  if (differing.length > 0) {
+    return yield* damaged(sql.filename, `another program has changed its ${differing.join(", ")}`)
   }
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* damaged(sql.filename, "the totals are gone")
@@ -207,6 +217,9 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupErr
     // The lock must be the same by whatever link the file is reached.
     const file = yield* Effect.promise(() => Fs.realpath(databaseFile)).pipe(orRefuse(databaseFile))
     yield* lock(file)
+    const aside = yield* Effect.promise(() => finishRestore(file)).pipe(orRefuse(file))
+    if (aside)
+      yield* Effect.logInfo(`Finished a restore that was interrupted; the former database: ${aside.join(", ")}`)
     yield* checkFiles(file)
     const files = yield* watchFiles(file)
     const sql = yield* open(file)

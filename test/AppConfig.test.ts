@@ -99,15 +99,17 @@ const everySetting: Record<string, Setting> = {
   },
   DATABASE_URL: {
     read: (settings) => Path.relative(process.cwd(), settings.databaseFile),
-    allowed: "file: and a path, such as file:./data/orders.db",
+    allowed: "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out",
     good: [
       ["file:./orders.db", "orders.db"],
       ["file:orders.db", "orders.db"],
       ["file:data/orders.db", "data/orders.db"],
       ["file:../orders.db", "../orders.db"],
-      ["file:./the%20orders.db", "the orders.db"]
+      ["file:./the%20orders.db", "the orders.db"],
+      ["file:./~/orders.db", "~/orders.db"]
     ],
     bad: [
+      ...["file:~/orders.db", "file:~", "file:~shop/orders.db"],
       ...[
         "",
         "orders.db",

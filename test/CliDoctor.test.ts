@@ -187,6 +187,25 @@ describe("orders doctor", () => {
     })
   )
 
+  it.scopedLive("knows the tables of Litestream, and tells those of other programs from damage", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      yield* change(
+        folder,
+        `CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+         CREATE TABLE _litestream_lock (id INTEGER)`
+      )
+      assert.match(
+        (yield* cli(["doctor"], { folder })).stdout,
+        /^schema +ok +.*as the migrations make them, and Litestream's$/m
+      )
+      yield* change(folder, "CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text)")
+      yield* finds(folder, "schema", "warning", /and tables of another program: notes$/)
+      yield* change(folder, "CREATE TRIGGER t AFTER INSERT ON orders BEGIN DELETE FROM notes; END")
+      yield* finds(folder, "schema", "error", /^differs in: trigger t$/)
+    })
+  )
+
   it.scopedLive("finds a damaged page", () =>
     Effect.gen(function* () {
       const folder = yield* healthy
@@ -217,7 +236,7 @@ describe("orders doctor", () => {
         yield* finds(folder, "integrity", "error", found)
         const shown = yield* cli(["doctor"], { folder })
         assert.strictEqual(shown.code, 1)
-        assert.match(shown.stdout, /^integrity +Stop the service, keep a copy/m)
+        assert.match(shown.stdout, /^integrity +Stop the service, and go back to a backup/m)
       }
     })
   )
@@ -228,6 +247,12 @@ describe("orders doctor", () => {
       yield* cannotOpen(folder, "file:nowhere.db", /^There is no database at .*nowhere\.db/)
       yield* cannotOpen(folder, "./nowhere.db", /^There is no database at .*nowhere\.db/)
       yield* cannotOpen(folder, "postgres://nowhere", /^--database: given "postgres:\/\/nowhere"/)
+      yield* cannotOpen(
+        folder,
+        "file:~/orders.db",
+        /^--database: given "file:~\/orders\.db".*; ~ is not read as the home/
+      )
+      yield* cannotOpen(folder, "~/orders.db", /^--database: given "~\/orders\.db".*; ~ is not read as the home/)
       yield* cannotOpen(folder, ":memory:", /^--database: given ":memory:"/)
       yield* Effect.promise(() => Fs.writeFile(Path.join(folder, "notes.txt"), "not a database, and long enough\n"))
       yield* cannotOpen(folder, "file:notes.txt", /notes\.txt is not a SQLite database/)

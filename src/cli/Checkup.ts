@@ -1,12 +1,9 @@
 import * as Fs from "node:fs/promises"
-import * as Reactivity from "@effect/experimental/Reactivity"
-import * as Migrator from "@effect/sql/Migrator"
-import * as SqlClient from "@effect/sql/SqlClient"
 import type Sqlite from "better-sqlite3"
-import { Clock, Data, Effect, Either, Predicate, Record, Schema } from "effect"
+import { Clock, Data, Effect, Either, Predicate, Schema } from "effect"
 import { suspectLosses } from "../Command.ts"
+import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../DatabaseSchema.ts"
 import { applicationId, latestMigration, migrations } from "../Sql.ts"
-import * as SqliteClient from "../SqliteClient.ts"
 import { loadDriver } from "../SqliteDriver.ts"
 import { misused } from "./Failure.ts"
 
@@ -27,9 +24,10 @@ const codeOf = (cause: unknown) =>
 const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 const restore =
-  "Stop the service, keep a copy of the file with its -wal, and go back to a backup, or save what can be read: " +
-  "sqlite3 FILE .recover"
-const notByUs = "Something other than this service changed the database. Stop the service and go back to a backup."
+  "Stop the service, and go back to a backup by `orders restore`, which keeps the damaged files; what can be read of " +
+  "them comes out by: sqlite3 FILE .recover"
+const notByUs =
+  "Something other than this service changed the database. Stop the service, and go back to a backup by `orders restore`."
 
 class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
 
@@ -61,8 +59,8 @@ const isDamage = (cause: unknown) => codeOf(cause).startsWith("SQLITE_CORRUPT")
 
 const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messageOf(cause)}`, restore)
 
-/** Whether a file that SQLite cannot read was a database of this service: its header says so, or the lock beside it. */
-const wasOurs = (file: string) =>
+/** Whether the header of a file says that it is a database of this service. */
+export const ownHeader = (file: string) =>
   Effect.promise(async () => {
     const handle = await Fs.open(file)
     try {
@@ -72,17 +70,19 @@ const wasOurs = (file: string) =>
     } finally {
       await handle.close()
     }
-  }).pipe(
-    Effect.flatMap((isNamed) =>
-      isNamed
-        ? Effect.succeed(true)
-        : Effect.promise(() =>
-            Fs.access(`${file}.lock`).then(
-              () => true,
-              () => false
-            )
+  })
+
+/** Whether a file that SQLite cannot read was a database of this service: its header says so, or the lock beside it. */
+const wasOurs = (file: string) =>
+  Effect.flatMap(ownHeader(file), (isNamed) =>
+    isNamed
+      ? Effect.succeed(true)
+      : Effect.promise(() =>
+          Fs.access(`${file}.lock`).then(
+            () => true,
+            () => false
           )
-    )
+        )
   )
 
 /** The checks that need no page of the database, and the one that found it damaged. */
@@ -132,34 +132,22 @@ const isHeld = (file: string) =>
     }
   })
 
-const SchemaRow = Schema.Struct({ type: Schema.String, name: Schema.String, sql: Schema.NullOr(Schema.String) })
-const schemaQuery = `
-  SELECT type, name, sql FROM sqlite_schema
-  WHERE name NOT LIKE 'sqlite_%' AND tbl_name <> 'effect_sql_migrations'
-  ORDER BY type, name`
+/** Litestream's own, which replicates the database. */
+const isLitestream = (table: string) => /^_litestream_(seq|lock)$/.test(table)
 
-/** What the migrations up to that one make, in a database of their own. */
-const schemaAfter = Effect.fnUntraced(
-  function* (latest: number) {
-    const sql = yield* SqliteClient.make(":memory:")
-    const loader = Migrator.fromRecord(Record.filter(migrations, (_, name) => Number.parseInt(name, 10) <= latest))
-    yield* Migrator.make({})({ loader }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
-    return Schema.decodeUnknownSync(Schema.Array(SchemaRow))(yield* sql.unsafe(schemaQuery))
-  },
-  Effect.scoped,
-  Effect.provide(Reactivity.layer),
-  Effect.orDie
-)
-
-const shapeOf = (rows: ReadonlyArray<typeof SchemaRow.Type>) =>
-  new Map(rows.map(({ name, sql, type }) => [`${type} ${name}`, (sql ?? "").replace(/\s+/g, " ")]))
-
-const checkSchema = (reader: Reader, expected: ReadonlyArray<typeof SchemaRow.Type>): Check => {
-  const [is, should] = [shapeOf(reader.rows(SchemaRow, schemaQuery)), shapeOf(expected)]
-  const differing = [...new Set([...is.keys(), ...should.keys()])].filter((name) => is.get(name) !== should.get(name))
-  return differing.length === 0
-    ? ok("schema", `${is.size} tables and indices as the migrations make them`)
-    : error("schema", `differs in: ${differing.join(", ")}`, notByUs)
+const checkSchema = (reader: Reader, expected: ReturnType<typeof decodeSchema>): Check => {
+  const is = decodeSchema(reader.db.prepare(schemaQuery).all())
+  const { differing, foreign } = compareSchemas(is, expected)
+  if (differing.length > 0) return error("schema", `differs in: ${differing.join(", ")}`, notByUs)
+  const others = foreign.filter((table) => !isLitestream(table))
+  const found = [
+    `${expected.length} tables and indices as the migrations make them`,
+    ...(foreign.some(isLitestream) ? ["and Litestream's"] : []),
+    ...(others.length > 0 ? [`and tables of another program: ${others.join(", ")}`] : [])
+  ].join(", ")
+  return others.length === 0
+    ? ok("schema", found)
+    : warning("schema", found, "They do no harm, but keep other programs' data in a database of its own.")
 }
 
 const checkIntegrity = (reader: Reader): Check => {
@@ -429,7 +417,7 @@ export const examine = Effect.fnUntraced(function* (given: string) {
   if (latest > latestMigration) {
     return yield* misused(`${file} was made by a newer version of this service: use the doctor of that version.`)
   }
-  const expected = yield* schemaAfter(latest)
+  const expected = yield* schemaAfter(migrations, latest)
   return [
     ok("service", held ? "running" : "not running"),
     yield* checkDisk(file),

@@ -8,10 +8,12 @@ import type { ValidationError } from "@effect/cli/ValidationError"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, HashSet } from "effect"
 import { cancel, retry } from "./Act.ts"
+import { backup } from "./Backup.ts"
 import { doctor } from "./Doctor.ts"
 import { misused } from "./Failure.ts"
 import { failures, get, list, metrics } from "./Look.ts"
 import { type Manual, manualOf } from "./Manual.ts"
+import { restore } from "./Restore.ts"
 import { serve } from "./Serve.ts"
 import { simulate } from "./Simulate.ts"
 import { submit } from "./Submit.ts"
@@ -152,6 +154,21 @@ export const pages: ReadonlyArray<Page> = [
     acts: false,
     examples: ["orders doctor", "orders doctor --database data/orders.db --json"],
     exits: { done: "the database is well", failed: "there is a warning or an error" }
+  }),
+  page(backup, {
+    group: "THE SERVICE",
+    acts: true,
+    examples: ["orders backup /var/backups/orders/", "orders backup backup.db --database data/orders.db"],
+    exits: { done: "the backup is made and checked", failed: "it could not be made, or the checks found an error" }
+  }),
+  page(restore, {
+    group: "THE SERVICE",
+    acts: true,
+    examples: ["orders restore /var/backups/orders/orders-20261123T020000Z.db"],
+    exits: {
+      done: "the backup is in place, the former database set aside",
+      failed: "a service has the database, or the backup is damaged; nothing was changed"
+    }
   }),
   page(simulate, {
     group: "THE SERVICE",
