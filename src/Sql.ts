@@ -19,6 +19,7 @@ import { StorageUnavailable } from "./Order.ts"
 import { finishRestore } from "./RestoreSwitch.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
+import { keepWalShort } from "./WalTrim.ts"
 
 /** Every migration, in order. A test compares this record with the folder. */
 export const migrations = {
@@ -224,6 +225,8 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupErr
     const files = yield* watchFiles(file)
     const sql = yield* open(file)
     yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
-    return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(DatabaseFile, yield* files.begin))
+    const watched = yield* files.begin
+    yield* keepWalShort(sql, file, watched.fault)
+    return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(DatabaseFile, watched))
   })
 ).pipe(Layer.provide(Reactivity.layer))

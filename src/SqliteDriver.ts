@@ -16,6 +16,9 @@ const packageFor = (version: string) => (version.startsWith("20.") ? "better-sql
 
 const load = Module.createRequire(import.meta.url)
 
+/** Where that package is, for a thread of its own. */
+export const driverPath = () => load.resolve(packageFor(process.versions.node))
+
 /** The SQLite driver that fits this Node. Throws one line where there is none. */
 export const loadDriver = (): typeof Sqlite => {
   const { node } = process.versions
