@@ -41,8 +41,9 @@ class WalIndex {
     return {
       /** The least size of the `-wal`. */
       bytes: frames === 0 ? 0 : 32 + frames * ((size === 1 ? 65_536 : size) + 24),
-      /** Changes before anything is written from the `-wal` into the database. */
-      checkpoint: `${salt1}:${salt2}:${written}:${beingWritten}`
+      /** Changes before a checkpoint writes from the `-wal` into the database, and when it is done. */
+      checkpoint: `${salt1}:${salt2}:${written}:${beingWritten}`,
+      isWriting: written !== beingWritten
     }
   }
 
@@ -54,6 +55,8 @@ class WalIndex {
 interface Look {
   readonly stats: ReadonlyArray<Fs.Stats | undefined>
   readonly checkpoint: string
+  /** A checkpoint is going on, which takes seconds when much has to be written. */
+  readonly isWriting: boolean
   /** The `-wal` is shorter than what was committed into it. */
   readonly walIsCut: boolean
 }
@@ -65,9 +68,9 @@ const look = (file: string, index: WalIndex): Look | undefined => {
     const stats = ["", ...companions.map(([suffix]) => suffix)].map((suffix) =>
       Fs.statSync(file + suffix, { throwIfNoEntry: false })
     )
-    const { bytes, checkpoint } = index.read()
+    const { bytes, checkpoint, isWriting } = index.read()
     const walIsCut = bytes === before.bytes && checkpoint === before.checkpoint && (stats[1]?.size ?? bytes) < bytes
-    return { stats, checkpoint, walIsCut }
+    return { stats, checkpoint, isWriting, walIsCut }
   } catch {
     return undefined
   }
@@ -90,7 +93,8 @@ const compare = (file: string, was: Look, is: Look): readonly [what: string, adv
     if (gone) return [`${file}${suffix} ${gone}`, advice]
   }
   if (is.walIsCut) return [`${file}-wal was truncated`, restoring]
-  if (wasMain === undefined || isMain === undefined || was.checkpoint !== is.checkpoint) return undefined
+  if (wasMain === undefined || isMain === undefined) return undefined
+  if (was.isWriting || was.checkpoint !== is.checkpoint) return undefined
   if (isMain.size < wasMain.size) return [`${file} was truncated`, restoring]
   return isMain.size > wasMain.size || millis(isMain.mtimeMs) !== millis(wasMain.mtimeMs)
     ? [`${file} was written to by another program`, restoring]

@@ -18,15 +18,17 @@ it.scopedLive(
       const databaseFile = Path.join(yield* temporaryFolder, "orders.db")
       const running = Layer.provideMerge(sqlRepo, config({ databaseFile }))
       const walSize = Effect.sync(() => Fs.statSync(`${databaseFile}-wal`).size)
-      const untilShort = Effect.repeat(walSize, {
-        until: (size) => size < 8 * megabytes,
-        schedule: Schedule.spaced("50 millis")
-      }).pipe(Effect.timeout("100 seconds"))
       const reader = yield* Effect.acquireRelease(
         Effect.sync(() => new Sqlite(databaseFile)),
         (reader) => Effect.sync(() => reader.close())
       )
       let id = 0
+      // Orders go on all the while.
+      const untilShort = Effect.flatMap(OrdersRepo, (repo) => repo.write([anInsert(++id)])).pipe(
+        Effect.zipRight(walSize),
+        Effect.repeat({ until: (size) => size < 8 * megabytes, schedule: Schedule.spaced("1 millis") }),
+        Effect.timeout("100 seconds")
+      )
       const grow = Effect.gen(function* () {
         const repo = yield* OrdersRepo
         reader.exec("BEGIN")
