@@ -80,8 +80,8 @@ const conformance = (name: string, repo: Layer.Layer<OrdersRepo, unknown, AppCon
     test(
       "removes a few at a time, those first that were final first, whenever they were accepted",
       Effect.gen(function* () {
-        // As under a clock that was a month ahead: neither these orders nor the others are kept for it.
-        yield* TestClock.setTime(30 * 86_400_000)
+        // Accepted under a clock that was ahead, which does not keep them.
+        yield* TestClock.setTime(10_000)
         yield* write(insert(1), insert(2), insert(3))
         for (const [key, at] of [
           [2, 1000],
