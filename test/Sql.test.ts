@@ -7,7 +7,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
-import { Command, Outcome } from "../src/Command.ts"
+import { Command, Outcome, Result } from "../src/Command.ts"
 import { OrderId, StorageUnavailable } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
 import { makeOrUnavailable, migrations, SqlLive, transaction } from "../src/Sql.ts"
@@ -82,6 +82,45 @@ describe("the file", () => {
         files.sort()
       )
     }).pipe(Effect.provide(Layer.provideMerge(SqlLive, config())))
+  )
+
+  it.scoped(
+    "of a version that did not keep for how long orders wait is brought up to date, and they wait no longer",
+    () =>
+      Effect.gen(function* () {
+        const { databaseFile } = yield* AppConfig
+        yield* Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`PRAGMA journal_mode = WAL`.unprepared
+          yield* sql`PRAGMA application_id = ${sql.literal(String(0x4f524452))}`.unprepared
+          yield* Migrator.make({})({ loader: Migrator.fromRecord({ "0001_orders": migrations["0001_orders"] }) })
+          const failedAt = (time: string) => `{"code":"busy","message":"no","attempt":1,"at":"1970-01-01T00:${time}Z"}`
+          // Two as they should be, and two as a clock left them that was ahead by an hour less a minute.
+          yield* sql`
+          INSERT INTO orders (
+            order_id, status, user_id, item_ids, total_amount, run, attempts, accepted_at, due_at, last_error
+          )
+          VALUES
+            ('new', 'Pending', '1', '["1"]', 1, 0, 0, 0, 0, NULL),
+            ('waits', 'Pending', '1', '["1"]', 1, 1, 1, 0, 21000, ${failedAt("00:01.000")}),
+            ('new-ahead', 'Pending', '1', '["1"]', 1, 0, 0, 3540000, 3540000, NULL),
+            ('waits-ahead', 'Pending', '1', '["1"]', 1, 1, 1, 3540000, 3550123, ${failedAt("59:05.120")})`
+          yield* sql`UPDATE totals SET pending = 4`
+        }).pipe(
+          Effect.provide(Layer.scoped(SqlClient.SqlClient, SqliteClient.make(databaseFile))),
+          Effect.provide(Reactivity.layer)
+        )
+        yield* TestClock.setTime(2000)
+        yield* Effect.gen(function* () {
+          const repo = yield* OrdersRepo
+          const { results } = yield* repo.write([Command.Rebase({ by: 0 })])
+          assert.deepStrictEqual(results, [Result.Rebased({ count: 2 })])
+          const { nextDueAt, ready } = yield* repo.window("open", 9)
+          assert.deepStrictEqual([ready, nextDueAt], [[1, 3], Option.some(7003)])
+          const { next_attempt_at } = yield* Effect.flatten(repo.find(OrderId.make("waits")))
+          assert.deepStrictEqual(next_attempt_at, Option.some(DateTime.unsafeMake(21_000)))
+        }).pipe(Effect.provide(sqlRepo))
+      }).pipe(Effect.provide(config()))
   )
 
   it.scoped("of an earlier version is brought up to date, and its orders are worked", () =>
