@@ -61,12 +61,15 @@ interface Look {
   readonly walIsCut: boolean
 }
 
-/** One look at the files by their paths; undefined where it tells nothing. */
-const look = (file: string, index: WalIndex): Look | undefined => {
+/** What is committed lies in the first two, so they are looked at with each commit; the others now and then. */
+const parts = ["", ...companions.map(([suffix]) => suffix)]
+
+/** One look at the files by their paths, at the others too if no earlier one is given; undefined where it tells nothing. */
+const look = (file: string, index: WalIndex, earlier?: Look): Look | undefined => {
   try {
     const before = index.read()
-    const stats = ["", ...companions.map(([suffix]) => suffix)].map((suffix) =>
-      Fs.statSync(file + suffix, { throwIfNoEntry: false })
+    const stats = parts.map((suffix, part) =>
+      earlier && part > 1 ? earlier.stats[part] : Fs.statSync(file + suffix, { throwIfNoEntry: false })
     )
     const { bytes, checkpoint, isWriting } = index.read()
     const walIsCut = bytes === before.bytes && checkpoint === before.checkpoint && (stats[1]?.size ?? bytes) < bytes
@@ -136,16 +139,20 @@ export const watchFiles = Effect.fnUntraced(function* (file: string) {
         isFirst ? Effect.logError(`No order is taken until a restart: ${what}. ${advice}`) : Effect.void
       )
 
-    const check = Effect.suspend(() => {
-      const was = last
-      last = look(file, index) ?? last
-      const found = was && last && compare(file, was, last)
-      return found ? fail(...found) : Effect.void
-    })
+    const check = (isCommit: boolean) =>
+      Effect.suspend(() => {
+        const was = last
+        last = look(file, index, isCommit ? was : undefined) ?? was
+        const found = was && last && compare(file, was, last)
+        return found ? fail(...found) : Effect.void
+      })
     const refuseIfFaulty = Effect.whenEffect(new StorageUnavailable({}), Deferred.isDone(fault))
-    const checked = Effect.zipRight(check, refuseIfFaulty)
+    const checked = Effect.zipRight(check(true), refuseIfFaulty)
 
-    yield* keepRunning("watch on the database file", Effect.forever(Effect.zipRight(Effect.sleep("1 second"), check)))
+    yield* keepRunning(
+      "watch on the database file",
+      Effect.forever(Effect.zipRight(Effect.sleep("1 second"), check(false)))
+    )
 
     return DatabaseFile.of({
       fault,
