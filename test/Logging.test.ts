@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect, Layer, LogLevel } from "effect"
+import { Array as Arr, Effect, Layer, LogLevel, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
+import { keepRunning } from "../src/KeepRunning.ts"
 import { LoggingLive } from "../src/Logging.ts"
 import { closedPort } from "./Endpoint.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
@@ -70,6 +71,22 @@ describe("the log", () => {
       const [line = ""] = lines
       assert.match(line, /^time=1970-01-01T00:00:00.000Z level=WARN message="two words\\nand a line" /)
       for (const field of ["order_id=a", 'note=""', "ms=3"]) assert.include(line.split(" "), field)
+    })
+  )
+
+  it.effect("of a loop that keeps ending is a line a minute", () =>
+    Effect.gen(function* () {
+      const lines = yield* printed(
+        "json",
+        Effect.scoped(
+          Effect.zipRight(keepRunning("loop", Effect.die("no")), Effect.repeatN(TestClock.adjust("100 millis"), 650))
+        )
+      )
+      const [first, second, ...others] = lines.map((line): Record<string, unknown> => JSON.parse(line))
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude(first, { level: "ERROR", message: "The loop ended and is started again" })
+      assert.isUndefined(first?.left_out)
+      assert.isAbove(Number(second?.left_out), 100)
     })
   )
 
