@@ -42,9 +42,12 @@ const makeWatch = () => {
       openedAt = performance.now()
       firstSignAt = signAt = known = untoldSince = undefined
     },
+    /** Whether it is the first. */
     sign: () => {
       signAt = performance.now()
+      const isFirst = firstSignAt === undefined
       firstSignAt ??= signAt
+      return isFirst
     },
     event: () => {
       eventAt = performance.now()
@@ -78,6 +81,8 @@ export const connect = (listener: Listener) => {
   let reopening: ReturnType<typeof setTimeout> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let isPolling = false
+  /** It was asked for while it was under way, and may not have seen why. */
+  let wantsPoll = false
   let isLive = false
   let lost: { readonly since: number; readonly why: string } | undefined
   let answered = Date.now()
@@ -109,7 +114,8 @@ export const connect = (listener: Listener) => {
         poll()
       },
       onSign: () => {
-        watch.sign()
+        // What changes from here on is to be told: the counts of now are what it is seen by.
+        if (watch.sign()) poll()
         if (!isLive) report()
       },
       onEvent: (event) => {
@@ -126,6 +132,7 @@ export const connect = (listener: Listener) => {
 
   const poll = async () => {
     clearTimeout(timer)
+    wantsPoll = isPolling
     if (isPolling || document.hidden) return
     isPolling = true
     const startedAt = performance.now()
@@ -144,7 +151,7 @@ export const connect = (listener: Listener) => {
     }
     isPolling = false
     report()
-    timer = setTimeout(poll, Math.max(200, startedAt + pollMillis - performance.now()))
+    timer = setTimeout(poll, wantsPoll ? 0 : Math.max(200, startedAt + pollMillis - performance.now()))
   }
 
   const lookAgain = () => {
