@@ -478,32 +478,57 @@ inBrowser("Dashboard in a browser", () => {
   })
 
   if (process.env.DASHBOARD_PICTURE) {
-    const settings = { PROCESSING_TIME: "700 millis", PROCESSING_FAILURES: "0.02", MAX_ATTEMPTS: "1", WORKERS: "100" }
-    browsing(
+    it.scopedLive(
       "a picture for the README",
-      settings,
-      async ({ page, service: { url } }) => {
-        await page.emulateMedia({ colorScheme: "light" })
-        for (let second = 0; second < 42; second++) {
-          const count = Math.round(110 + 50 * Math.sin(second / 9) + Math.random() * 30)
-          const amount = () => ({
-            user_id: 1 + Math.floor(Math.random() * 900),
-            total_amount: Math.random().toFixed(4)
-          })
-          await submitMany(
-            url,
-            orders(48_201 + second * 200, count).map((order) => {
-              const { total_amount, user_id } = amount()
-              return { ...order, user_id, total_amount: (5 + Number(total_amount) * 280).toFixed(2), currency: "EUR" }
+      () =>
+        Effect.gen(function* () {
+          const WEBHOOK_URL = yield* startShop
+          const settings = { PROCESSOR: "webhook", WEBHOOK_URL, WEBHOOK_SECRET: Buffer.alloc(32).toString("base64") }
+          yield* withPage(settings, ({ page, service: { url } }) =>
+            Effect.promise(async () => {
+              await page.emulateMedia({ colorScheme: "light" })
+              await page.setViewportSize({ width: 1280, height: 900 })
+              for (let second = 0; second < 75; second++) {
+                const count = Math.round(60 + 25 * Math.sin(second / 9) + Math.random() * 12)
+                await submitMany(url, orders(48_201 + second * 100, count).map(asSold))
+                await page.waitForTimeout(1000)
+              }
+              Fs.mkdirSync("docs", { recursive: true })
+              await page.screenshot({ path: "docs/dashboard.png" })
             })
           )
-          await page.waitForTimeout(1000)
-        }
-        Fs.mkdirSync("docs", { recursive: true })
-        await page.screenshot({ path: "docs/dashboard.png" })
-      },
-      undefined,
-      150_000
+        }),
+      200_000
     )
   }
 })
+
+const asSold = (order: object) => ({
+  ...order,
+  user_id: 1 + Math.floor(Math.random() * 900),
+  ...(Math.random() < 0.2
+    ? { total_amount: 500 + Math.floor(Math.random() * 20_000), currency: "JPY" }
+    : { total_amount: (5 + Math.random() * 280).toFixed(2), currency: "EUR" })
+})
+
+/** A shop that takes a while for an order, and cannot do some. */
+const startShop = Effect.acquireRelease(
+  Effect.async<Http.Server>((resume) => {
+    const server = Http.createServer((request, response) => {
+      request.resume()
+      const [dice, kind] = [Math.random(), Math.random()]
+      const code = kind < 0.6 ? "out_of_stock" : kind < 0.9 ? "card_declined" : "address_unknown"
+      const answer = () =>
+        dice < 0.03
+          ? response.writeHead(422, { "content-type": "application/json" }).end(JSON.stringify({ code, message: code }))
+          : response.writeHead(204).end()
+      setTimeout(answer, 300 + Math.random() * 700)
+    }).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+  }),
+  (server) => Effect.sync(() => server.close())
+).pipe(
+  Effect.map((server) => {
+    const address = server.address()
+    return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/`
+  })
+)

@@ -74,8 +74,8 @@ describe("the rule of the banner", () => {
   })
 })
 
-/** A proxy that passes on everything but what comes bit by bit: it waits for the end of an answer, as buffering ones do. */
-const bufferingProxy = (target: string, isBuffering: () => boolean) =>
+/** A proxy that holds an answer back until its end, as buffering ones do, but for the pieces that it passes on. */
+const bufferingProxy = (target: string, passesOn: (piece: string) => boolean) =>
   Effect.acquireRelease(
     Effect.async<Http.Server>((resume) => {
       const server = Http.createServer((request, response) => {
@@ -83,11 +83,17 @@ const bufferingProxy = (target: string, isBuffering: () => boolean) =>
           new URL(request.url ?? "/", target),
           { method: request.method, headers: request.headers },
           (answer) => {
-            const head = () => response.writeHead(answer.statusCode ?? 502, answer.headers)
-            if (!isBuffering()) return void answer.pipe(head())
+            const begin = () => response.headersSent || response.writeHead(answer.statusCode ?? 502, answer.headers)
             const held: Array<Buffer> = []
-            answer.on("data", (bytes: Buffer) => held.push(bytes))
-            answer.on("end", () => head().end(Buffer.concat(held)))
+            answer.on("data", (bytes: Buffer) => {
+              if (!passesOn(bytes.toString())) return void held.push(bytes)
+              begin()
+              response.write(bytes)
+            })
+            answer.on("end", () => {
+              begin()
+              response.end(Buffer.concat(held))
+            })
           }
         )
         forwarded.on("error", () => response.destroy())
@@ -101,6 +107,9 @@ const bufferingProxy = (target: string, isBuffering: () => boolean) =>
         server.close()
       })
   )
+
+const nothing = () => false
+const notEvents = (piece: string) => !piece.startsWith("event: order")
 
 const urlOf = (server: Http.Server) => {
   const address = server.address()
@@ -149,13 +158,26 @@ inBrowser("The banner and the connection in a browser", () => {
         }),
       undefined,
       {
-        behind: ({ url }) =>
-          Effect.map(
-            bufferingProxy(url, () => true),
-            urlOf
-          ),
+        behind: ({ url }) => Effect.map(bufferingProxy(url, nothing), urlOf),
         state: "Read each second"
       }
+    )
+  )
+
+  it.scopedLive("behind one that passes on all but the events, it finds out by the counts", () =>
+    withPage(
+      fast,
+      ({ page, service }) =>
+        Effect.promise(async () => {
+          for (let id = 10; !(await page.getByText("Events do not come through").isVisible()); id++) {
+            await post(service.url, aNewOrder(id))
+            await page.waitForTimeout(500)
+          }
+          await post(service.url, aNewOrder(2))
+          await row(page, 2).getByText("Completed").waitFor()
+        }),
+      undefined,
+      { behind: ({ url }) => Effect.map(bufferingProxy(url, notEvents), urlOf) }
     )
   )
 })

@@ -1,6 +1,8 @@
-import { assert } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
 import type { Page, Route } from "playwright-core"
-import { browsing, fast, inBrowser, orders, submitMany } from "./DashboardPage.ts"
+import { browsing, fast, inBrowser, orders, submitMany, withPage } from "./DashboardPage.ts"
+import { startEndpoint } from "./Endpoint.ts"
 import { aNewOrder, post } from "./ServiceProcess.ts"
 
 const longName = "u".repeat(64)
@@ -134,5 +136,46 @@ inBrowser("Nothing that is shown moves what is pointed at", () => {
       isSubmitting = false
       await submitting
     }
+  )
+
+  it.scopedLive("the button of a group of failures stays under the pointer, and so do those of an order", () =>
+    Effect.gen(function* () {
+      let code = "first"
+      const shop = yield* startEndpoint((_request, response) => {
+        response.writeHead(422, { "content-type": "application/json" }).end(JSON.stringify({ code, message: code }))
+      })
+      const WEBHOOK_SECRET = Buffer.alloc(32).toString("base64")
+      const settings = { PROCESSOR: "webhook", WEBHOOK_URL: shop.url.href, WEBHOOK_SECRET }
+      yield* withPage(settings, ({ page, service: { url } }) =>
+        Effect.promise(async () => {
+          const codes = () => page.locator("#failures code").allInnerTexts()
+          await submitMany(url, orders(1, 3))
+          await page.locator("#failures").getByText("first").waitFor()
+          const button = page.getByRole("button", { name: "Retry these: first" })
+          await button.hover()
+          const before = await button.boundingBox()
+          code = "second"
+          await submitMany(url, orders(11, 30))
+          await page.locator(".count", { hasText: "Failed" }).getByText("33", { exact: true }).waitFor()
+          // Groups are read again after three seconds, and would be in another order.
+          await page.waitForTimeout(6000)
+          assert.deepStrictEqual(await codes(), ["first"])
+          assert.deepStrictEqual(await button.boundingBox(), before)
+          await page.mouse.move(5, 5)
+          await page.locator("#failures").getByText("second").waitFor()
+          assert.deepStrictEqual(await codes(), ["second", "first"])
+
+          await page.goto(`${url}/#order=1`)
+          const retry = page.getByRole("dialog").getByRole("button", { name: "Retry" })
+          const copy = page.getByRole("button", { name: "Copy link" })
+          await retry.waitFor()
+          const places = async () => [await copy.boundingBox(), await page.locator("#panel-retry").boundingBox()]
+          const there = await places()
+          await retry.click()
+          await page.getByText("Order 1 is worked again.").waitFor()
+          assert.deepStrictEqual(await places(), there)
+        })
+      )
+    })
   )
 })
