@@ -23,7 +23,8 @@ const orphaned = (file: string) =>
 
 /**
  * Why the database and its `-wal` may not fit together; undefined if nothing says so. SQLite writes into the `-wal` first
- * and leaves none behind when it is closed, so after a crash the database is the older of the two.
+ * and leaves none behind when it is closed, so after a crash the database is the older of the two, unless nothing was
+ * committed after the last checkpoint: then it is checked without need.
  */
 const suspicion = ([main, wal, index]: ReadonlyArray<Stats | undefined>) => {
   if (main === undefined || main.size === 0) return undefined

@@ -13,6 +13,9 @@ export const isDamage = (error: unknown) =>
   /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error instanceof SqlError ? error.cause : error))
 
 const restoring = "Stop this service, put a backup in place with `orders restore`, and start it again."
+const examining =
+  "Stop this service and examine the database with `orders doctor`. If it is well, start the service again; " +
+  "if it is not, put a backup in place with `orders restore` first."
 
 /** The files that make up a database in use, and what to do when one of them was taken away. */
 const companions = [
@@ -55,8 +58,8 @@ class WalIndex {
 interface Look {
   readonly stats: ReadonlyArray<Fs.Stats | undefined>
   readonly checkpoint: string
-  /** A checkpoint is going on, which takes seconds when much has to be written. */
-  readonly isWriting: boolean
+  /** No checkpoint went on while the files were looked at: one takes seconds when much has to be written. */
+  readonly isSettled: boolean
   /** The `-wal` is shorter than what was committed into it. */
   readonly walIsCut: boolean
 }
@@ -72,8 +75,9 @@ const look = (file: string, index: WalIndex, earlier?: Look): Look | undefined =
       earlier && part > 1 ? earlier.stats[part] : Fs.statSync(file + suffix, { throwIfNoEntry: false })
     )
     const { bytes, checkpoint, isWriting } = index.read()
-    const walIsCut = bytes === before.bytes && checkpoint === before.checkpoint && (stats[1]?.size ?? bytes) < bytes
-    return { stats, checkpoint, isWriting, walIsCut }
+    const isSame = checkpoint === before.checkpoint
+    const walIsCut = isSame && bytes === before.bytes && (stats[1]?.size ?? bytes) < bytes
+    return { stats, checkpoint, isSettled: isSame && !isWriting, walIsCut }
   } catch {
     return undefined
   }
@@ -97,10 +101,10 @@ const compare = (file: string, was: Look, is: Look): readonly [what: string, adv
   }
   if (is.walIsCut) return [`${file}-wal was truncated`, restoring]
   if (wasMain === undefined || isMain === undefined) return undefined
-  if (was.isWriting || was.checkpoint !== is.checkpoint) return undefined
+  if (!was.isSettled || !is.isSettled || was.checkpoint !== is.checkpoint) return undefined
   if (isMain.size < wasMain.size) return [`${file} was truncated`, restoring]
   return isMain.size > wasMain.size || millis(isMain.mtimeMs) !== millis(wasMain.mtimeMs)
-    ? [`${file} was written to by another program`, restoring]
+    ? [`${file} was written to, or touched, by another program`, examining]
     : undefined
 }
 

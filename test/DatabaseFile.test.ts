@@ -1,12 +1,14 @@
+import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
 import type { Database } from "better-sqlite3"
 import { Array as Arr, Deferred, Effect, Layer, Logger, LogLevel, TestClock } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import { StorageUnavailable } from "../src/Order.ts"
 import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { loadDriver } from "../src/SqliteDriver.ts"
+import { driverPath, loadDriver } from "../src/SqliteDriver.ts"
 import { until } from "./CliProcess.ts"
 import { aNewOrder, post, startService } from "./ServiceProcess.ts"
 import { anInsert, config, sqlRepo, temporaryFolder } from "./TestLayers.ts"
@@ -36,7 +38,7 @@ const vacuumed = (file: string) => {
 }
 
 const replaced = "^FILE was replaced$"
-const written = "^FILE was written to by another program$"
+const written = "^FILE was written to, or touched, by another program$"
 const truncated = "^FILE was truncated$"
 
 /** What is done to the files of a database that is in use, and what is said of it. */
@@ -137,6 +139,25 @@ it.scoped("a database that others read, checkpoint and write to by SQLite goes o
     }
     yield* writeALot
     yield* goesOn
+    assert.isFalse(yield* Deferred.isDone(repo.fault))
+  }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
+)
+
+it.scopedLive("a database that another program checkpoints all the time goes on", () =>
+  Effect.gen(function* () {
+    const { databaseFile } = yield* AppConfig
+    const repo = yield* OrdersRepo
+    yield* write(1)
+    const program = `
+      const { workerData: { driver, file } } = require("node:worker_threads")
+      const db = new (require(driver))(file)
+      for (;;) db.pragma("wal_checkpoint(PASSIVE)")`
+    const checkpoints = yield* Effect.acquireRelease(
+      Effect.sync(() => new Worker(program, { eval: true, workerData: { driver: driverPath(), file: databaseFile } })),
+      (worker) => Effect.promise(() => worker.terminate())
+    )
+    yield* Effect.promise(() => once(checkpoints, "online"))
+    for (let id = 2; id < 2000; id++) yield* write(id)
     assert.isFalse(yield* Deferred.isDone(repo.fault))
   }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
 )
