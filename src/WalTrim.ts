@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import { Deferred, Effect } from "effect"
 import { keepRunning } from "./KeepRunning.ts"
+import { makeLogLimit } from "./LogLimit.ts"
 import { driverPath } from "./SqliteDriver.ts"
 
 /** A longer `-wal` is one that a long read transaction of another program has kept from being written back. */
@@ -46,7 +47,12 @@ const trim = (file: string) =>
  * Cuts a `-wal` that has grown too long down again as soon as nobody reads its beginning any more. SQLite itself never
  * shortens it, and would write it all back within one commit, which holds up everything else for seconds.
  */
-export const keepWalShort = (sql: SqlClient, file: string, fault: Deferred.Deferred<string>) => {
+export const keepWalShort = Effect.fnUntraced(function* (
+  sql: SqlClient,
+  file: string,
+  fault: Deferred.Deferred<string>
+) {
+  const limited = yield* makeLogLimit
   let isLong = false
   const size = Effect.promise(() =>
     Fs.stat(`${file}-wal`).then(
@@ -66,17 +72,22 @@ export const keepWalShort = (sql: SqlClient, file: string, fault: Deferred.Defer
     if (!isLong) {
       yield* checkpointAfter(0)
       yield* Effect.logWarning(
-        `${file}-wal has grown to ${Math.ceil(before / 1_000_000)} MB: another program has kept a read transaction open ` +
-          "for long; it is cut down when that ends"
+        `${file}-wal has grown to ${Math.ceil(before / 1_000_000)} MB: a large write, or another program that has kept a ` +
+          "read transaction open for long; it is cut down when that ends"
       )
     }
     isLong = true
     yield* trim(file)
     if ((yield* size) > limit) yield* Effect.sleep("4 seconds")
   }).pipe(
-    Effect.catchAll((error) => Effect.logWarning(`${file}-wal cannot be cut down`, error)),
+    Effect.catchAll((error) =>
+      Effect.zipRight(
+        limited("failed", Effect.logWarning(`${file}-wal cannot be cut down`, error)),
+        Effect.sleep("10 seconds")
+      )
+    ),
     Effect.unlessEffect(Deferred.isDone(fault))
   )
 
-  return keepRunning("trimming of the -wal", Effect.forever(Effect.zipRight(pass, Effect.sleep("1 second"))))
-}
+  return yield* keepRunning("trimming of the -wal", Effect.forever(Effect.zipRight(pass, Effect.sleep("1 second"))))
+})
