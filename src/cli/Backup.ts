@@ -33,7 +33,9 @@ const isInUse = Effect.fnUntraced(function* (file: string) {
 
 /** Where the backup goes. Only an earlier backup is ever replaced. */
 const destination = Effect.fnUntraced(function* (given: string, source: string) {
-  const path = yield* pathOf(given, "backup")
+  const named = yield* pathOf(given, "backup")
+  // Through links, or a link to the database itself would be replaced.
+  const path = yield* Effect.promise(() => Fs.realpath(named).catch(() => named))
   const found = yield* stat(path)
   if (found?.isDirectory()) return yield* nameIn(path, source)
   const folder = /[/\\]$/.test(given) ? path : Path.dirname(path)
