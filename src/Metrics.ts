@@ -211,6 +211,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
     readonly refused: (reason: string) => void
     readonly attemptEnded: (outcome: AttemptOutcome) => void
     readonly workerBusy: (by: 1 | -1) => void
+    readonly workersBusy: () => number
     readonly queueDepth: (depth: number) => void
     readonly breakerOpen: (isOpen: boolean) => void
     readonly ready: (isReady: boolean) => void
@@ -314,6 +315,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
           if (reason === "BacklogFull") refusedRate.add(monotonic(), 1)
         },
         attemptEnded: (outcome) => attemptsAs(1, outcome),
+        workersBusy: () => busy,
         workerBusy: (by) => {
           busy += by
           workersBusy.unsafeUpdate(busy, [])

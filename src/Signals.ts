@@ -37,14 +37,15 @@ export const SignalsLive = Layer.effectDiscard(
     const run = Runtime.runSync(yield* Effect.runtime())
     onShutdown = (signal) =>
       run(
-        Effect.flatMap(metrics.snapshot, ({ workers_busy: busy }) =>
-          Effect.annotateLogs(
+        Effect.suspend(() => {
+          const busy = metrics.workersBusy()
+          return Effect.annotateLogs(
             Effect.logInfo(
               `Shutting down, waiting for ${busy} ${busy === 1 ? "attempt" : "attempts"}; again to end now`
             ),
             { signal, at_most: Duration.format(shutdownGrace) }
           )
-        )
+        })
       )
     onIgnored = () => run(Effect.logWarning("SIGUSR1 does nothing here: start with `node --inspect` to debug"))
   })
