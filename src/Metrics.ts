@@ -137,8 +137,8 @@ const percentilesSinceNow = (timer: Timer) => {
 }
 
 /**
- * Updates a metric under labels; an empty value is no label. The values come from the program alone, so they are few. The labels are made once for
- * each: Effect finds a metric at once by the identity of its labels, and slowly by what they are.
+ * Updates a metric under labels; an empty value is no label. The values come from the program alone, so they are few.
+ * The labels are made once for each: Effect finds a metric at once by the identity of its labels, and slowly by value.
  */
 const labelled = <Type, Out>(metric: Metric.Metric<Type, number, Out>, ...names: ReadonlyArray<string>) => {
   const made = new Map<string, ReadonlyArray<MetricLabel.MetricLabel>>()

@@ -264,7 +264,7 @@ describe("orders", () => {
       isRefusal(yield* cli(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
       isRefusal(yield* cli(["list", "--url", "ftp://x"]), 2, /--url/)
       isRefusal(yield* cli(["list", "--url", "http://x/?a=1"]), 2, /--url/)
-      isRefusal(yield* cli(["get", "1", "2"]), 2, /^get: 2 is an argument too many\.\n/)
+      isRefusal(yield* cli(["get", "1", "2"]), 2, /^get: the argument 2 is not expected\.\n/)
       isRefusal(yield* cli(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
     })
   )

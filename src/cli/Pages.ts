@@ -68,7 +68,9 @@ const page = <Name extends string, R extends Environment, E, A>(
       if (directive._tag === "BuiltIn") return yield* misused(`${name}: there is no such option.`, seeHelp(name))
       const [unknown] = directive.leftover
       if (unknown !== undefined) {
-        const what = unknown.startsWith("-") ? `there is no option ${unknown}` : `${unknown} is an argument too many`
+        const what = unknown.startsWith("-")
+          ? `there is no option ${unknown}`
+          : `the argument ${unknown} is not expected`
         return yield* misused(`${name}: ${what}.`, seeHelp(name))
       }
       yield* command.transform(command.handler(directive.value), directive.value)
