@@ -2,7 +2,7 @@ import { Array as Arr, Context, DateTime, Duration, Effect, Layer, Option, Queue
 import type { RowKey } from "./Command.ts"
 import { keepRunning } from "./KeepRunning.ts"
 import { Metrics } from "./Metrics.ts"
-import { monotonicMillis } from "./MonotonicClock.ts"
+import { leastJump, monotonicMillis } from "./MonotonicClock.ts"
 
 /** Attempts in a row, that failed by the processor's fault, which open the breaker. */
 const threshold = 10
@@ -46,8 +46,9 @@ interface Opening {
   readonly tried: Set<RowKey>
   /** The least wait for the next probe, in milliseconds. */
   wait: number
-  /** When that is, by the clock that is never set. */
+  /** When that is, by the clock that is never set; and by the other, as it was then. */
   due: number
+  nextProbeAt: DateTime.Utc
   probe: Permit | undefined
 }
 
@@ -100,11 +101,18 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       const wallClock = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
 
       /** Tells in how many seconds that will be. */
-      const scheduleProbe = (opening: Opening, delay = Duration.zero) => {
+      const scheduleProbe = (opening: Opening, from: DateTime.Utc, delay = Duration.zero) => {
         const millis = Math.max(opening.wait, Math.min(longestAsked, Duration.toMillis(delay)))
         opening.due = now() + millis
+        opening.nextProbeAt = DateTime.add(from, { millis })
         changed.unsafeOffer(undefined)
         return Math.round(millis / 1000)
+      }
+
+      /** As it was worked out, so that it is the same each time it is shown, unless the clock was set since. */
+      const nextProbeAt = ({ due, nextProbeAt }: Opening) => {
+        const byNow = DateTime.add(wallClock(), { millis: due - now() })
+        return Math.abs(DateTime.distance(nextProbeAt, byNow)) < leastJump ? nextProbeAt : byNow
       }
 
       const close = (why: string) => {
@@ -119,8 +127,8 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
 
       const open = (delay?: Duration.Duration) => {
         const [since, openedAt] = [wallClock(), now()]
-        opening = { since, openedAt, tried: new Set(), wait: firstProbe, due: 0, probe: undefined }
-        const seconds = scheduleProbe(opening, delay)
+        opening = { since, openedAt, tried: new Set(), wait: firstProbe, due: 0, nextProbeAt: since, probe: undefined }
+        const seconds = scheduleProbe(opening, since, delay)
         metrics.breakerOpen(true)
         return Effect.logWarning(
           `The processor failed ${row.count} times in a row: the breaker is open, orders wait; one is tried in ${seconds} s`
@@ -131,7 +139,7 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
         opening.probe = undefined
         if (row.keys.length === threshold && isOfOneOrder(row.keys)) return close("One order alone fails")
         opening.wait = Math.min(longestProbe, opening.wait * 2)
-        const seconds = scheduleProbe(opening, delay)
+        const seconds = scheduleProbe(opening, wallClock(), delay)
         const found =
           verdict === "unknown"
             ? "The order that was tried told nothing of the processor"
@@ -213,8 +221,8 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
             failures_in_a_row: row.count,
             last_error_code: row.code,
             opened_at: Option.map(current, ({ since }) => since),
-            next_probe_at: Option.filterMap(current, ({ due, probe }) =>
-              probe === undefined ? Option.some(DateTime.add(wallClock(), { millis: due - now() })) : Option.none()
+            next_probe_at: Option.filterMap(current, (opening) =>
+              opening.probe === undefined ? Option.some(nextProbeAt(opening)) : Option.none()
             )
           }
         })

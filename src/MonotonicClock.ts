@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 
 /** The least that counts as setting the clock, in milliseconds: it is also slowed down and sped up, to correct it. */
-const leastJump = 1000
+export const leastJump = 1000
 
 /** Reads the clock that is never set, in milliseconds since some time: for how long something takes, not for when it is. */
 export const monotonicMillis = Effect.map(
