@@ -148,6 +148,8 @@ inBrowser("Nothing that is shown moves what is pointed at", () => {
       const settings = { PROCESSOR: "webhook", WEBHOOK_URL: shop.url.href, WEBHOOK_SECRET }
       yield* withPage(settings, ({ page, service: { url } }) =>
         Effect.promise(async () => {
+          // A panel that slides in is elsewhere meanwhile.
+          await page.emulateMedia({ reducedMotion: "reduce" })
           const codes = () => page.locator("#failures code").allInnerTexts()
           await submitMany(url, orders(1, 3))
           await page.locator("#failures").getByText("first").waitFor()
