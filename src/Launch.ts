@@ -49,7 +49,7 @@ const guardOutputs = () => {
   guardOutput(process.stdout, {
     onTrouble: (why) =>
       process.stderr.write(
-        `Standard output cannot be written (${why}): the service goes on, and its log with it later\n`
+        `Standard output cannot be written (${why}): the service goes on, and logs again once it can\n`
       ),
     onRecovery: (why, lost) => onRecovery("Standard output", why, lost)
   })

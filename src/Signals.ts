@@ -1,3 +1,4 @@
+import { isatty } from "node:tty"
 import { Duration, Effect, Layer, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { Metrics } from "./Metrics.ts"
@@ -25,6 +26,13 @@ export const handleSignals = () => {
       } else if (performance.now() - signalledAt >= 1000) process.exit(128 + signals[signal])
     })
   }
+  const terminals = [0, 1, 2].filter(isatty)
+  process.on("exit", () => {
+    if (terminals.every(isatty)) return
+    // Node crashes when it sets back a terminal that is gone: end as what SIGHUP ends does.
+    process.removeAllListeners("SIGHUP")
+    process.kill(process.pid, "SIGHUP")
+  })
   // Without a listener Node would open its debugger, to whoever is on this machine.
   process.on("SIGUSR1", () => onIgnored())
 }

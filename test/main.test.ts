@@ -1,11 +1,14 @@
+import { spawn, spawnSync } from "node:child_process"
 import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { loadDriver } from "../src/SqliteDriver.ts"
 import { version } from "../src/Version.ts"
 import { until } from "./CliProcess.ts"
+import { closedPort } from "./Endpoint.ts"
 import { aNewOrder, failToStart, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -15,6 +18,10 @@ const isOneLine = (text: string, about: RegExp) => {
 }
 
 const hasIpv6 = Object.values(Os.networkInterfaces()).some((of) => of?.some(({ address }) => address === "::1"))
+
+const hasScript = /util-linux/.test(String(spawnSync("script", ["--version"]).stdout))
+
+const Sqlite = loadDriver()
 
 describe("main", () => {
   it.scopedLive(
@@ -184,6 +191,67 @@ describe("main", () => {
       })
     )
   }
+
+  const noTerminal = hasScript ? "" : " (there is no `script` of util-linux to make one)"
+  it.scopedLive.skipIf(!hasScript)(`goes on while its terminal is not read, ends in order with it${noTerminal}`, () =>
+    Effect.gen(function* () {
+      const [folder, port] = [yield* temporaryFolder, yield* closedPort]
+      const url = `http://127.0.0.1:${port}`
+      const program = `"${process.execPath}" "${Path.resolve("dist/main.js")}"`
+      const env = {
+        PATH: process.env.PATH,
+        SHELL: "/bin/sh",
+        NODE_ENV: "production",
+        PORT: String(port),
+        LOG_LEVEL: "Debug",
+        PROCESSING_TIME: "1 hour",
+        SHUTDOWN_GRACE: "0 millis"
+      }
+      const terminal = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn("script", ["-qec", `exec ${program}`, "/dev/null"], {
+            cwd: folder,
+            env,
+            stdio: ["pipe", "pipe", "inherit"]
+          })
+        ),
+        (terminal) => Effect.sync(() => terminal.kill("SIGKILL"))
+      )
+      yield* until(() =>
+        fetch(`${url}/readyz`)
+          .then((answer) => answer.ok)
+          .catch(() => false)
+      )
+      // More than the terminal and the pipe behind it hold.
+      for (let count = 0; count < 1500; count++) {
+        yield* Effect.promise(() => fetch(`${url}/livez`).then((answer) => answer.arrayBuffer()))
+      }
+      yield* Effect.promise(() => post(url, aNewOrder(1)))
+      yield* until(async () => (await (await fetch(`${url}/api/order/1`)).text()).includes('"Processing"'))
+      terminal.kill("SIGKILL")
+      yield* until(() =>
+        fetch(`${url}/livez`).then(
+          () => false,
+          () => true
+        )
+      )
+      // The lock is free as soon as all is put back and closed.
+      yield* until(() => {
+        const lock = new Sqlite(Path.join(folder, "data/orders.db.lock"), { timeout: 0 })
+        try {
+          lock.exec("BEGIN EXCLUSIVE")
+          return true
+        } catch {
+          return false
+        } finally {
+          lock.close()
+        }
+      })
+      const again = yield* startService(folder, { PROCESSING_TIME: "1 hour", SHUTDOWN_GRACE: "0 millis" })
+      assert.notInclude(again.output.stdout, "The last process ended while")
+      assert.strictEqual((yield* Effect.promise(() => fetch(`${again.url}/api/order/1`))).status, 200)
+    })
+  )
 
   it.scopedLive("SIGUSR1 opens no debugger", () =>
     Effect.gen(function* () {
