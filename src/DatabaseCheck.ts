@@ -32,6 +32,22 @@ const suspicion = ([main, wal, index]: ReadonlyArray<Stats | undefined>) => {
   return wal.size > 0 && main.ctimeMs > wal.mtimeMs ? "it was changed after its -wal was last written" : undefined
 }
 
+/** The totals by status as they are kept, and as the orders and what remains of pruned ones are counted. */
+export const countedTotals = `
+    WITH
+      present AS (SELECT status, count(*) AS orders FROM orders GROUP BY status),
+      removed AS (SELECT status, count(*) AS orders FROM pruned GROUP BY status),
+      kept (name, kept) AS (
+        SELECT 'Pending', pending FROM totals UNION ALL SELECT 'Processing', processing FROM totals
+        UNION ALL SELECT 'Completed', completed FROM totals UNION ALL SELECT 'Failed', failed FROM totals
+        UNION ALL SELECT 'Cancelled', cancelled FROM totals
+      )
+    SELECT
+      name, kept,
+      COALESCE((SELECT orders FROM present WHERE status = name), 0)
+        + COALESCE((SELECT orders FROM removed WHERE status = name), 0) AS counted
+    FROM kept`
+
 /** Reads every page, and counts the orders: what is found wrong. Changes nothing, so that the evidence stays. */
 const faultOf = (file: string): string | undefined => {
   const Driver = loadDriver()
@@ -40,19 +56,7 @@ const faultOf = (file: string): string | undefined => {
     const found = String(db.prepare("PRAGMA integrity_check(1)").pluck().get())
     if (found !== "ok") return found.replace(/^\*\*\* .*\n/, "").replaceAll("\n", ", ")
     if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").get() === undefined) return undefined
-    const wrong = db
-      .prepare(
-        `WITH kept (status, orders) AS (
-          SELECT 'Pending', pending FROM totals UNION ALL SELECT 'Processing', processing FROM totals
-          UNION ALL SELECT 'Completed', completed FROM totals UNION ALL SELECT 'Failed', failed FROM totals
-          UNION ALL SELECT 'Cancelled', cancelled FROM totals
-        )
-        SELECT status FROM kept
-        WHERE orders <> (SELECT count(*) FROM orders WHERE orders.status = kept.status)
-          + (SELECT count(*) FROM pruned WHERE pruned.status = kept.status)`
-      )
-      .pluck()
-      .all()
+    const wrong = db.prepare(`SELECT name FROM (${countedTotals}) WHERE kept <> counted`).pluck().all()
     return wrong.length === 0 ? undefined : `not as many orders are ${wrong.join(", ")} as were counted`
   } catch (cause) {
     return cause instanceof Error ? cause.message : String(cause)

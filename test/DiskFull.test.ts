@@ -1,12 +1,11 @@
 import { spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect } from "effect"
 import { until } from "./CliProcess.ts"
 import { closedPort } from "./Endpoint.ts"
-import { aNewOrder, post } from "./ServiceProcess.ts"
+import { aNewOrder, observe, post } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
 const canMount = spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
@@ -21,14 +20,7 @@ const startOnDisk = Effect.fn(function* (size: string, taken: number) {
     Effect.sync(() => spawn("unshare", args, { env: { PATH: process.env.PATH, NODE_ENV: "production", ...settings } })),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
-  const output = { stdout: "", stderr: "" }
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output.stdout += text
-  })
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    output.stderr += text
-  })
-  const exited = once(child, "close").then(([code, signal]): number | string => code ?? signal)
+  const { exited, output } = observe(child)
   const url = `http://127.0.0.1:${port}`
   const filler = `/proc/${child.pid}/root${folder}/filler`
   return { child, filler, output, url, exited: Effect.promise(() => exited) }

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Path from "node:path"
+import type { Readable, Writable } from "node:stream"
 import { Effect } from "effect"
 
 const main = Path.resolve("dist/main.js")
@@ -21,12 +22,8 @@ const clock = new URL("./fixtures/clock.mjs", import.meta.url).href
 export const clockAhead = (millis: number): Record<string, string> =>
   millis === 0 ? {} : { NODE_OPTIONS: `--import=${clock}`, CLOCK_AHEAD: String(millis) }
 
-const launch = (folder: string, settings: Record<string, string>, program = main) => {
-  const child = spawn(process.execPath, [program], {
-    cwd: folder,
-    env: { PATH: process.env.PATH, NODE_ENV: "production", PORT: "0", LOG_FORMAT: "json", ...settings },
-    stdio: ["ignore", "pipe", "pipe"]
-  })
+/** What a process writes, as far as it has come, and how it ends. */
+export const observe = (child: ChildProcessByStdio<Writable | null, Readable, Readable>) => {
   const output = { stdout: "", stderr: "" }
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output.stdout += text
@@ -35,7 +32,16 @@ const launch = (folder: string, settings: Record<string, string>, program = main
     output.stderr += text
   })
   const exited = once(child, "close").then(([code, signal]): number | string => code ?? signal)
-  return { child, output, exited }
+  return { output, exited }
+}
+
+const launch = (folder: string, settings: Record<string, string>, program = main) => {
+  const child = spawn(process.execPath, [program], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, NODE_ENV: "production", PORT: "0", LOG_FORMAT: "json", ...settings },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  return { child, ...observe(child) }
 }
 
 /** Starts the service in a folder, waits until it listens, and kills it at the end of the scope if it still runs. */

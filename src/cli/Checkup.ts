@@ -1,7 +1,9 @@
 import * as Fs from "node:fs/promises"
 import type Sqlite from "better-sqlite3"
-import { Clock, Data, Effect, Either, Predicate, Schema } from "effect"
+import { Clock, Data, Effect, Either, Schema } from "effect"
 import { suspectLosses } from "../Command.ts"
+import { countedTotals } from "../DatabaseCheck.ts"
+import { resultCode } from "../DatabaseFile.ts"
 import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../DatabaseSchema.ts"
 import { applicationId, latestMigration, migrations } from "../Sql.ts"
 import { loadDriver } from "../SqliteDriver.ts"
@@ -19,8 +21,6 @@ const ok = (name: string, found: string): Check => ({ name, state: "ok", found, 
 const warning = (name: string, found: string, advice: string): Check => ({ name, state: "warning", found, advice })
 const error = (name: string, found: string, advice: string): Check => ({ name, state: "error", found, advice })
 
-const codeOf = (cause: unknown) =>
-  Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : ""
 const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 const restore =
@@ -55,7 +55,7 @@ class Reader {
 }
 
 /** SQLite says that pages are damaged. */
-const isDamage = (cause: unknown) => codeOf(cause).startsWith("SQLITE_CORRUPT")
+const isDamage = (cause: unknown) => resultCode(cause).startsWith("SQLITE_CORRUPT")
 
 const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messageOf(cause)}`, restore)
 
@@ -92,7 +92,7 @@ const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
 })
 
 const cannotOpen = (file: string, cause: unknown) =>
-  codeOf(cause) === "SQLITE_NOTADB"
+  resultCode(cause) === "SQLITE_NOTADB"
     ? misused(`${file} is not a SQLite database.`)
     : misused(`${file} cannot be opened: ${messageOf(cause)}.`)
 
@@ -128,7 +128,7 @@ const isHeld = (file: string) =>
         lock.close()
       }
     } catch (cause) {
-      return codeOf(cause).startsWith("SQLITE_BUSY")
+      return resultCode(cause).startsWith("SQLITE_BUSY")
     }
   })
 
@@ -192,22 +192,7 @@ const migrationOfTook = 4
 /** All-time totals against the rows there are, and those that were removed after their retention. */
 const checkTotals = (reader: Reader, latest: number): Check => {
   if (reader.number("SELECT count(*) FROM totals") !== 1) return error("totals", "the table has lost its row", notByUs)
-  const rows = reader.rows(
-    TotalsRow,
-    `WITH
-      present AS (SELECT status, count(*) AS orders FROM orders GROUP BY status),
-      removed AS (SELECT status, count(*) AS orders FROM pruned GROUP BY status),
-      kept (name, kept) AS (
-        SELECT 'Pending', pending FROM totals UNION ALL SELECT 'Processing', processing FROM totals
-        UNION ALL SELECT 'Completed', completed FROM totals UNION ALL SELECT 'Failed', failed FROM totals
-        UNION ALL SELECT 'Cancelled', cancelled FROM totals
-      )
-    SELECT
-      name, kept,
-      COALESCE((SELECT orders FROM present WHERE status = name), 0)
-        + COALESCE((SELECT orders FROM removed WHERE status = name), 0) AS counted
-    FROM kept`
-  )
+  const rows = reader.rows(TotalsRow, countedTotals)
   const wrong = rows.filter(({ counted, kept }) => counted !== kept)
   const took = latest < migrationOfTook ? "finished_at - started_at" : "COALESCE(took, finished_at - started_at)"
   const elapsed = reader.number(`SELECT COALESCE(sum(${took}), 0) FROM orders WHERE status = 'Completed'`)
@@ -350,7 +335,7 @@ const networks = new Map([
   [0x01021997, "9P"]
 ])
 
-const megabytes = (bytes: number) => `${Math.ceil(bytes / 1_000_000)} MB`
+export const megabytes = (bytes: number) => `${Math.ceil(bytes / 1_000_000)} MB`
 
 const checkDisk = (file: string) =>
   Effect.promise(async (): Promise<Check> => {
@@ -391,7 +376,7 @@ export const examine = Effect.fnUntraced(function* (given: string) {
   const opened = yield* Effect.either(open(file))
   if (Either.isLeft(opened)) {
     const { cause } = opened.left
-    const isOurs = (isDamage(cause) || codeOf(cause) === "SQLITE_NOTADB") && (yield* wasOurs(file))
+    const isOurs = (isDamage(cause) || resultCode(cause) === "SQLITE_NOTADB") && (yield* wasOurs(file))
     return isOurs ? yield* unreadable(file, cause) : yield* cannotOpen(file, cause)
   }
   const { id, reader, tables } = opened.right

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { resultCode } from "../DatabaseFile.ts"
 import { sync } from "../RestoreSwitch.ts"
 import { loadDriver } from "../SqliteDriver.ts"
-import { type Check, examine } from "./Checkup.ts"
+import { type Check, examine, megabytes } from "./Checkup.ts"
 import { Failure, failed } from "./Failure.ts"
 
 const pagesAtOnce = 2000
@@ -41,8 +41,6 @@ const copy = async (from: string, to: string, signal: AbortSignal) => {
   }
   await sync(to)
 }
-
-const megabytes = (bytes: number) => `${Math.ceil(bytes / 1_000_000)} MB`
 
 /** What is wrong with a copy that cannot be made, in one line. */
 const reasonOf = async (cause: unknown, from: string, to: string) => {
