@@ -14,12 +14,13 @@ const betweenPasses = "1 minute"
 /** What the clock may be ahead of what retention knows, as it is slowed down and sped up, in milliseconds. */
 const leastDoubt = 1000
 /** For how long a clock that is ahead is doubted at most, and from how much on that is worth a line in the log. */
-const [longestDoubt, worthSaying] = [86_400_000, 300_000]
+const [longestDoubt, worthSaying] = [3_600_000, 300_000]
 
 /**
  * What time it is, as far as retention believes the clock. Starting at the time it knew last, it goes by the clock that
  * is never set. A clock that is ahead of that, because it is wrong or because the service did not run for a while, is
- * believed when it has been so for as long as it is ahead, or for a day. One that is behind is believed at once.
+ * believed when it has been so for as long as it is ahead, or for an hour: without a restart in between, so that a
+ * service that is restarted every few minutes under a wrong clock removes nothing. One that is behind is believed at once.
  */
 const makeBelievedTime = Effect.fnUntraced(function* (lastKnown: Option.Option<DateTime.Utc>) {
   const wallClock = yield* Effect.clock

@@ -320,9 +320,7 @@ describe("retention", () => {
       yield* run(
         Effect.gen(function* () {
           yield* done(3)
-          yield* pass(10 * minute)
-          assert.deepStrictEqual(yield* kept, [1, 2, 3])
-          yield* pass(20 * hour, hour)
+          yield* pass(59 * minute)
           assert.deepStrictEqual(yield* kept, [1, 2, 3])
         })
       )
@@ -330,7 +328,7 @@ describe("retention", () => {
       yield* run(
         Effect.gen(function* () {
           yield* done(4)
-          yield* pass(29 * day - 21 * hour, 6 * hour)
+          yield* pass(29 * day - hour, 6 * hour)
           assert.deepStrictEqual(yield* kept, [1, 2, 3, 4])
           yield* pass(2 * day, 6 * hour)
           // What was finished under the wrong clock is kept until that time has passed too.
@@ -340,43 +338,77 @@ describe("retention", () => {
     })
   })
 
-  test("does not believe a clock that is set ahead by 40 days while it runs, until a day has passed so", (clock) =>
+  test("does not believe a clock that is set ahead by 40 days while it runs, until an hour has passed so", (clock) =>
     Effect.gen(function* () {
       yield* clock.setTime(100 * day)
       yield* done(1)
       yield* clock.setTime(100 * day + minute)
       yield* turns
       yield* clock.setAhead(40 * day)
-      for (const time of [2 * minute, hour, 12 * hour, 23 * hour]) {
+      for (const time of [2 * minute, 30 * minute, hour]) {
         yield* clock.setTime(100 * day + time)
         yield* turns
         assert.deepStrictEqual(yield* kept, [1])
       }
-      for (const time of [25 * hour, 26 * hour]) {
+      for (const time of [hour + 2 * minute, hour + 3 * minute]) {
         yield* clock.setTime(100 * day + time)
         yield* turns
       }
       assert.deepStrictEqual(yield* kept, [])
     }).pipe(Effect.provide(engine(succeeds, settings))))
 
-  test("believes after a break of three hours when it has run for three hours", (clock) =>
+  /** Lets a minute pass again and again, with a pass of retention in each. */
+  const minutes = (clock: ReturnType<typeof makeJumpingClock>, from: number, count: number) =>
+    Effect.forEach(Arr.range(1, count), (passed) => Effect.zipRight(clock.setTime(from + passed * (minute + 1)), turns))
+
+  test("does not believe it either when it is restarted every few minutes, however often", (clock) =>
     Effect.gen(function* () {
       yield* clock.setTime(100 * day)
       yield* Effect.zipRight(done(1), turns).pipe(Effect.provide(engine(succeeds, settings)))
-      const repo = yield* OrdersRepo
-      const [before, asOf] = [DateTime.unsafeMake(0), DateTime.unsafeMake(130 * day - 5 * hour)]
-      yield* repo.write([Command.Prune({ before, asOf, limit: 1 })])
-      yield* clock.setTime(130 * day - 2 * hour)
-      yield* Effect.gen(function* () {
-        yield* turns
-        for (const time of [minute, 2 * hour + minute, 2.9 * hour]) {
-          yield* clock.setTime(130 * day - 2 * hour + time)
+      yield* clock.setAhead(40 * day)
+      for (let start = 0; start < 30; start++) {
+        yield* minutes(clock, 100 * day + start * 6 * minute, 5).pipe(Effect.provide(engine(succeeds, settings)))
+      }
+      assert.deepStrictEqual(yield* kept, [1])
+    }))
+
+  for (const [name, afterwards, believed] of [
+    ["half an hour, when it has run for half an hour", 30 * minute, 30],
+    ["a weekend, when it has run for an hour", 60 * hour, 60]
+  ] as const) {
+    test(`believes after a break of ${name}`, (clock) =>
+      Effect.gen(function* () {
+        yield* clock.setTime(100 * day)
+        yield* Effect.zipRight(done(1), turns).pipe(Effect.provide(engine(succeeds, settings)))
+        const repo = yield* OrdersRepo
+        const start = 130 * day
+        yield* repo.write([
+          Command.Prune({ before: DateTime.unsafeMake(0), asOf: DateTime.unsafeMake(start - afterwards), limit: 1 })
+        ])
+        yield* clock.setTime(start)
+        yield* Effect.gen(function* () {
           yield* turns
+          yield* minutes(clock, start, believed - 1)
           assert.deepStrictEqual(yield* kept, [1])
-        }
-        yield* clock.setTime(130 * day + hour + 2 * minute)
-        yield* turns
-        assert.deepStrictEqual(yield* kept, [])
-      }).pipe(Effect.provide(engine(succeeds, settings)))
+          yield* minutes(clock, start + (believed - 1) * (minute + 1), 2)
+          assert.deepStrictEqual(yield* kept, [])
+        }).pipe(Effect.provide(engine(succeeds, settings)))
+      }))
+  }
+
+  test("prunes though it runs for eight hours a day only", (clock) =>
+    Effect.gen(function* () {
+      for (let today = 100; today <= 130; today++) {
+        yield* clock.setTime(today * day)
+        yield* Effect.gen(function* () {
+          if (today === 100) yield* done(1)
+          yield* turns
+          for (let passed = 1; passed <= 8; passed++) {
+            yield* clock.setTime(today * day + passed * hour + minute)
+            yield* turns
+          }
+          assert.deepStrictEqual(yield* kept, today < 130 ? [1] : [])
+        }).pipe(Effect.provide(engine(succeeds, settings)))
+      }
     }))
 })
