@@ -97,10 +97,11 @@ export type Command = Data.TaggedEnum<{
    */
   Recover: { readonly maxAttempts: number }
   /**
-   * The clock was set by that many milliseconds: the line moves with it, so that each order waits for as long as it
-   * would have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew.
+   * The clock was set by `by` milliseconds: the line moves with it, so that each order waits for as long as it would
+   * have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew. It is done for
+   * `limit` Pending orders, in the order of their keys, behind `after` and up to `until`.
    */
-  Rebase: { readonly by: number }
+  Rebase: { readonly by: number; readonly after: RowKey; readonly until: RowKey; readonly limit: number }
   /** Changes nothing, but proves that a transaction can be committed. */
   Probe: {}
 }>
@@ -123,7 +124,8 @@ export type Result = Data.TaggedEnum<{
   Missing: {}
   Reopened: { readonly count: number }
   Pruned: { readonly count: number }
-  Rebased: { readonly count: number }
+  /** How many of the orders were moved, and the key behind which to go on; none if there is nothing left. */
+  Rebased: { readonly count: number; readonly next: Option.Option<RowKey> }
   Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}

@@ -233,15 +233,18 @@ export const makeMemory = Effect.gen(function* () {
         return Result.Pruned({ count: old.length })
       }
       case "Rebase": {
-        const found = all()
-          .filter((row) => row.order.status === transitions.claim.from[0])
-          .filter((row) => command.by > 0 || row.dueAt > now + row.wait)
+        const { after, by, limit, until } = command
+        const line = all()
+          .filter((row) => row.order.status === transitions.claim.from[0] && row.seq > after && row.seq <= until)
+          .slice(0, limit)
+        const found = line.filter((row) => by > 0 || row.dueAt > now + row.wait)
         for (const row of found) {
-          const moved = Math.min(row.dueAt + command.by, now + row.wait)
-          const next = { ...row, dueAt: command.by > 0 ? moved : Math.max(now, moved) }
+          const moved = Math.min(row.dueAt + by, now + row.wait)
+          const next = { ...row, dueAt: by > 0 ? moved : Math.max(now, moved) }
           rows.set(row.seq, { ...next, order: waiting(next, {}) })
         }
-        return Result.Rebased({ count: found.length })
+        const end = line[limit - 1]?.seq ?? until
+        return Result.Rebased({ count: found.length, next: end < until ? Option.some(end) : Option.none() })
       }
       case "Recover": {
         const held = processing()

@@ -261,21 +261,24 @@ export const makeSql = Effect.gen(function* () {
     return { results: [Result.Pruned({ count: old.length })], changes: [] }
   })
 
-  const rebase = Effect.fnUntraced(function* ({ by }: Extract<Command, { readonly _tag: "Rebase" }>, now: number) {
+  const rebase = Effect.fnUntraced(function* (
+    { after, by, limit, until }: Extract<Command, { readonly _tag: "Rebase" }>,
+    now: number
+  ) {
+    /** By the index that moving them leaves as it is. */
+    const line = sql.literal("orders INDEXED BY orders_status")
+    const waiting = sql`${statusIs(transitions.claim.from[0])} AND seq > ${after}`
+    const [edge] = yield* sql<{ seq: number }>`
+      SELECT seq FROM ${line} WHERE ${waiting} AND seq <= ${until} ORDER BY seq LIMIT 1 OFFSET ${limit - 1}`
+    const end = edge?.seq ?? until
     // Set back, what is due or was decided since stays as it is; and what became due by the clock as it was, is due now.
     const moved = sql`min(due_at + ${by}, ${now} + wait)`
     const dueAt = by > 0 ? moved : sql`max(${now}, ${moved})`
     const isConcerned = by > 0 ? sql`TRUE` : sql`due_at > ${now} AND due_at > ${now} + wait`
-    let count = 0
-    for (const { front, isIn } of [lanes.open, lanes.suspect]) {
-      yield* sql`
-        UPDATE ${front}
-        SET due_at = ${dueAt}
-        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn} AND ${isConcerned}`
-      const [changed] = yield* sql<{ count: number }>`SELECT changes() AS count`
-      count += changed?.count ?? 0
-    }
-    return { results: [Result.Rebased({ count })], changes: [] }
+    yield* sql`UPDATE ${line} SET due_at = ${dueAt} WHERE ${waiting} AND seq <= ${end} AND ${isConcerned}`
+    const [changed] = yield* sql<{ count: number }>`SELECT changes() AS count`
+    const next = end < until ? Option.some(end) : Option.none()
+    return { results: [Result.Rebased({ count: changed?.count ?? 0, next })], changes: [] }
   })
 
   const recover = Effect.fnUntraced(function* (maxAttempts: number, now: number) {

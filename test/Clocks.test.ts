@@ -272,6 +272,91 @@ describe("a clock that is set while the service runs", () => {
       }))
   }
 
+  /** More than move in one piece, all to wait until 20 seconds after `day`. */
+  const longLine = Effect.gen(function* () {
+    const repo = yield* OrdersRepo
+    const orders = Arr.range(1, 4500)
+    const error = { code: "busy", message: "later", attempt: 1, at: DateTime.unsafeMake(day) }
+    const outcome = Outcome.Postponed({ error, wait: 20_000 })
+    yield* repo.write(Arr.map(orders, (order) => anInsert(order)))
+    yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key })))
+    yield* repo.write(Arr.map(orders, (key) => Command.Record({ key, run: 1, outcome, at: error.at, took: 0 })))
+    return orders
+  })
+  /** Does that once, when the first piece of a line that is moved by so much has been moved. */
+  const afterFirstPiece = (by: number, then: Effect.Effect<void>) =>
+    Layer.effect(
+      OrdersRepo,
+      Effect.gen(function* () {
+        const repo = yield* OrdersRepo
+        const once = yield* Effect.once(then)
+        return OrdersRepo.of({
+          ...repo,
+          write: (commands) =>
+            Effect.zipLeft(
+              repo.write(commands),
+              Effect.when(once, () =>
+                commands.some((command) => command._tag === "Rebase" && command.by === by && command.after === 0)
+              )
+            )
+        })
+      })
+    )
+
+  test("a long line moves in pieces, new orders between them, and each order once for each time it is set", (clock) =>
+    Effect.gen(function* () {
+      yield* clock.setTime(day)
+      const orders = yield* longLine
+      const between = Effect.gen(function* () {
+        yield* clock.setTime(day + 7000)
+        yield* clock.setAhead(-hour)
+      })
+      const ran: Array<string> = []
+      const noted: Process = (order) => Effect.sync(() => void ran.push(order.order_id))
+      const repo = afterFirstPiece(hour, between)
+      yield* Effect.gen(function* () {
+        yield* turns
+        yield* clock.setAhead(hour)
+        yield* clock.setTime(day + 5000)
+        yield* insert("new")
+        yield* until(isStatus("new", "Completed"))
+        yield* turns
+        assert.deepStrictEqual(ran, ["new"])
+        assert.deepStrictEqual(Arr.dedupe(yield* Effect.forEach(orders, nextAttempt)), [day + 20_000 - hour])
+      }).pipe(Effect.provide(engine(noted).pipe(Layer.provideMerge(repo))))
+    }))
+
+  test("a long line that a crash left half moved waits no longer than it was to", (clock) =>
+    Effect.gen(function* () {
+      yield* clock.setTime(day)
+      const orders = yield* longLine
+      const moved = yield* Deferred.make<void>()
+      const stops = Layer.effect(
+        OrdersRepo,
+        Effect.map(OrdersRepo, (repo) =>
+          OrdersRepo.of({
+            ...repo,
+            write: (commands) =>
+              Effect.flatMap(Deferred.isDone(moved), (isDone) =>
+                isDone ? new StorageUnavailable({}) : repo.write(commands)
+              )
+          })
+        )
+      ).pipe(Layer.provide(afterFirstPiece(-hour, Effect.asVoid(Deferred.succeed(moved, undefined)))))
+      yield* Effect.gen(function* () {
+        yield* turns
+        yield* clock.setAhead(-hour)
+        yield* clock.setTime(day + 5000)
+        yield* Deferred.await(moved)
+        yield* Effect.fail("crash")
+      }).pipe(Effect.provide(engine(succeeds).pipe(Layer.provideMerge(stops))), Effect.ignore)
+      yield* Effect.gen(function* () {
+        yield* until(Effect.map(nextAttempt(4500), (time) => time < day))
+        const due = yield* Effect.forEach(orders, nextAttempt)
+        assert.deepStrictEqual(Arr.dedupe(due), [day + 20_000 - hour, day + 25_000 - hour])
+      }).pipe(Effect.provide(engine(succeeds)))
+    }))
+
   it.effect("is noticed by the monotonic clock; one that goes a little too fast or too slow is not", () => {
     const { clock, setAhead, setTime } = makeJumpingClock()
     return Effect.gen(function* () {

@@ -125,7 +125,8 @@ const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(
 const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
 const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<RowKey> = Arr.range(1, 20)) =>
   Command.ReopenMany({ filter, keys })
-const rebase = (by = 0) => Command.Rebase({ by })
+const rebase = (by = 0, after = 0, until = 100, limit = 100) => Command.Rebase({ by, after, until, limit })
+const rebased = (count: number, next?: RowKey) => Result.Rebased({ count, next: Option.fromNullable(next) })
 const releaseOne = (key: RowKey) => Command.Release({ key: Option.some(key) })
 
 const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppConfig>) => {
@@ -473,13 +474,13 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         yield* TestClock.setTime(1000)
         same((yield* window(9)).ready, [])
         yield* write(insert(5), insert(6), claim(6), record(6, 1, postponed(2000)))
-        same(yield* results(rebase()), [Result.Rebased({ count: 4 })])
+        same(yield* results(rebase()), [rebased(4)])
         same(yield* window(9), { ready: [1, 5], nextDueAt: Option.some(1500), more: false })
         same((yield* window(9, "suspect")).ready, [4])
         same((yield* find(1)).next_attempt_at, Option.none())
         same((yield* find(2)).next_attempt_at, Option.some(at(21_000)))
         same((yield* find(6)).next_attempt_at, Option.some(at(3000)))
-        same(yield* results(rebase()), [Result.Rebased({ count: 0 })])
+        same(yield* results(rebase()), [rebased(0)])
         yield* TestClock.setTime(21_000)
         same((yield* window(9)).ready, [1, 5, 3, 6, 2])
       })
@@ -514,7 +515,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
           // One that came after the clock was set, before the line was moved.
           yield* write(insert(4), claim(4), record(4, 1, postponed(9000)))
           const { commit, results } = yield* write(rebase(by))
-          same([results, commit], [[Result.Rebased({ count: by < 0 ? 3 : 4 })], Option.none()])
+          same([results, commit], [[rebased(by < 0 ? 3 : 4)], Option.none()])
           same(yield* window(9), { ready: [1], nextDueAt: Option.some(now + 9000), more: false })
           same((yield* window(9, "suspect")).ready, [3])
           same((yield* find(2)).next_attempt_at, Option.some(at(now + 15_000)))
@@ -523,6 +524,29 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         })
       )
     }
+
+    test(
+      "moves a part of the line, in the order of arrival, and says behind which order to go on",
+      Effect.gen(function* () {
+        yield* write(insert(1), insert(2), insert(3), insert(4), insert(5), insert(6), insert(7), claim(2))
+        yield* TestClock.setTime(9000)
+        const due = Effect.gen(function* () {
+          const claimed = yield* changes(...Arr.map(Arr.make(1, 3, 4, 5, 6, 7), claim))
+          yield* write(release)
+          return claimed.map(({ elapsedMillis }) => elapsedMillis)
+        })
+        same(yield* results(rebase(5000, 1, 6, 2)), [rebased(2, 4)])
+        same(yield* due, [9000, 4000, 4000, 9000, 9000, 9000])
+        same(yield* results(rebase(5000, 4, 6, 2)), [rebased(2)])
+        same(yield* due, [9000, 4000, 4000, 4000, 4000, 9000])
+        same(yield* results(rebase(5000, 6, 6, 2), rebase(5000, 7, 9, 2)), [rebased(0), rebased(0)])
+        same(yield* results(rebase(-1, 0, 9, 3), rebase(-1, 3, 9, 3), rebase(-1, 6, 9, 3)), [
+          rebased(0, 3),
+          rebased(0, 6),
+          rebased(0)
+        ])
+      })
+    )
 
     // The window
 
@@ -1429,7 +1453,7 @@ describe("OrdersRepo.layer alone", () => {
         release: yield* plan((repo) => repo.write([release])),
         recover: yield* plan((repo) => repo.write([recover()])),
         prune: yield* plan((repo) => repo.write([Command.Prune({ before: at(0), asOf: at(0), limit: 9 })])),
-        rebaseAtStart: yield* plan((repo) => repo.write([rebase()])),
+        rebase: yield* plan((repo) => repo.write([rebase()])),
         cancel: yield* plan((repo) => repo.write([cancel(2)])),
         reopen: yield* plan((repo) => repo.write([reopen(2)])),
         probe: yield* plan((repo) => repo.write([Command.Probe()])),
@@ -1447,8 +1471,8 @@ describe("OrdersRepo.layer alone", () => {
         release: [isProcessing],
         recover: [isProcessing],
         prune: ["SEARCH orders USING INDEX orders_prunable (finished_at<?)"],
-        rebaseAtStart: ["orders_pending", "orders_suspect"].map(
-          (index) => `SEARCH orders USING INDEX ${index} (due_at>?)`
+        rebase: ["COVERING INDEX", "INDEX"].map(
+          (index) => `SEARCH orders USING ${index} orders_status (status=? AND seq>? AND seq<?)`
         ),
         cancel: [byId, primary],
         reopen: [byId, primary],
@@ -1658,7 +1682,14 @@ const anyCommand = fc.oneof(
   anyKey.map(cancel),
   anyKey.map(reopen),
   fc.tuple(fc.constantFrom(...anyFilters), fc.uniqueArray(anyKey)).map((given) => reopenMany(...given)),
-  fc.integer({ min: -300, max: 300 }).map(rebase),
+  fc
+    .record({
+      by: fc.integer({ min: -300, max: 300 }),
+      after: fc.nat(5),
+      until: fc.nat(7),
+      limit: fc.constantFrom(1, 2, 9)
+    })
+    .map(({ after, by, limit, until }) => rebase(by, after, until, limit)),
   fc.constant(rebase()),
   fc
     .record({ before: fc.nat(400), asOf: fc.nat(400), limit: fc.integer({ min: 1, max: 3 }) })

@@ -113,8 +113,8 @@ describe("the file", () => {
         yield* TestClock.setTime(2000)
         yield* Effect.gen(function* () {
           const repo = yield* OrdersRepo
-          const { results } = yield* repo.write([Command.Rebase({ by: 0 })])
-          assert.deepStrictEqual(results, [Result.Rebased({ count: 2 })])
+          const { results } = yield* repo.write([Command.Rebase({ by: 0, after: 0, until: 4, limit: 9 })])
+          assert.deepStrictEqual(results, [Result.Rebased({ count: 2, next: Option.none() })])
           const { nextDueAt, ready } = yield* repo.window("open", 9)
           assert.deepStrictEqual([ready, nextDueAt], [[1, 3], Option.some(7003)])
           const { next_attempt_at } = yield* Effect.flatten(repo.find(OrderId.make("waits")))
