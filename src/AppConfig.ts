@@ -147,6 +147,9 @@ export const EnvironmentLive =
     ? Layer.empty
     : Layer.provide(PlatformConfigProvider.layerDotEnvAdd(".env"), NodeFileSystem.layer)
 
+/** Whether it runs for one who works on it, as by `npm run dev`. */
+export const isDevelopment = process.env.NODE_ENV === "development"
+
 /** What is wrong with settings, one line for each mistake. */
 export const settingsError = (error: ConfigError.ConfigError) => new StartupError({ lines: lines(error) })
 

@@ -1,6 +1,6 @@
 import { isatty } from "node:tty"
 import { Duration, Effect, Layer, Runtime } from "effect"
-import { AppConfig } from "./AppConfig.ts"
+import { AppConfig, isDevelopment } from "./AppConfig.ts"
 import { Metrics } from "./Metrics.ts"
 
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
@@ -33,8 +33,8 @@ export const handleSignals = () => {
     process.removeAllListeners("SIGHUP")
     process.kill(process.pid, "SIGHUP")
   })
-  // Without a listener Node would open its debugger, to whoever is on this machine.
-  process.on("SIGUSR1", () => onIgnored())
+  // Without a listener Node opens its debugger, to whoever is on this machine: for `npm run dev` only.
+  if (!isDevelopment) process.on("SIGUSR1", () => onIgnored())
 }
 
 /** Tells in the log what a signal began. */

@@ -5,6 +5,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import packageJson from "../package.json" with { type: "json" }
 import { loadDriver } from "../src/SqliteDriver.ts"
 import { version } from "../src/Version.ts"
 import { until } from "./CliProcess.ts"
@@ -260,6 +261,16 @@ describe("main", () => {
       yield* until(() => service.output.stdout.includes("SIGUSR1 does nothing here"))
       assert.strictEqual((yield* Effect.promise(() => fetch(`${service.url}/livez`))).status, 200)
       assert.notInclude(service.output.stderr, "Debugger")
+    })
+  )
+
+  it.scopedLive("SIGUSR1 opens the debugger in development, which `npm run dev` is", () =>
+    Effect.gen(function* () {
+      assert.match(packageJson.scripts.dev, /NODE_ENV=development exec tsx /)
+      const settings = { NODE_ENV: "development", NODE_OPTIONS: "--inspect-port=0" }
+      const service = yield* startService(yield* temporaryFolder, settings)
+      service.child.kill("SIGUSR1")
+      yield* until(() => service.output.stderr.includes("Debugger listening on"))
     })
   )
 
