@@ -518,7 +518,7 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
       description:
         "Every committed change of status from now on, as Server-Sent Events, with a comment every 15 seconds when there " +
         "is none. Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
-        "loses the oldest events.",
+        "loses the oldest events. The oldest stream may end in favour of a new one when 100 are open.",
       answers: {
         200: {
           example:

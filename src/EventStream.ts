@@ -1,12 +1,15 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { DateTime, Effect, Queue, Stream } from "effect"
+import { DateTime, Deferred, Effect, FiberId, Queue, Stream } from "effect"
 import { TooManyStreams } from "./Api.ts"
 import type { OrderChange } from "./Command.ts"
+import { monotonicMillis } from "./MonotonicClock.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { idInJson, type Status } from "./Order.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 
 const maxStreams = 100
+/** One that has been open for so long gives its place to a new one if there is no other, in milliseconds. */
+const openAtLeast = 60_000
 /** Events kept for a client that reads slowly; beyond them the oldest are dropped. */
 const bufferSize = 1024
 const heartbeat = "15 seconds"
@@ -41,27 +44,40 @@ const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
 /**
  * Committed changes as Server-Sent Events (WHATWG HTML, 9.2). Each client has a buffer of its own that slides, so that
  * a slow one costs nothing and holds up nobody. Nothing is replayed: who connects again reads the state again.
+ *
+ * When all places are taken, a new stream takes that of the oldest: a client that never reads cannot be told from one
+ * that had nothing to read, and is not to keep its place for ever.
  */
 export const makeEventStream = Effect.gen(function* () {
   const events = yield* OrderEvents
   const { draining } = yield* NodeServer
-  let streams = 0
+  const now = yield* monotonicMillis
+  /** The oldest first. */
+  const streams = new Set<{ readonly openedAt: number; readonly ended: Deferred.Deferred<void> }>()
+
+  const open = () => {
+    const [oldest] = streams
+    if (oldest !== undefined && streams.size >= maxStreams) {
+      streams.delete(oldest)
+      Deferred.unsafeDone(oldest.ended, Effect.void)
+    }
+    const stream = { openedAt: now(), ended: Deferred.unsafeMake<void>(FiberId.none) }
+    streams.add(stream)
+    return stream
+  }
 
   return Effect.fnUntraced(function* (filter: EventFilter) {
-    if (streams >= maxStreams) return yield* new TooManyStreams({ retry_after: 10 })
+    const [oldest] = streams
+    if (oldest !== undefined && streams.size >= maxStreams && now() - oldest.openedAt < openAtLeast) {
+      return yield* new TooManyStreams({ retry_after: 10 })
+    }
 
     const changes = Effect.gen(function* () {
       // `unsafeOffer` does not slide: a queue that is full would drop the newest.
       const buffer: Array<OrderChange> = []
       const signal = yield* Queue.sliding<void>(1)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          streams += 1
-        }),
-        () =>
-          Effect.sync(() => {
-            streams -= 1
-          })
+      const { ended } = yield* Effect.acquireRelease(Effect.sync(open), (stream) =>
+        Effect.sync(() => streams.delete(stream))
       )
       yield* events.listen((commit) => {
         for (const change of commit.changes) {
@@ -79,7 +95,10 @@ export const makeEventStream = Effect.gen(function* () {
         Effect.map(() => buffer.splice(0).map(format).join("")),
         Effect.timeoutTo({ duration: heartbeat, onSuccess: (text) => text, onTimeout: () => ": still here\n\n" })
       )
-      return Stream.concat(Stream.make("retry: 2000\n\n"), Stream.repeatEffect(next))
+      return Stream.concat(
+        Stream.make("retry: 2000\n\n"),
+        Stream.interruptWhen(Stream.repeatEffect(next), Deferred.await(ended))
+      )
     })
 
     return HttpServerResponse.stream(

@@ -435,6 +435,39 @@ describe("the event stream", () => {
     }).pipe(Effect.provide(streamLayers))
   )
 
+  it.scoped("gives the place of the oldest to a new one, when all are taken and it has been open for a minute", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const watch = Effect.gen(function* () {
+        const texts: Array<string> = []
+        const watching = yield* Effect.fork(
+          Stream.runForEach(bodyOf(yield* streamEvents({})), (text) => Effect.sync(() => void texts.push(text)))
+        )
+        yield* turns
+        return { texts, watching }
+      })
+      const streams = yield* Effect.forEach(Arr.range(1, 100), () => watch)
+      const isOpen = Effect.map(
+        Effect.forEach(streams, ({ watching }) => Fiber.poll(watching)),
+        (exits) => exits.map(Option.isNone)
+      )
+      yield* TestClock.adjust("59999 millis")
+      assert.deepInclude(yield* Effect.flip(watch), { _tag: "TooManyStreams" })
+      yield* TestClock.adjust("1 millis")
+      for (const taken of [1, 2, 3]) {
+        streams.push(yield* watch)
+        assert.deepStrictEqual(
+          yield* isOpen,
+          Arr.makeBy(100 + taken, (index) => index >= taken)
+        )
+      }
+      yield* publish(change(7))
+      yield* turns
+      for (const [index, { texts }] of streams.entries())
+        assert.strictEqual(texts.join("").includes('"order_id":7'), index >= 3)
+    }).pipe(Effect.provide(streamLayers))
+  )
+
   it.live("shows Pending, Processing and Completed of an order posted meanwhile", () =>
     Effect.gen(function* () {
       const stream = yield* opened()
