@@ -68,8 +68,15 @@ export const baseUrl = HttpServer.addressFormattedWith(Effect.succeed)
 /** The typed client of a service. */
 export const clientOf = (baseUrl: string) => Client.make({ baseUrl })
 
-/** The typed client of the service in the context, over real connections. */
-export const client = Effect.flatMap(baseUrl, clientOf)
+const clients = new WeakMap<HttpServer.HttpServer, Client.Client>()
+
+/** The typed client of the service in the context, over real connections. It is made once: that takes milliseconds. */
+export const client = Effect.gen(function* () {
+  const server = yield* HttpServer.HttpServer
+  const made = clients.get(server) ?? (yield* Effect.flatMap(baseUrl, clientOf))
+  clients.set(server, made)
+  return made
+})
 
 /** The text of a problem body, as a client reads it. */
 export const Problem = Schema.parseJson(
