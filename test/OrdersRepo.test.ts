@@ -1783,5 +1783,5 @@ it.effect.prop(
         )
       }
     }).pipe(Effect.scoped, Effect.provide(config({ maxPending: 3 }))),
-  { fastCheck: { numRuns: 150 }, timeout: 300_000 }
+  { fastCheck: { numRuns: 60 }, timeout: 300_000 }
 )
