@@ -2,12 +2,12 @@ import * as Fs from "node:fs"
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { inBrowser } from "./Browser.ts"
 import {
   browsing,
   failing,
   fast,
   findings,
-  inBrowser,
   kill,
   metricsOf,
   orders,

@@ -3,18 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { MetricsJson } from "../src/dashboard/ApiJson.ts"
 import { alarmsOf, type Known } from "../src/dashboard/Health.ts"
-import {
-  browsing,
-  failing,
-  fast,
-  inBrowser,
-  metricsOf,
-  orders,
-  row,
-  slow,
-  submitMany,
-  withPage
-} from "./DashboardPage.ts"
+import { inBrowser } from "./Browser.ts"
+import { browsing, failing, fast, metricsOf, orders, row, slow, submitMany, withPage } from "./DashboardPage.ts"
 import { aNewOrder, post } from "./ServiceProcess.ts"
 
 const calm: MetricsJson = {

@@ -2,7 +2,8 @@ import * as Http from "node:http"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Page } from "playwright-core"
-import { browsing, fast, inBrowser, kill, orders, row, submitMany, withPage } from "./DashboardPage.ts"
+import { inBrowser } from "./Browser.ts"
+import { browsing, fast, kill, orders, row, submitMany, withPage } from "./DashboardPage.ts"
 import { aNewOrder, post } from "./ServiceProcess.ts"
 
 const ids = (page: Page) => page.locator("#rows a").allInnerTexts()

@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import * as axe from "axe-core"
 import { Effect, Schema, type Scope } from "effect"
 import type { Page } from "playwright-core"
 import { ServiceMetrics } from "../src/Api.ts"
-import { executablePath, openBrowser } from "./Browser.ts"
+import { openPage } from "./Browser.ts"
 import { aNewOrder, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -51,8 +51,7 @@ export const withPage = <A, E>(
     const folder = yield* temporaryFolder
     const service = yield* startService(folder, settings)
     const url = yield* behind(service)
-    const browser = yield* openBrowser
-    const page = yield* Effect.promise(() => browser.newPage({ viewport: { width: 1280, height: 800 } }))
+    const page = yield* openPage({ viewport: { width: 1280, height: 800 } })
     page.setDefaultTimeout(100_000)
     const faults: Array<string> = []
     page.on("console", (message) => {
@@ -97,10 +96,3 @@ export const findings = async (page: Page) => {
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)
 }
-
-/** Named with what is missing where there is no browser. */
-export const inBrowser = (name: string, tests: () => void) =>
-  describe.skipIf(executablePath === undefined)(
-    `${name}${executablePath ? "" : " (no Chromium found: set CHROMIUM to its path)"}`,
-    tests
-  )

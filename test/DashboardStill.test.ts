@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Page, Route } from "playwright-core"
-import { browsing, fast, inBrowser, orders, submitMany, withPage } from "./DashboardPage.ts"
+import { inBrowser } from "./Browser.ts"
+import { browsing, fast, orders, submitMany, withPage } from "./DashboardPage.ts"
 import { startEndpoint } from "./Endpoint.ts"
 import { aNewOrder, post } from "./ServiceProcess.ts"
 

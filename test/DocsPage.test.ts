@@ -1,8 +1,8 @@
 import * as Http from "node:http"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import { executablePath, openBrowser } from "./Browser.ts"
+import { inBrowser, openPage } from "./Browser.ts"
 import { startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
 
@@ -33,9 +33,7 @@ const startProxy = (target: string) =>
       })
   )
 
-const suite = `The docs page in a browser${executablePath ? "" : " (no Chromium found: set CHROMIUM to its path)"}`
-
-describe.skipIf(executablePath === undefined)(suite, () => {
+inBrowser("The docs page in a browser", () => {
   for (const [name, path] of [
     ["below a path prefix", prefix],
     ["at the root", ""]
@@ -45,9 +43,8 @@ describe.skipIf(executablePath === undefined)(suite, () => {
         const service = yield* startService(yield* temporaryFolder)
         const proxy = yield* startProxy(service.url)
         const base = path === "" ? service.url : `${proxy.url}${path}`
-        const browser = yield* openBrowser
+        const page = yield* openPage()
         yield* Effect.promise(async () => {
-          const page = await browser.newPage()
           page.setDefaultTimeout(100_000)
           await page.goto(`${base}/docs`)
           const submission = page.locator(".opblock", { hasText: "Submit an order" })
