@@ -99,6 +99,17 @@ export const TooManyStreamsProblem = asProblem(TooManyStreams, {
   detail: () => "As many event streams are open as may be. Close one, or ask for single orders with ?wait."
 })
 
+export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCalls", {
+  retry_after: RetryAfter
+}) {}
+export const TooManyCallsProblem = asProblem(TooManyCalls, {
+  status: 503,
+  title: "Too many bulk calls",
+  detail: (error) =>
+    "As many calls with many orders are in hand as may be; nothing of this one was stored. " +
+    `Send it again in ${error.retry_after} ${error.retry_after === 1 ? "second" : "seconds"}.`
+})
+
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   reasons: Schema.Array(Schema.String),
   retry_after: RetryAfter
@@ -464,6 +475,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
+  .addError(TooManyCallsProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
   .annotateContext(
@@ -472,7 +484,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
       description:
         "Up to 10,000 orders in 8 MiB, as a JSON array or as NDJSON. Each is judged for itself: one that is bad, known or " +
         "refused costs the others nothing. What is `accepted` is committed and synced to disk. After a 503 some may have " +
-        "been accepted, and the call can be repeated. After 1,000 faults only the first of each bad order is named.",
+        "been accepted, and the call can be repeated. Eight calls at a time are taken. After 1,000 faults only the first of each bad order is named.",
       request: [exampleOrder],
       answers: {
         200: {

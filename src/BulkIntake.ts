@@ -1,6 +1,6 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
-import { faults, maxFaults } from "./Api.ts"
+import { faults, maxFaults, TooManyCalls } from "./Api.ts"
 import { checked, Line, Malformed, parseJson } from "./Json.ts"
 import { decodeNewOrder } from "./NewOrderDecoder.ts"
 import { idInJson, idText, isId } from "./Order.ts"
@@ -8,6 +8,8 @@ import type { Orders } from "./Orders.ts"
 import { nextTurn } from "./Turns.ts"
 
 const maxOrders = 10_000
+/** So many calls are in hand at a time: each is held in memory as a whole until it is answered. */
+const maxCalls = 8
 export const orderLimit = 65_536
 /** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
 const batch = 250
@@ -35,7 +37,26 @@ const decodeOne = (value: unknown, told: "all" | "first") => {
 const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [{ _tag: "Type", path: [], message }] })
 
 /** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
-export const takeMany = (orders: Orders["Type"]) =>
+export const takeMany = (orders: Orders["Type"]) => {
+  const take = takeOne(orders)
+  let calls = 0
+  const enter = Effect.suspend(() => {
+    if (calls >= maxCalls) return new TooManyCalls({ retry_after: 1 })
+    calls += 1
+    return Effect.void
+  })
+  const leave = Effect.sync(() => {
+    calls -= 1
+  })
+  return (body: unknown, traceparent: Option.Option<string>) =>
+    Effect.acquireUseRelease(
+      enter,
+      () => take(body, traceparent),
+      () => leave
+    )
+}
+
+const takeOne = (orders: Orders["Type"]) =>
   Effect.fn("BulkIntake.takeMany")(function* (body: unknown, traceparent: Option.Option<string>) {
     if (!Array.isArray(body)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
     if (body.length > maxOrders) return yield* tooMany(`expected at most ${maxOrders} orders, not ${body.length}`)

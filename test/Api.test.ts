@@ -233,6 +233,7 @@ describe("OpenAPI document", () => {
       "503 urn:orders:problem:draining",
       "503 urn:orders:problem:not-ready",
       "503 urn:orders:problem:storage-unavailable",
+      "503 urn:orders:problem:too-many-calls",
       "503 urn:orders:problem:too-many-streams"
     ])
     for (const { required } of problems) assert.includeMembers([...required], ["type", "title", "status", "detail"])
@@ -253,7 +254,7 @@ describe("Problems", () => {
     .flatMap(([name, schema]) => (Schema.isSchema(schema) ? [{ name, schema: Schema.make(schema.ast) }] : []))
 
   it("are all here", () => {
-    assert.strictEqual(problems.length, 17)
+    assert.strictEqual(problems.length, 18)
   })
 
   for (const { name, schema } of problems) {

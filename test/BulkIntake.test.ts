@@ -215,6 +215,44 @@ describe("BulkIntake", () => {
     }).pipe(Effect.provide(service({ repo: failing, processor: closedProcessor })))
   })
 
+  it.live("takes eight calls at a time, and refuses the next until one has been answered", () =>
+    Effect.gen(function* () {
+      const goOn = yield* Deferred.make<void>()
+      const held = Layer.effect(
+        OrdersRepo,
+        Effect.map(OrdersRepo, (repo) =>
+          OrdersRepo.of({
+            ...repo,
+            write: (commands) =>
+              commands.some(({ _tag }) => _tag === "Insert")
+                ? Effect.zipRight(Deferred.await(goOn), repo.write(commands))
+                : repo.write(commands)
+          })
+        )
+      ).pipe(Layer.provide(memoryRepo))
+      yield* Effect.gen(function* () {
+        const calls = yield* Effect.forEach(Arr.range(1, 10), (call) =>
+          Effect.fork(send(JSON.stringify(orders(3, call * 10))))
+        )
+        const answered = Effect.map(
+          Effect.forEach(calls, (call) => Fiber.poll(call)),
+          Arr.getSomes
+        )
+        yield* waitUntil(Effect.map(answered, (answers) => answers.length === 2))
+        for (const exit of yield* answered) {
+          const answer = yield* exit
+          yield* problemOf(answer, 503, "too-many-calls")
+          assert.strictEqual(answer.headers.get("retry-after"), "1")
+        }
+        yield* Deferred.succeed(goOn, undefined)
+        const statuses = Arr.map(yield* Fiber.join(Fiber.all(calls)), ({ status }) => status)
+        assert.deepStrictEqual(statuses.sort(), [...Arr.replicate(200, 8), 503, 503])
+        for (let call = 0; call < 10; call++) yield* problemOf(yield* send("{}"), 422, "invalid-request")
+        assert.deepStrictEqual(counts(yield* sendAll(orders(3, 1000))), { accepted: 3 })
+      }).pipe(Effect.provide(service({ repo: held, processor: closedProcessor })))
+    })
+  )
+
   it.live("small orders that come during a large call are answered before it", () =>
     Effect.gen(function* () {
       const api = yield* client
