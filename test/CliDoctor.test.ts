@@ -5,26 +5,24 @@ import { Effect } from "effect"
 import { loadDriver } from "../src/SqliteDriver.ts"
 import { cli, until } from "./CliProcess.ts"
 import { aNewOrder, clockAhead, post, startService } from "./ServiceProcess.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { copyOf, temporaryFolder } from "./TestLayers.ts"
 
 const Sqlite = loadDriver()
 
 const database = "data/orders.db"
 
 /** A database with orders that are done, its service stopped in order. */
-const healthy = Effect.gen(function* () {
-  const folder = yield* temporaryFolder
-  yield* Effect.scoped(
-    Effect.gen(function* () {
-      const { child, exited, url } = yield* startService(folder, { PROCESSING_TIME: "0 millis" })
-      for (let id = 1; id <= 40; id++) yield* Effect.promise(() => post(url, aNewOrder(id)))
-      yield* until(async () => (await (await fetch(`${url}/api/metrics`)).text()).includes('"orders_completed":40'))
-      child.kill("SIGTERM")
-      yield* exited
-    })
-  )
-  return folder
-})
+const healthy = copyOf(
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const { child, exited, url } = yield* startService(folder, { PROCESSING_TIME: "0 millis" })
+    for (let id = 1; id <= 40; id++) yield* Effect.promise(() => post(url, aNewOrder(id)))
+    yield* until(async () => (await (await fetch(`${url}/api/metrics`)).text()).includes('"orders_completed":40'))
+    child.kill("SIGTERM")
+    yield* exited
+    return folder
+  })
+)
 
 const change = (folder: string, statements: string) =>
   Effect.sync(() => {

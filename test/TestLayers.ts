@@ -4,7 +4,8 @@ import * as Path from "node:path"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { type Context, Effect, Layer, Logger, LogLevel, Option, Schema } from "effect"
+import { afterAll } from "@effect/vitest"
+import { type Context, Effect, Exit, Layer, Logger, LogLevel, Option, Schema, Scope } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
 import * as Client from "../src/Client.ts"
 import { Command } from "../src/Command.ts"
@@ -22,6 +23,19 @@ export const temporaryFolder = Effect.acquireRelease(
   Effect.promise(() => Fs.mkdtemp(Path.join(Os.tmpdir(), "orders-"))),
   (folder) => Effect.promise(() => Fs.rm(folder, { recursive: true, force: true }))
 )
+
+/** Makes a folder once for all tests of a file, and gives each a copy of it. */
+export const copyOf = <E>(make: Effect.Effect<string, E, Scope.Scope>) => {
+  const scope = Effect.runSync(Scope.make())
+  const original = Effect.runSync(Effect.cached(Scope.extend(make, scope)))
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  return Effect.gen(function* () {
+    const from = yield* original
+    const folder = yield* temporaryFolder
+    yield* Effect.promise(() => Fs.cp(from, folder, { recursive: true, preserveTimestamps: true }))
+    return folder
+  })
+}
 
 /** The settings of a test: a database file of its own, a free port, nothing logged but what is fatal. */
 export const config = (settings: Settings = {}) =>
