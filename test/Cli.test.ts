@@ -1,7 +1,13 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
+import { answerOf } from "../src/cli/Answer.ts"
+import { HttpClientLive } from "../src/cli/Connection.ts"
+import { failureOf } from "../src/cli/Failure.ts"
 import { splitOptions } from "../src/cli/Words.ts"
 import { type CliAnswer, cli, startCli, until } from "./CliProcess.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
@@ -250,22 +256,44 @@ describe("orders", () => {
     Effect.gen(function* () {
       isRefusal(yield* cli(["bogus"]), 2, /^orders: there is no command bogus\. There are submit, get, .*simulate\.\n$/)
       isRefusal(yield* cli(["get"]), 2, /^get: .*<id>\nSee orders get --help\.\n$/)
-      isRefusal(yield* cli(["get", "!"]), 2, /expected a positive whole number/)
+      isRefusal(yield* cli(["list", "--limit=0"]), 2, /--limit: expected a whole number from 1 to 500/)
+    })
+  )
+
+  /** What it would print, without a process for each. */
+  const refused = (args: ReadonlyArray<string>) =>
+    Effect.flip(answerOf(args, "").run).pipe(
+      Effect.map(failureOf),
+      Effect.map(({ exitCode, lines }): CliAnswer => ({ code: exitCode, stdout: "", stderr: `${lines.join("\n")}\n` })),
+      Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, HttpClientLive))
+    )
+
+  it.live("does not understand values out of range, and names of nothing", () =>
+    Effect.gen(function* () {
+      isRefusal(yield* refused(["get", "!"]), 2, /expected a positive whole number/)
       for (const limit of ["0", "501", "0x10", "+5", "1e1", "05", "-1"]) {
-        isRefusal(yield* cli(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
+        isRefusal(yield* refused(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
       }
-      isRefusal(yield* cli(["get", "1", "--wait", "1e1"]), 2, /--wait: expected 0 to 30 seconds/)
-      isRefusal(yield* cli(["simulate", "--orders", "0x10"]), 2, /--orders: expected a whole number from 1 to 1000000/)
+      isRefusal(yield* refused(["get", "1", "--wait", "1e1"]), 2, /--wait: expected 0 to 30 seconds/)
+      isRefusal(
+        yield* refused(["simulate", "--orders", "0x10"]),
+        2,
+        /--orders: expected a whole number from 1 to 1000000/
+      )
       for (const time of ["5", "-1", "03/04/2020", "2027-02-30", "2026-01-31T12:00"]) {
-        isRefusal(yield* cli(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
-        isRefusal(yield* cli(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
+        isRefusal(yield* refused(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
+        isRefusal(yield* refused(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
       }
-      isRefusal(yield* cli(["list", "--status", "failed"]), 2, /^list: --status: expected one of Pending, Processing/)
-      isRefusal(yield* cli(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
-      isRefusal(yield* cli(["list", "--url", "ftp://x"]), 2, /--url/)
-      isRefusal(yield* cli(["list", "--url", "http://x/?a=1"]), 2, /--url/)
-      isRefusal(yield* cli(["get", "1", "2"]), 2, /^get: the argument 2 is not expected\.\n/)
-      isRefusal(yield* cli(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
+      isRefusal(
+        yield* refused(["list", "--status", "failed"]),
+        2,
+        /^list: --status: expected one of Pending, Processing/
+      )
+      isRefusal(yield* refused(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
+      isRefusal(yield* refused(["list", "--url", "ftp://x"]), 2, /--url/)
+      isRefusal(yield* refused(["list", "--url", "http://x/?a=1"]), 2, /--url/)
+      isRefusal(yield* refused(["get", "1", "2"]), 2, /^get: the argument 2 is not expected\.\n/)
+      isRefusal(yield* refused(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
     })
   )
 
