@@ -1,6 +1,7 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY driver driver
 # This Node needs nothing compiled.
 RUN npm ci --ignore-scripts
 COPY tsconfig.json ./
@@ -11,6 +12,7 @@ FROM node:24-slim
 ENV NODE_ENV=production HOST=0.0.0.0 DATABASE_URL=file:/data/orders.db
 WORKDIR /app
 COPY --from=build /app/package.json ./
+COPY --from=build /app/driver driver
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 RUN mkdir /data && chown node:node /data

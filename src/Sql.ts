@@ -1,9 +1,10 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Reactivity from "@effect/experimental/Reactivity"
-import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
+import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
+import * as Migrator from "@effect/sql-sqlite-node/SqliteMigrator"
 import { Cause, Context, Effect, Layer, type ParseResult, Random, Schedule } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { checkFiles, damaged } from "./DatabaseCheck.ts"
@@ -17,7 +18,7 @@ import migration0004 from "./migrations/0004_clocks.ts"
 import migration0005 from "./migrations/0005_probe.ts"
 import { StorageUnavailable } from "./Order.ts"
 import { finishRestore } from "./RestoreSwitch.ts"
-import * as SqliteClient from "./SqliteClient.ts"
+import * as Sqlite from "./SqliteClient.ts"
 import { StartupError } from "./StartupError.ts"
 import { keepWalShort } from "./WalTrim.ts"
 
@@ -154,11 +155,11 @@ const orRefuse =
       return refuseBy(file, source)
     })
 
-const open = (file: string) => orRefuse(file)(SqliteClient.make(file))
+const open = (file: string) => orRefuse(file)(Sqlite.make(file))
 
 /** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
 const lock = (file: string) =>
-  Effect.flatMap(open(file + lockSuffix), (sql) => sql`BEGIN EXCLUSIVE`.unprepared).pipe(
+  Effect.flatMap(open(file + lockSuffix), (sql) => sql`BEGIN EXCLUSIVE`).pipe(
     Effect.mapError((error) =>
       isBusy(error)
         ? new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
@@ -170,33 +171,33 @@ const lock = (file: string) =>
 /** The same for whoever is no service. */
 export const lockDatabase = (file: string) => Effect.provide(lock(file), Reactivity.layer)
 
-const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient.SqliteClient) {
+const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient) {
   const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
   const [schema] = yield* sql<{ objects: number }>`SELECT count(*) AS objects FROM sqlite_schema`
   if (header?.application_id !== applicationId && schema?.objects !== 0) {
-    return yield* refuse(sql.filename, "a database of another program")
+    return yield* refuse(sql.config.filename, "a database of another program")
   }
-  yield* sql`PRAGMA journal_mode = WAL`.unprepared
+  yield* sql`PRAGMA journal_mode = WAL`
   // Must be said on every connection: better-sqlite3 is built to fall back to NORMAL in WAL mode.
-  yield* sql`PRAGMA synchronous = FULL`.unprepared
+  yield* sql`PRAGMA synchronous = FULL`
   // Large statements would otherwise need a writable folder for temporary files.
-  yield* sql`PRAGMA temp_store = MEMORY`.unprepared
-  yield* sql`PRAGMA application_id = ${sql.literal(String(applicationId))}`.unprepared
+  yield* sql`PRAGMA temp_store = MEMORY`
+  yield* sql`PRAGMA application_id = ${sql.literal(String(applicationId))}`
   yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) }).pipe(
     Effect.provideService(SqlClient.SqlClient, sql)
   )
 
   const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
   if (latest === undefined || latest.id > latestMigration) {
-    return yield* refuse(sql.filename, "a database of a newer version of this service")
+    return yield* refuse(sql.config.filename, "a database of a newer version of this service")
   }
   const is = decodeSchema(yield* sql.unsafe(schemaQuery))
   const { differing } = compareSchemas(is, yield* schemaAfter(migrations, latestMigration))
   if (differing.length > 0) {
-    return yield* damaged(sql.filename, `another program has changed its ${differing.join(", ")}`)
+    return yield* damaged(sql.config.filename, `another program has changed its ${differing.join(", ")}`)
   }
   const counted = yield* sql`SELECT * FROM totals`
-  if (counted.length !== 1) return yield* damaged(sql.filename, "the totals are gone")
+  if (counted.length !== 1) return yield* damaged(sql.config.filename, "the totals are gone")
   // Both ends of the table, by way of its ids.
   yield* sql`
     SELECT * FROM orders

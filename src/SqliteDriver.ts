@@ -8,32 +8,24 @@ export const unsupported = (version: string): string | undefined => {
   return isSupported ? undefined : `Node ${version} is not supported: use Node 20.19, 22.14, 24, or a newer one`
 }
 
-/**
- * Which better-sqlite3: from version 13 on one binary fits every Node that has Node-API 10, but Node 20 crashes at it.
- * Version 12 is compiled for one line of Node, and the process aborts at it from Node 24.19 on.
- */
-const packageFor = (version: string) => (version.startsWith("20.") ? "better-sqlite3" : "better-sqlite3-napi")
-
 const load = Module.createRequire(import.meta.url)
 
-/** Where that package is, for a thread of its own. */
-export const driverPath = () => load.resolve(packageFor(process.versions.node))
+/** Where better-sqlite3 is, for a thread of its own. */
+export const driverPath = () => load.resolve("better-sqlite3")
 
 /** The SQLite driver that fits this Node. Throws one line where there is none. */
 export const loadDriver = (): typeof Sqlite => {
   const { node } = process.versions
   const refusal = unsupported(node)
   if (refusal) throw new Error(refusal)
-  const name = packageFor(node)
   try {
-    const driver: typeof Sqlite = load(name)
+    const driver: typeof Sqlite = load("better-sqlite3")
     // The binary is loaded with the first database.
     new driver(":memory:").close()
     return driver
   } catch (cause) {
     const [reason] = String(cause).split("\n")
-    const needed =
-      name === "better-sqlite3" ? "where make, g++ and python3 are installed" : "optional packages included"
+    const needed = node.startsWith("20.") ? "where make, g++ and python3 are installed" : "optional packages included"
     throw new Error(`SQLite cannot be loaded: run \`npm ci\` with this Node (${node}), ${needed}: ${reason}`, { cause })
   }
 }

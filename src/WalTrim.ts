@@ -60,7 +60,7 @@ export const keepWalShort = Effect.fnUntraced(function* (
       () => 0
     )
   )
-  const checkpointAfter = (pages: number) => sql.unsafe(`PRAGMA wal_autocheckpoint = ${pages}`).unprepared
+  const checkpointAfter = (pages: number) => sql.unsafe(`PRAGMA wal_autocheckpoint = ${pages}`)
 
   const pass = Effect.gen(function* () {
     const before = yield* size

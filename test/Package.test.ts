@@ -13,6 +13,24 @@ import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
 const madeHere = new Set(["node_modules", ".git", "dist", "data", "coverage"])
 const isSource = (path: string) => !madeHere.has(Path.basename(path))
 
+const bundled = "@effect/sql-sqlite-node"
+
+/** The installed packages as links, but for those that are packed with ours: npm leaves out what is outside of the folder. */
+const provideModules = async (modules: string) => {
+  await Fs.mkdir(Path.join(modules, "@effect"), { recursive: true })
+  const names = [
+    ...(await Fs.readdir("node_modules")),
+    ...(await Fs.readdir("node_modules/@effect")).map((name) => `@effect/${name}`)
+  ]
+  for (const name of names.filter(
+    (name) => !["@effect", bundled, "better-sqlite3", ".package-lock.json"].includes(name)
+  )) {
+    await Fs.symlink(Path.resolve("node_modules", name), Path.join(modules, name))
+  }
+  await Fs.cp(Path.join("node_modules", bundled), Path.join(modules, bundled), { recursive: true })
+  await Fs.symlink("../driver", Path.join(modules, "better-sqlite3"))
+}
+
 /** The example's folder, with the package installed from its tarball as a user would install it. */
 class Installed extends Context.Tag("test/Installed")<Installed, string>() {
   static readonly layer = Layer.scoped(
@@ -25,13 +43,13 @@ class Installed extends Context.Tag("test/Installed")<Installed, string>() {
       const copy = yield* temporaryFolder
       yield* Effect.promise(async () => {
         await Fs.cp(".", copy, { recursive: true, filter: isSource })
-        await Fs.symlink(Path.resolve("node_modules"), Path.join(copy, "node_modules"))
+        await provideModules(Path.join(copy, "node_modules"))
       })
       yield* run(copy, "npm", ["pack", "--pack-destination", installed])
 
       // Without its script the native module of Node 20 is not compiled, which would take minutes: it is taken from here.
       yield* run(installed, "npm", ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"])
-      const binary = "node_modules/better-sqlite3/build/Release/better_sqlite3.node"
+      const binary = "node_modules/better-sqlite3-12/build/Release/better_sqlite3.node"
       if (process.version.startsWith("v20.")) yield* Effect.promise(() => Fs.cp(binary, Path.join(installed, binary)))
       return installed
     })
@@ -51,7 +69,7 @@ const isReachable = await execute("npm", ["view", "effect", "name", "--fetch-ret
 
 describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no registry)"}`, () => {
   layer(Installed.layer, { timeout: "15 minutes", excludeTestServices: true })((it) => {
-    it.effect("holds what was built, the README and the licence, and nothing else", () =>
+    it.effect("holds what was built, the SQLite client, the README and the licence, and nothing else", () =>
       Effect.gen(function* () {
         const root = Path.join(yield* Installed, "node_modules/@order-backend/orders")
         const entries = yield* Effect.promise(() => Fs.readdir(root, { recursive: true, withFileTypes: true }))
@@ -61,12 +79,21 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         const built = files.filter(
           (file) =>
             /^dist\/lib\/(migrations\/)?\w+(\.js|\.d\.ts)$/.test(file) ||
-            /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file)
+            /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file) ||
+            file.startsWith(`node_modules/${bundled}/`)
         )
         assert.isNotEmpty(built)
         assert.sameMembers(
           files.filter((file) => !built.includes(file)),
-          ["LICENSE", "README.md", "dist/cli.js", "dist/main.js", "package.json"]
+          [
+            "LICENSE",
+            "README.md",
+            "dist/cli.js",
+            "dist/main.js",
+            "node_modules/better-sqlite3/index.js",
+            "node_modules/better-sqlite3/package.json",
+            "package.json"
+          ]
         )
       })
     )

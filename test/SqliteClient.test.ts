@@ -1,9 +1,14 @@
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
 import * as Reactivity from "@effect/experimental/Reactivity"
+import type { SqlClient } from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, TestClock } from "effect"
 import * as SqliteClient from "../src/SqliteClient.ts"
+import { loadDriver } from "../src/SqliteDriver.ts"
+import { temporaryFolder } from "./TestLayers.ts"
 
-const test = <E>(title: string, body: (sql: SqliteClient.SqliteClient) => Effect.Effect<void, E>) =>
+const test = <E>(title: string, body: (sql: SqlClient) => Effect.Effect<void, E>) =>
   it.scoped(title, () => Effect.flatMap(SqliteClient.make(":memory:"), body).pipe(Effect.provide(Reactivity.layer)))
 
 describe("the SQLite client", () => {
@@ -57,10 +62,37 @@ describe("the SQLite client", () => {
 
   test("fails with the driver's error and its code", (sql) =>
     Effect.gen(function* () {
-      for (const statement of [sql`SELECT * FROM missing`, sql`SELECT * FROM missing`.unprepared]) {
-        const error = yield* Effect.flip(statement)
-        assert.strictEqual(error._tag, "SqlError")
-        assert.include(error.cause, { code: "SQLITE_ERROR" })
-      }
+      const error = yield* Effect.flip(sql`SELECT * FROM missing`)
+      assert.strictEqual(error._tag, "SqlError")
+      assert.include(error.cause, { code: "SQLITE_ERROR" })
     }))
+
+  it.scoped("does not wait for another program that has the database, and reads again when that is done", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* temporaryFolder, "orders.db")
+      const Driver = loadDriver()
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() => new Driver(file)),
+        (other) => Effect.sync(() => other.close())
+      )
+      other.exec("CREATE TABLE t (id)")
+      other.exec("BEGIN EXCLUSIVE")
+      const sql = yield* SqliteClient.make(file)
+      assert.deepStrictEqual(yield* sql`PRAGMA busy_timeout`, [{ timeout: 0 }])
+      const rows = sql`SELECT * FROM t`
+      assert.include((yield* Effect.flip(rows)).cause, { code: "SQLITE_BUSY" })
+      other.exec("COMMIT")
+      yield* TestClock.adjust("1001 millis")
+      assert.deepStrictEqual(yield* rows, [])
+    }).pipe(Effect.provide(Reactivity.layer))
+  )
+
+  it.scoped("changes nothing in a file it opens", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* temporaryFolder, "orders.db")
+      const sql = yield* SqliteClient.make(file)
+      yield* sql`SELECT * FROM sqlite_schema`
+      assert.strictEqual((yield* Effect.promise(() => Fs.stat(file))).size, 0)
+    }).pipe(Effect.provide(Reactivity.layer))
+  )
 })
