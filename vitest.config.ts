@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config"
-import { SkippedReporter } from "./test/SkippedReporter.ts"
+import { SkippedReporter } from "./test/support/SkippedReporter.ts"
 
 export default defineConfig({
   test: {
@@ -7,7 +7,7 @@ export default defineConfig({
     reporters: ["default", new SkippedReporter()],
     // Loading the libraries for each file anew would take a fifth of the time.
     isolate: false,
-    setupFiles: ["test/Setup.ts"],
+    setupFiles: ["test/support/Setup.ts"],
     // Most of the time one worker waits: for a disk, a child process or a browser.
     maxWorkers: 2,
     minWorkers: 2,

@@ -1,15 +1,15 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Option, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { LoggingLive } from "./Logging.ts"
-import { OrderProcessor } from "./OrderProcessor.ts"
-import { OrdersRepo } from "./OrdersRepo.ts"
+import { version } from "./api/Version.ts"
 import { guardOutput } from "./Output.ts"
+import { LoggingLive } from "./observe/Logging.ts"
 import { ServiceLive } from "./Service.ts"
 import { handleSignals, SignalsLive } from "./Signals.ts"
-import { SqlLive } from "./Sql.ts"
 import { StartupError } from "./StartupError.ts"
-import { version } from "./Version.ts"
+import { OrdersRepo } from "./store/OrdersRepo.ts"
+import { SqlLive } from "./store/sqlite/Sqlite.ts"
+import { OrderProcessor } from "./work/OrderProcessor.ts"
 
 /** Off unless it is configured: then no span is made, and what sends them is not even loaded. */
 const TelemetryLive = Layer.unwrapEffect(
@@ -18,7 +18,7 @@ const TelemetryLive = Layer.unwrapEffect(
       onNone: () => Effect.succeed(Layer.setTracerEnabled(false)),
       onSome: (telemetry) =>
         Effect.map(
-          Effect.promise(() => import("./Telemetry.ts")),
+          Effect.promise(() => import("./observe/Telemetry.ts")),
           (module) => module.layer(telemetry)
         )
     })

@@ -1,10 +1,8 @@
 import { Array as Arr, Context, Deferred, type Duration, Effect, Either, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
-import { Command, type Filter, type Result, type RowKey } from "./Command.ts"
-import { differences, fingerprint } from "./Content.ts"
-import { GroupCommit } from "./GroupCommit.ts"
-import { Metrics } from "./Metrics.ts"
 import { monotonicMillis } from "./MonotonicClock.ts"
+import { makePace, makeSizing } from "./NextTurn.ts"
+import { Metrics } from "./observe/Metrics.ts"
 import {
   BacklogFull,
   isFinal,
@@ -18,10 +16,12 @@ import {
   type Status,
   type StorageUnavailable,
   transitions
-} from "./Order.ts"
-import { OrderEvents } from "./OrderEvents.ts"
-import { type AllFailures, OrdersRepo } from "./OrdersRepo.ts"
-import { makePace, makeSizing } from "./Turns.ts"
+} from "./order/Order.ts"
+import { differences, fingerprint } from "./order/OrderContent.ts"
+import { Command, type Filter, type Result, type RowKey } from "./store/Command.ts"
+import { GroupCommit } from "./store/GroupCommit.ts"
+import { OrderEvents } from "./store/OrderEvents.ts"
+import { type AllFailures, OrdersRepo } from "./store/OrdersRepo.ts"
 
 /** `replay` is none when the order is new; otherwise the status in which the order accepted before is now. */
 export interface Acceptance {

@@ -1,14 +1,14 @@
 import { Layer } from "effect"
-import { CircuitBreaker } from "./CircuitBreaker.ts"
-import { GroupCommit } from "./GroupCommit.ts"
-import { HttpLive } from "./Http.ts"
-import { Metrics } from "./Metrics.ts"
-import { AddressLive, DrainLive, NodeServer, ServerLive } from "./NodeServer.ts"
-import { OrderEvents } from "./OrderEvents.ts"
-import { OrderQueue } from "./OrderQueue.ts"
+import { HttpLive } from "./http/Http.ts"
+import { AddressLive, DrainLive, NodeServer, ServerLive } from "./http/NodeServer.ts"
 import { Orders } from "./Orders.ts"
-import { OrderWorkersLive } from "./OrderWorkers.ts"
-import { RetentionLive } from "./Retention.ts"
+import { Metrics } from "./observe/Metrics.ts"
+import { GroupCommit } from "./store/GroupCommit.ts"
+import { OrderEvents } from "./store/OrderEvents.ts"
+import { CircuitBreaker } from "./work/CircuitBreaker.ts"
+import { OrderQueue } from "./work/OrderQueue.ts"
+import { OrderWorkersLive } from "./work/OrderWorkers.ts"
+import { RetentionLive } from "./work/Retention.ts"
 
 /**
  * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom: an

@@ -1,7 +1,7 @@
 import { isatty } from "node:tty"
 import { Duration, Effect, Layer, Runtime } from "effect"
 import { AppConfig, isDevelopment } from "./AppConfig.ts"
-import { Metrics } from "./Metrics.ts"
+import { Metrics } from "./observe/Metrics.ts"
 
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 type Signal = keyof typeof signals

@@ -4,7 +4,7 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option, Redacted } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { temporaryFolder } from "./support/TestLayers.ts"
 
 type Settings = Context.Tag.Service<AppConfig>
 

@@ -3,10 +3,10 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Database } from "better-sqlite3"
 import { Effect, Schedule } from "effect"
-import { OrderId } from "../src/Order.ts"
-import { loadDriver } from "../src/SqliteDriver.ts"
-import { aNewOrder, post, startService } from "./ServiceProcess.ts"
-import { clientOf, temporaryFolder } from "./TestLayers.ts"
+import { OrderId } from "../src/order/Order.ts"
+import { loadDriver } from "../src/store/sqlite/SqliteDriver.ts"
+import { aNewOrder, post, startService } from "./support/ServiceProcess.ts"
+import { clientOf, temporaryFolder } from "./support/TestLayers.ts"
 
 const Sqlite = loadDriver()
 

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Context, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
-import { OrderList } from "../src/Api.ts"
-import { GroupCommit } from "../src/GroupCommit.ts"
-import { listing } from "../src/Listing.ts"
-import { Order, OrderId, UserId } from "../src/Order.ts"
-import { Permanent, Retryable } from "../src/OrderProcessor.ts"
-import { OrdersRepo } from "../src/OrdersRepo.ts"
-import { cli } from "./CliProcess.ts"
+import { OrderList } from "../src/api/Api.ts"
+import { listing } from "../src/http/Listing.ts"
+import { Order, OrderId, UserId } from "../src/order/Order.ts"
+import { GroupCommit } from "../src/store/GroupCommit.ts"
+import { OrdersRepo } from "../src/store/OrdersRepo.ts"
+import { Permanent, Retryable } from "../src/work/OrderProcessor.ts"
+import { cli } from "./support/CliProcess.ts"
 import {
   anInsert,
   baseUrl,
@@ -17,7 +17,7 @@ import {
   type Settings,
   service,
   sqlRepo
-} from "./TestLayers.ts"
+} from "./support/TestLayers.ts"
 
 type Process = Parameters<typeof processor>[0]
 

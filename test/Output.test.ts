@@ -4,10 +4,10 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect } from "effect"
-import { until } from "./CliProcess.ts"
-import { closedPort } from "./Endpoint.ts"
-import { aNewOrder, post } from "./ServiceProcess.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { until } from "./support/CliProcess.ts"
+import { closedPort } from "./support/Endpoint.ts"
+import { aNewOrder, post } from "./support/ServiceProcess.ts"
+import { temporaryFolder } from "./support/TestLayers.ts"
 
 const isReady = (url: string) =>
   fetch(`${url}/readyz`).then(

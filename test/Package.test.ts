@@ -5,10 +5,10 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import * as Esbuild from "esbuild"
 import packageJson from "../package.json" with { type: "json" }
-import { Order, OrderId } from "../src/Order.ts"
-import { execute, run } from "./Run.ts"
-import { startService } from "./ServiceProcess.ts"
-import { clientOf, newOrder, temporaryFolder } from "./TestLayers.ts"
+import { Order, OrderId } from "../src/order/Order.ts"
+import { execute, run } from "./support/Run.ts"
+import { startService } from "./support/ServiceProcess.ts"
+import { clientOf, newOrder, temporaryFolder } from "./support/TestLayers.ts"
 
 const madeHere = new Set(["node_modules", ".git", "dist", "data", "coverage"])
 const isSource = (path: string) => !madeHere.has(Path.basename(path))

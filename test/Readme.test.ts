@@ -4,9 +4,9 @@ import * as Path from "node:path"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Predicate, Schema } from "effect"
-import { ServiceMetrics } from "../src/Api.ts"
-import { post, type ServiceProcess, startService } from "./ServiceProcess.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { ServiceMetrics } from "../src/api/Api.ts"
+import { post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
+import { temporaryFolder } from "./support/TestLayers.ts"
 
 const execute = promisify(execFile)
 

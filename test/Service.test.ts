@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, type Layer, Option, Schedule } from "effect"
 import type { AppConfig } from "../src/AppConfig.ts"
-import { type NewOrder, OrderId } from "../src/Order.ts"
-import { OrderEvents } from "../src/OrderEvents.ts"
-import type { OrdersRepo } from "../src/OrdersRepo.ts"
-import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./TestLayers.ts"
+import { type NewOrder, OrderId } from "../src/order/Order.ts"
+import { OrderEvents } from "../src/store/OrderEvents.ts"
+import type { OrdersRepo } from "../src/store/OrdersRepo.ts"
+import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./support/TestLayers.ts"
 
 const find = (order_id: string) =>
   Effect.flatMap(client, (api) => api.orders.find({ path: { order_id: OrderId.make(order_id) }, urlParams: {} }))

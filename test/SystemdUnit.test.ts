@@ -4,8 +4,8 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import { aNewOrder, post, startService } from "./ServiceProcess.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { aNewOrder, post, startService } from "./support/ServiceProcess.ts"
+import { temporaryFolder } from "./support/TestLayers.ts"
 
 const unit = "examples/systemd/orders.service"
 const lines = Fs.readFileSync(unit, "utf8").split("\n")

@@ -6,12 +6,12 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import packageJson from "../package.json" with { type: "json" }
-import { loadDriver } from "../src/SqliteDriver.ts"
-import { version } from "../src/Version.ts"
-import { until } from "./CliProcess.ts"
-import { closedPort } from "./Endpoint.ts"
-import { aNewOrder, failToStart, post, type ServiceProcess, startService } from "./ServiceProcess.ts"
-import { temporaryFolder } from "./TestLayers.ts"
+import { version } from "../src/api/Version.ts"
+import { loadDriver } from "../src/store/sqlite/SqliteDriver.ts"
+import { until } from "./support/CliProcess.ts"
+import { closedPort } from "./support/Endpoint.ts"
+import { aNewOrder, failToStart, post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
+import { temporaryFolder } from "./support/TestLayers.ts"
 
 const isOneLine = (text: string, about: RegExp) => {
   assert.match(text, about)

@@ -1,5 +1,5 @@
 import type { Database } from "better-sqlite3"
-import { loadDriver } from "../../src/SqliteDriver.ts"
+import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
 import type { NewOrder } from "../NewOrder.ts"
 
 export const openOrders = (synchronous: string) => {

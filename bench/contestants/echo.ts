@@ -7,7 +7,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Schema } from "effect"
-import { NewOrder, OrderIdJson } from "../../src/Order.ts"
+import { NewOrder, OrderIdJson } from "../../src/order/Order.ts"
 
 /** HttpApi as its documentation shows it: the payload decoded and the answer encoded, and nothing else done. */
 const Api = HttpApi.make("echo").add(

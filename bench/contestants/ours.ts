@@ -1,12 +1,12 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Deferred, Effect, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
-import { LoggingLive } from "../../src/Logging.ts"
-import { OrderEvents } from "../../src/OrderEvents.ts"
-import { OrderProcessor } from "../../src/OrderProcessor.ts"
-import { OrdersRepo } from "../../src/OrdersRepo.ts"
+import { LoggingLive } from "../../src/observe/Logging.ts"
 import { ServiceLive } from "../../src/Service.ts"
-import { SqlLive } from "../../src/Sql.ts"
+import { OrderEvents } from "../../src/store/OrderEvents.ts"
+import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
+import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
 const isTimed = process.env.TIMED === "on"
 const started = Deferred.unsafeMake<void>(FiberId.none)

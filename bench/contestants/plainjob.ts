@@ -1,5 +1,5 @@
 import { better, defineQueue, defineWorker } from "plainjob"
-import { loadDriver } from "../../src/SqliteDriver.ts"
+import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
 import { newOrder } from "../NewOrder.ts"
 
 const [synchronous = "NORMAL", ...numbers] = process.argv.slice(2)

@@ -62,7 +62,7 @@ export const backup = Command.make(
       catch: () => misused(`There is no database at ${given}. Name it by --database PATH or DATABASE_URL.`)
     })
     const { sizeOf, withCopy } = yield* Effect.promise(() => import("./DatabaseCopy.ts"))
-    const { sync } = yield* Effect.promise(() => import("../RestoreSwitch.ts"))
+    const { sync } = yield* Effect.promise(() => import("../store/sqlite/RestoreSwitch.ts"))
     const file = yield* destination(to, source)
     const unfinished = `${file}.unfinished-${process.pid}`
     const errors = yield* withCopy(source, unfinished, (errors) =>

@@ -1,12 +1,12 @@
 import * as Fs from "node:fs/promises"
 import type Sqlite from "better-sqlite3"
 import { Clock, Data, Effect, Either, Schema } from "effect"
-import { suspectLosses } from "../Command.ts"
-import { countedTotals } from "../DatabaseCheck.ts"
-import { resultCode } from "../DatabaseFile.ts"
-import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../DatabaseSchema.ts"
-import { applicationId, latestMigration, migrations } from "../Sql.ts"
-import { loadDriver } from "../SqliteDriver.ts"
+import { suspectLosses } from "../store/Command.ts"
+import { countedTotals } from "../store/sqlite/DatabaseCheck.ts"
+import { resultCode } from "../store/sqlite/DatabaseFile.ts"
+import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../store/sqlite/DatabaseSchema.ts"
+import { applicationId, latestMigration, migrations } from "../store/sqlite/Sqlite.ts"
+import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
 import { misused } from "./Failure.ts"
 
 export interface Check {

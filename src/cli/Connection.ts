@@ -4,7 +4,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import { RequestError } from "@effect/platform/HttpClientError"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Config, Effect, Layer } from "effect"
-import * as Client from "../Client.ts"
+import * as Client from "../api/Client.ts"
 
 const defaultUrl = "http://127.0.0.1:3000"
 

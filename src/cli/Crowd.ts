@@ -1,5 +1,5 @@
 import { Effect, Random, Schema } from "effect"
-import { NewOrder } from "../Order.ts"
+import { NewOrder } from "../order/Order.ts"
 
 export interface CrowdOptions {
   /** Begins every id, so that no two runs share one. */

@@ -1,9 +1,9 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Effect } from "effect"
-import { resultCode } from "../DatabaseFile.ts"
-import { sync } from "../RestoreSwitch.ts"
-import { loadDriver } from "../SqliteDriver.ts"
+import { resultCode } from "../store/sqlite/DatabaseFile.ts"
+import { sync } from "../store/sqlite/RestoreSwitch.ts"
+import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
 import { type Check, examine, megabytes } from "./Checkup.ts"
 import { Failure, failed } from "./Failure.ts"
 

@@ -1,7 +1,7 @@
 import type { HttpClientError } from "@effect/platform/HttpClientError"
 import { Data, Duration, Effect, Either, Option, Predicate, Random } from "effect"
 import { monotonicMillis } from "../MonotonicClock.ts"
-import type { NewOrder } from "../Order.ts"
+import type { NewOrder } from "../order/Order.ts"
 import type { clientOf } from "./Connection.ts"
 import { brokenBy, codeOf } from "./Failure.ts"
 

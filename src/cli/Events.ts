@@ -1,6 +1,6 @@
 import * as HttpClient from "@effect/platform/HttpClient"
 import { Data, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
-import { JsonTime, OrderIdJson, Status, UserIdJson } from "../Order.ts"
+import { JsonTime, OrderIdJson, Status, UserIdJson } from "../order/Order.ts"
 import { brokenBy, detailOf, failed, failureOf } from "./Failure.ts"
 
 /** A committed change as the stream tells it. */

@@ -1,9 +1,9 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import type { HttpClientError, RequestError, ResponseError } from "@effect/platform/HttpClientError"
 import { Data, Effect, Option, ParseResult, Predicate, Schema } from "effect"
-import { Api } from "../Api.ts"
-import { type OrderId, OrderIdJson } from "../Order.ts"
-import { problemType } from "../Problem.ts"
+import { Api } from "../api/Api.ts"
+import { problemType } from "../api/Problem.ts"
+import { type OrderId, OrderIdJson } from "../order/Order.ts"
 
 /** A problem by RFC 9457. Those of the service have further members. */
 export interface Problem {

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from "node:util"
 import * as Options from "@effect/cli/Options"
 import { Console, Effect } from "effect"
 import stringWidth from "string-width"
-import type { Status } from "../Order.ts"
+import type { Status } from "../order/Order.ts"
 import type { Outlet } from "./Outlet.ts"
 
 export const json = Options.boolean("json").pipe(

@@ -28,7 +28,11 @@ const giveTo = (owner: string) => async (file: string) => {
 }
 
 const load = Effect.promise(() =>
-  Promise.all([import("../Sql.ts"), import("../RestoreSwitch.ts"), import("./DatabaseCopy.ts")])
+  Promise.all([
+    import("../store/sqlite/Sqlite.ts"),
+    import("../store/sqlite/RestoreSwitch.ts"),
+    import("./DatabaseCopy.ts")
+  ])
 )
 
 const failure = (cause: unknown) => failed(cause instanceof Error ? cause.message : String(cause))

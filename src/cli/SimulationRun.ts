@@ -1,4 +1,4 @@
-import { isFinal, type NewOrder, type Status } from "../Order.ts"
+import { isFinal, type NewOrder, type Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
 import type { OrderEvent } from "./Events.ts"
 import { countDeliveries, perSecond, type Summary, spanOf } from "./Summary.ts"

@@ -1,5 +1,5 @@
 import { DateTime, Effect, Option } from "effect"
-import type { Status } from "../Order.ts"
+import type { Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
 import { Coloured, printFields, printJson, printTable } from "./Output.ts"
 import type { Fault, Found } from "./Verdict.ts"

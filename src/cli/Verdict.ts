@@ -1,7 +1,7 @@
 import { Array as Arr } from "effect"
-import type { ServiceMetrics } from "../Api.ts"
-import { differences } from "../Content.ts"
-import { isFinal, type NewOrder, type Order, type Status } from "../Order.ts"
+import type { ServiceMetrics } from "../api/Api.ts"
+import { isFinal, type NewOrder, type Order, type Status } from "../order/Order.ts"
+import { differences } from "../order/OrderContent.ts"
 import { Delivery } from "./Delivery.ts"
 
 export type Found = typeof Order.json.Type

@@ -1,7 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { Console, DateTime, Effect, Option, Schema } from "effect"
-import { OrderId, UserId } from "../Order.ts"
+import { OrderId, UserId } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { OrderEvent, watchEvents } from "./Events.ts"
 import { status } from "./Look.ts"

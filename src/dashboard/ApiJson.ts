@@ -1,5 +1,5 @@
-import type { FailuresByCode, OrderList, ServiceMetrics } from "../Api.ts"
-import type { Order } from "../Order.ts"
+import type { FailuresByCode, OrderList, ServiceMetrics } from "../api/Api.ts"
+import type { Order } from "../order/Order.ts"
 
 export type OrderJson = typeof Order.json.Encoded
 export type MetricsJson = typeof ServiceMetrics.Encoded

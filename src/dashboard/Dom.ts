@@ -1,4 +1,4 @@
-import type { Status } from "../Order.ts"
+import type { Status } from "../order/Order.ts"
 
 /** The element of the page with that id, which must be of that class. */
 export const byId = <E extends Element>(id: string, type: new () => E): E => {

@@ -1,4 +1,4 @@
-import type { Status } from "../Order.ts"
+import type { Status } from "../order/Order.ts"
 
 export interface OrderEvent {
   readonly order_id: number | string

@@ -1,4 +1,4 @@
-import type { Status } from "../Order.ts"
+import type { Status } from "../order/Order.ts"
 import type { View } from "./View.ts"
 
 export const statuses = [

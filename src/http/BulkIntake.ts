@@ -1,0 +1,100 @@
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
+import { faults, maxFaults, TooManyCalls } from "../api/Api.ts"
+import { checked, Line, Malformed, parseJson } from "../Json.ts"
+import { nextTurn } from "../NextTurn.ts"
+import type { Orders } from "../Orders.ts"
+import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
+import { idInJson, idText, isId } from "../order/Order.ts"
+
+const maxOrders = 10_000
+/** So many calls are in hand at a time: each is held in memory as a whole until it is answered. */
+const maxCalls = 8
+export const orderLimit = 65_536
+/** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
+const batch = 250
+
+/** In one call all faults are named up to here; after that, of each bad order the first. */
+const maxFaultsOfCall = 1000
+
+/** The id of what is no order, if it has one at least. */
+const idOf = (json: unknown) => {
+  const id = Predicate.hasProperty(json, "order_id") ? idText(json.order_id) : ""
+  return isId(id) ? idInJson(id) : null
+}
+
+const decodeOne = (value: unknown, told: "all" | "first") => {
+  const json = checked(value)
+  const whole = (detail: string) => Either.left([{ pointer: "", detail }])
+  if (json instanceof Malformed) return whole(`it ${json.why}`)
+  if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
+    return whole(`an order may have at most ${orderLimit} bytes`)
+  return Either.mapLeft(decodeNewOrder(json, told), (error) =>
+    faults(ParseResult.ArrayFormatter.formatErrorSync(error)).slice(0, maxFaults)
+  )
+}
+
+const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [{ _tag: "Type", path: [], message }] })
+
+/** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
+export const takeMany = (orders: Orders["Type"]) => {
+  const take = takeOne(orders)
+  let calls = 0
+  const enter = Effect.suspend(() => {
+    if (calls >= maxCalls) return new TooManyCalls({ retry_after: 1 })
+    calls += 1
+    return Effect.void
+  })
+  const leave = Effect.sync(() => {
+    calls -= 1
+  })
+  return (body: unknown, traceparent: Option.Option<string>) =>
+    Effect.acquireUseRelease(
+      enter,
+      () => take(body, traceparent),
+      () => leave
+    )
+}
+
+const takeOne = (orders: Orders["Type"]) =>
+  Effect.fn("BulkIntake.takeMany")(function* (body: unknown, traceparent: Option.Option<string>) {
+    if (!Array.isArray(body)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
+    if (body.length > maxOrders) return yield* tooMany(`expected at most ${maxOrders} orders, not ${body.length}`)
+
+    const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
+    const results: Array<{ readonly index: number; readonly result: keyof typeof count }> = []
+    let faultCount = 0
+    for (const [part, values] of Arr.chunksOf(body, batch).entries()) {
+      yield* nextTurn
+      const orderValues = values.map((value) => (value instanceof Line ? parseJson(value.text) : value))
+      const decoded = orderValues.map((value) => {
+        const order = decodeOne(value, faultCount < maxFaultsOfCall ? "all" : "first")
+        if (Either.isLeft(order)) faultCount += order.left.length
+        return order
+      })
+      const accepted = yield* orders.acceptMany(Arr.getRights(decoded), traceparent)
+      let next = 0
+      for (const [offset, order] of decoded.entries()) {
+        const index = part * batch + offset
+        const order_id = Either.isRight(order) ? idInJson(order.right.order_id) : idOf(orderValues[offset])
+        const outcome = Either.isRight(order) ? accepted[next++] : undefined
+        const result =
+          Either.isLeft(order) || outcome === undefined
+            ? { index, order_id, result: "invalid" as const, errors: Either.isLeft(order) ? order.left : [] }
+            : Either.match(outcome, {
+                onLeft: (error) =>
+                  error._tag === "OrderConflict"
+                    ? { index, order_id, result: "conflict" as const, fields: error.fields }
+                    : { index, order_id, result: "refused" as const, retry_after: error.retry_after },
+                onRight: ({ replay }) =>
+                  Option.match(replay, {
+                    onNone: () => ({ index, order_id, result: "accepted" as const }),
+                    onSome: (status) => ({ index, order_id, result: "replayed" as const, status })
+                  })
+              })
+        count[result.result] += 1
+        results.push(result)
+      }
+    }
+    return { ...count, results }
+  })

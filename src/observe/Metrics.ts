@@ -1,0 +1,337 @@
+import {
+  Array as Arr,
+  Clock,
+  Context,
+  Effect,
+  Layer,
+  Metric,
+  MetricBoundaries,
+  type MetricKeyType,
+  MetricLabel,
+  type MetricPair,
+  type MetricState,
+  Option
+} from "effect"
+import { AppConfig } from "../AppConfig.ts"
+import { monotonicMillis } from "../MonotonicClock.ts"
+import { isFinal, Status } from "../order/Order.ts"
+import type { Totals } from "../store/Command.ts"
+import { OrderEvents } from "../store/OrderEvents.ts"
+import { OrdersRepo } from "../store/OrdersRepo.ts"
+
+/** From 1 ms to 10 min, ten to a decade, in seconds. */
+const secondsBoundaries = MetricBoundaries.fromIterable([
+  ...Array.from({ length: 58 }, (_, step) => Number((0.001 * 10 ** (step / 10)).toPrecision(3))),
+  600
+])
+
+/** What OpenTelemetry recommends for HTTP: there is a series of each for every method, route and status. */
+const httpBoundaries = MetricBoundaries.fromIterable([
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10
+])
+
+/** The names of the metrics made here: the registry is one for the whole process, and others may count in it too. */
+const names = new Set<string>()
+const named = (name: string) => {
+  names.add(name)
+  return name
+}
+const counter = (name: string, description: string) => Metric.counter(named(name), { description, incremental: true })
+const gauge = (name: string, description: string) => Metric.gauge(named(name), { description })
+/** A timer in seconds: `Metric.timer` counts milliseconds, and says so in a label of its own. */
+const timer = (name: string, description: string, boundaries = secondsBoundaries) =>
+  Metric.histogram(named(name), boundaries, description)
+
+const ordersAccepted = counter("orders_accepted_total", "Orders accepted")
+const ordersReplayed = counter("orders_replayed_total", "Orders submitted again with the same content")
+const ordersRefused = counter("orders_refused_total", "Requests refused, by problem")
+const ordersFinished = counter("orders_finished_total", "Orders that reached a final state, by state")
+const attemptsEnded = counter("orders_attempts_total", "Runs of the processor that ended, by outcome")
+const ordersByStatus = gauge("orders_by_status", "All orders ever accepted, by the status they are in")
+const queueDepth = gauge("orders_queue_depth", "Orders in the queue")
+const queueCapacity = gauge("orders_queue_capacity", "Orders the queue can hold")
+const maxPending = gauge("orders_pending_limit", "Waiting orders beyond which new ones are refused")
+const oldestDue = gauge("orders_oldest_due_seconds", "How long the oldest order that is due has waited for its turn")
+const workers = gauge("orders_workers", "Workers")
+const workersBusy = gauge("orders_workers_busy", "Workers that hold an order")
+const breaker = gauge("orders_breaker_open", "1 while the circuit breaker is not closed")
+const ready = gauge("orders_ready", "1 while the service takes and writes orders, as /readyz and /metrics found last")
+const queueWait = timer("orders_queue_wait_seconds", "From due to claimed")
+const processingTime = timer("orders_processing_seconds", "From claimed to finished, of the runs that succeeded")
+const httpDuration = timer(
+  "http_server_request_duration_seconds",
+  "HTTP requests by method, route and status",
+  httpBoundaries
+)
+
+/** Events per second over the last minute, or since `startedAt` where that is less, by the clock that is never set. */
+const rateOfLastMinute = (startedAt: number) => {
+  const slots = new Float64Array(60)
+  let newest = Math.floor(startedAt / 1000)
+  const advance = (now: number) => {
+    const second = Math.floor(now / 1000)
+    for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
+    newest = Math.max(newest, second)
+  }
+  const total = (now: number) => {
+    advance(now)
+    return slots.reduce((sum, count) => sum + count, 0)
+  }
+  return {
+    total,
+    add: (now: number, count: number) => {
+      advance(now)
+      slots[newest % 60] = (slots[newest % 60] ?? 0) + count
+    },
+    perSecond: (now: number) => {
+      const seconds = Math.min(60, Math.max(1, (now - startedAt) / 1000))
+      return total(now) / seconds
+    }
+  }
+}
+
+const [lastFinished, lastFinishedMillis] = [100, 3_600_000]
+
+/** How the last orders ended: at any pace it tells whether orders fail now, as a share of a time does not. */
+const recentEnds = (now: () => number) => {
+  const ends: Array<{ readonly at: number; readonly failed: boolean }> = []
+  return {
+    add: (failed: boolean) => {
+      if (ends.push({ at: now(), failed }) > lastFinished) ends.shift()
+    },
+    count: () => {
+      const since = now() - lastFinishedMillis
+      const recent = ends.filter(({ at }) => at >= since)
+      return { finished: recent.length, failed: recent.filter(({ failed }) => failed).length }
+    }
+  }
+}
+
+type Timer = Metric.Metric<MetricKeyType.MetricKeyType.Histogram, number, MetricState.MetricState.Histogram>
+
+/**
+ * Percentiles of what a timer measured since now. The registry is one for the whole process, so what was in the timer
+ * before is taken off.
+ */
+const percentilesSinceNow = (timer: Timer) => {
+  const before = timer.unsafeValue([]).buckets
+  return () => {
+    const { buckets: now, max } = timer.unsafeValue([])
+    const buckets = now.map(([boundary, count], index) => [boundary, count - (before[index]?.[1] ?? 0)] as const)
+    const total = buckets.at(-1)?.[1] ?? 0
+    const percentile = (share: number) => {
+      const rank = share * total
+      let [lower, below] = [0, 0]
+      for (const [boundary, count] of buckets) {
+        if (count >= rank && count > below) {
+          const upper = Math.min(boundary, max)
+          return lower + ((upper - lower) * (rank - below)) / (count - below)
+        }
+        lower = boundary
+        below = count
+      }
+      return 0
+    }
+    return { p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) }
+  }
+}
+
+/**
+ * Updates a metric under labels; an empty value is no label. The values come from the program alone, so they are few.
+ * The labels are made once for each: Effect finds a metric at once by the identity of its labels, and slowly by value.
+ */
+const labelled = <Type, Out>(metric: Metric.Metric<Type, number, Out>, ...names: ReadonlyArray<string>) => {
+  const made = new Map<string, ReadonlyArray<MetricLabel.MetricLabel>>()
+  return (input: number, ...values: ReadonlyArray<string>) => {
+    const key = values.join(" ")
+    const labels = made.get(key) ?? Arr.zipWith(names, values, MetricLabel.make).filter(({ value }) => value !== "")
+    made.set(key, labels)
+    metric.unsafeUpdate(input, labels)
+  }
+}
+
+/** What can become of a run. `superseded`: it ended too late to be recorded. */
+const attemptOutcomes = ["completed", "failed", "postponed", "released", "cancelled", "superseded"] as const
+export type AttemptOutcome = (typeof attemptOutcomes)[number]
+
+const refusedFor = labelled(ordersRefused, "reason")
+const finishedAs = labelled(ordersFinished, "status")
+const attemptsAs = labelled(attemptsEnded, "outcome")
+const ordersIn = labelled(ordersByStatus, "status")
+const durationOf = labelled(httpDuration, "http_request_method", "http_route", "http_response_status_code")
+
+/** So that a series is there, at zero, before the first of its kind comes: else its first increase would not be seen. */
+const begin = () => {
+  ordersAccepted.unsafeUpdate(0, [])
+  ordersReplayed.unsafeUpdate(0, [])
+  for (const problem of ["BacklogFull", "InvalidRequest", "OrderConflict"]) refusedFor(0, problem)
+  for (const status of Status.literals.filter(isFinal)) finishedAs(0, status)
+  for (const outcome of attemptOutcomes) attemptsAs(0, outcome)
+}
+
+const view = (totals: Totals) => ({
+  total_orders: Status.literals.reduce((sum, status) => sum + totals[status], 0),
+  orders_pending: totals.Pending,
+  orders_processing: totals.Processing,
+  orders_completed: totals.Completed,
+  orders_failed: totals.Failed,
+  orders_cancelled: totals.Cancelled,
+  total_processed: totals.Completed + totals.Failed,
+  average_processing_time: totals.Completed === 0 ? 0 : totals.processingMillis / totals.Completed / 1000
+})
+
+/**
+ * All that is counted and timed. The totals are the ones the last commit brought, so they always add up, and no
+ * request and no start counts rows. Recording is synchronous and cannot fail.
+ */
+export class Metrics extends Context.Tag("orders/Metrics")<
+  Metrics,
+  {
+    /** What `GET /api/metrics` answers. Times are in seconds. */
+    readonly snapshot: Effect.Effect<
+      ReturnType<typeof view> & {
+        readonly processing_time: { readonly p50: number; readonly p95: number; readonly p99: number }
+        readonly queue_wait: { readonly p50: number; readonly p95: number; readonly p99: number }
+        readonly queue_depth: number
+        readonly queue_capacity: number
+        readonly workers: number
+        readonly workers_busy: number
+        readonly accepted_per_second: number
+        readonly completed_per_second: number
+        readonly failed_per_second: number
+        readonly orders_pending_limit: number
+        readonly orders_refused_last_minute: number
+        readonly oldest_due_seconds: number
+        readonly last_finished: { readonly finished: number; readonly failed: number }
+      }
+    >
+    /** Orders that reached a final state, per second of the last minute. */
+    readonly drainRate: () => number
+    readonly replayed: () => void
+    readonly refused: (reason: string) => void
+    readonly attemptEnded: (outcome: AttemptOutcome) => void
+    readonly workerBusy: (by: 1 | -1) => void
+    readonly workersBusy: () => number
+    readonly queueDepth: (depth: number) => void
+    readonly breakerOpen: (isOpen: boolean) => void
+    readonly ready: (isReady: boolean) => void
+    /** Of a route by its template; none, if the path is no route's. */
+    readonly request: (method: string, route: string | undefined, status: number, seconds: number) => void
+    /** All our metrics as they stand in the registry. */
+    readonly series: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>>
+  }
+>() {
+  static readonly layer = Layer.scoped(
+    this,
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      const events = yield* OrderEvents
+      const config = yield* AppConfig
+      const monotonic = yield* monotonicMillis
+      const startedAt = monotonic()
+
+      let totals = yield* repo.totals
+      let depth = 0
+      let busy = 0
+      const setTotals = (next: Totals) => {
+        totals = next
+        for (const status of Status.literals) ordersIn(next[status], status)
+      }
+      begin()
+      setTotals(totals)
+      queueCapacity.unsafeUpdate(config.queueCapacity, [])
+      workers.unsafeUpdate(config.workers, [])
+      workersBusy.unsafeUpdate(0, [])
+      queueDepth.unsafeUpdate(0, [])
+      maxPending.unsafeUpdate(config.maxPending, [])
+      breaker.unsafeUpdate(0, [])
+      ready.unsafeUpdate(1, [])
+
+      const acceptedRate = rateOfLastMinute(startedAt)
+      const completedRate = rateOfLastMinute(startedAt)
+      const failedRate = rateOfLastMinute(startedAt)
+      const finishedRate = rateOfLastMinute(startedAt)
+      const refusedRate = rateOfLastMinute(startedAt)
+      const ends = recentEnds(monotonic)
+      const processingTimes = percentilesSinceNow(processingTime)
+      const queueWaits = percentilesSinceNow(queueWait)
+
+      yield* events.listen((commit) => {
+        const now = monotonic()
+        for (const { elapsedMillis, from, status } of commit.changes) {
+          if (Option.isNone(from)) {
+            ordersAccepted.unsafeUpdate(1, [])
+            acceptedRate.add(now, 1)
+          }
+          if (status === "Processing") queueWait.unsafeUpdate(elapsedMillis / 1000, [])
+          if (isFinal(status)) {
+            finishedAs(1, status)
+            finishedRate.add(now, 1)
+          }
+          if (status === "Completed") {
+            processingTime.unsafeUpdate(elapsedMillis / 1000, [])
+            completedRate.add(now, 1)
+          }
+          if (status === "Failed") failedRate.add(now, 1)
+          if (status === "Completed" || status === "Failed") ends.add(status === "Failed")
+        }
+        setTotals(commit.totals)
+      })
+
+      let firstDueAt = Option.none<number>()
+      /** While the storage does not answer, the order that was the oldest still is. */
+      const oldestDueSeconds = Effect.gen(function* () {
+        firstDueAt = yield* Effect.orElseSucceed(repo.firstDueAt, () => firstDueAt)
+        const now = yield* Clock.currentTimeMillis
+        const seconds = Option.match(firstDueAt, {
+          onNone: () => 0,
+          onSome: (dueAt) => Math.max(0, now - dueAt) / 1000
+        })
+        oldestDue.unsafeUpdate(seconds, [])
+        return seconds
+      })
+
+      return {
+        snapshot: Effect.zipWith(oldestDueSeconds, Effect.sync(monotonic), (oldest_due_seconds, now) => ({
+          ...view(totals),
+          processing_time: processingTimes(),
+          queue_wait: queueWaits(),
+          queue_depth: depth,
+          queue_capacity: config.queueCapacity,
+          workers: config.workers,
+          workers_busy: busy,
+          accepted_per_second: acceptedRate.perSecond(now),
+          completed_per_second: completedRate.perSecond(now),
+          failed_per_second: failedRate.perSecond(now),
+          orders_pending_limit: config.maxPending,
+          orders_refused_last_minute: refusedRate.total(now),
+          oldest_due_seconds,
+          last_finished: ends.count()
+        })),
+        drainRate: () => finishedRate.perSecond(monotonic()),
+        replayed: () => ordersReplayed.unsafeUpdate(1, []),
+        refused: (reason) => {
+          refusedFor(1, reason)
+          if (reason === "BacklogFull") refusedRate.add(monotonic(), 1)
+        },
+        attemptEnded: (outcome) => attemptsAs(1, outcome),
+        workersBusy: () => busy,
+        workerBusy: (by) => {
+          busy += by
+          workersBusy.unsafeUpdate(busy, [])
+        },
+        queueDepth: (now) => {
+          depth = now
+          queueDepth.unsafeUpdate(now, [])
+        },
+        breakerOpen: (isOpen) => breaker.unsafeUpdate(isOpen ? 1 : 0, []),
+        ready: (isReady) => ready.unsafeUpdate(isReady ? 1 : 0, []),
+        // What no route was found for has none, as OpenTelemetry wants it.
+        request: (method, route = "", status, seconds) => durationOf(seconds, method, route, String(status)),
+        series: Effect.map(Effect.zipRight(oldestDueSeconds, Metric.snapshot), (pairs) =>
+          pairs.filter(({ metricKey }) => names.has(metricKey.name))
+        )
+      }
+    })
+  )
+}

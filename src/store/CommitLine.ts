@@ -1,0 +1,56 @@
+import { type Exit, Option } from "effect"
+import type { StorageUnavailable } from "../order/Order.ts"
+import type { Command, Result } from "./Command.ts"
+
+/** A command and who waits for it. */
+export interface Entry {
+  readonly command: Command
+  readonly answer: (exit: Exit.Exit<Result, StorageUnavailable>) => void
+  /** When the one who waits is told that the storage does not answer. */
+  readonly deadline: number
+  readonly weight: number
+}
+
+/** What may stand in line: beyond it the storage is so far behind that one more would only be answered too late. */
+const maxCommands = 10_000
+const maxWeight = 64 * 1024 * 1024
+
+/** About the bytes that a value from JSON takes in memory. */
+const weightOf = (value: unknown): number => {
+  if (typeof value === "string") return 24 + value.length
+  if (typeof value !== "object" || value === null) return 8
+  return Object.values(value).reduce((sum: number, part) => sum + 8 + weightOf(part), 64)
+}
+
+const weigh = (command: Command) =>
+  command._tag === "Insert"
+    ? 256 + weightOf(command.order.item_ids) + weightOf(Option.getOrUndefined(command.order.metadata))
+    : 256
+
+/** The commands whose transaction has not begun, in the order they came. */
+export const makeCommitLine = () => {
+  let line: Array<Entry> = []
+  let weight = 0
+
+  const leave = (entries: ReadonlyArray<Entry>) => {
+    for (const entry of entries) weight -= entry.weight
+    return entries
+  }
+
+  return {
+    length: () => line.length,
+    /** Of many all or none have room; where nobody stands there is room for any. */
+    hasRoomFor: (count: number) => line.length === 0 || (line.length + count <= maxCommands && weight < maxWeight),
+    join: (command: Command, deadline: number, answer: Entry["answer"]): Entry => {
+      const entry = { command, deadline, answer, weight: weigh(command) }
+      weight += entry.weight
+      line.push(entry)
+      return entry
+    },
+    take: (count: number) => leave(line.splice(0, count)),
+    dropOverdue: (now: number) => {
+      leave(line.filter(({ deadline }) => deadline <= now))
+      line = line.filter(({ deadline }) => deadline > now)
+    }
+  }
+}

@@ -1,0 +1,188 @@
+import { Array as Arr, Cause, Context, Deferred, Effect, Exit, FiberId, Layer, Option, Queue, Random } from "effect"
+import { keepRunning } from "../KeepRunning.ts"
+import { makeLogLimit } from "../LogLimit.ts"
+import { monotonicMillis } from "../MonotonicClock.ts"
+import { nextTurn } from "../NextTurn.ts"
+import { StorageUnavailable } from "../order/Order.ts"
+import { Command, type Result } from "./Command.ts"
+import { type Entry, makeCommitLine } from "./CommitLine.ts"
+import { OrderEvents } from "./OrderEvents.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
+import { makeWriteHealth } from "./WriteHealth.ts"
+
+const patienceMillis = 10_000
+/** How long it takes at most to find out whether writes succeed, within what health checks wait. */
+const probeMillis = 500
+/** How long closing waits for the last writes. */
+const flushMillis = 2000
+const maxBatch = 1000
+
+const isProbe = ({ command }: Entry) => command._tag === "Probe"
+
+/** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
+export class GroupCommit extends Context.Tag("orders/GroupCommit")<
+  GroupCommit,
+  {
+    /**
+     * Answers after the commit. After 10 seconds it fails; whether the command was or will be done is unknown then, for
+     * its transaction may be under way. It fails at once, and is not done, when too many are in line.
+     */
+    readonly write: (command: Command) => Effect.Effect<Result, StorageUnavailable>
+    /** The same for many, which go into one transaction, or a few when they are more than a thousand. */
+    readonly writeAll: (commands: ReadonlyArray<Command>) => Effect.Effect<ReadonlyArray<Result>, StorageUnavailable>
+    /** Waits as long as it takes, and tries again while the storage fails. */
+    readonly settle: (command: Command) => Effect.Effect<Result>
+    /** Whether writes succeed. Unless one did a moment ago, it is found out by trying one. */
+    readonly ready: Effect.Effect<boolean>
+  }
+>() {
+  static readonly layer = Layer.scoped(
+    this,
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      const events = yield* OrderEvents
+      const now = yield* monotonicMillis
+      const line = makeCommitLine()
+      const signal = yield* Queue.sliding<void>(1)
+      /** Those in line, and those whose transaction runs: what of these has been answered may be stored all the same. */
+      const waiting = new Set<Entry>()
+      const health = yield* makeWriteHealth
+      const limited = yield* makeLogLimit
+
+      const answer = (entry: Entry, exit: Exit.Exit<Result, StorageUnavailable>) => {
+        waiting.delete(entry)
+        entry.answer(exit)
+      }
+
+      const fail = (entries: ReadonlyArray<Entry>) =>
+        Effect.map(health.failed, () => {
+          for (const entry of entries) answer(entry, Exit.fail(new StorageUnavailable({})))
+        })
+
+      const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
+        Effect.suspend(() => repo.write(Arr.map(entries, (entry) => entry.command))).pipe(
+          Effect.exit,
+          Effect.flatMap((exit) => {
+            if (Exit.isSuccess(exit)) {
+              const { commit, results } = exit.value
+              // A batch that had nothing to write proves nothing; one that wrote little, not that there is room again.
+              const written = Option.isSome(commit)
+              const proves = entries.some(isProbe) || (written && health.isHealthy())
+              return Effect.all(
+                [
+                  proves ? health.proven : Effect.sync(() => written && startProbe()),
+                  Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
+                  Effect.sync(() => {
+                    for (const [entry, result] of Arr.zip(entries, results)) answer(entry, Exit.succeed(result))
+                  })
+                ],
+                { discard: true }
+              )
+            }
+            if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) return fail(entries)
+            // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
+            return entries.length > 1
+              ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
+              : Effect.all(
+                  [
+                    health.failed,
+                    limited("defect", Effect.logError("A command could not be written", exit.cause)),
+                    Effect.sync(() => answer(entries[0], Exit.failCause(exit.cause)))
+                  ],
+                  { discard: true }
+                )
+          })
+        )
+
+      const commitArrived = Effect.suspend(() => {
+        const [others, probes] = Arr.partition(line.take(maxBatch), isProbe)
+        const commitSome = (entries: ReadonlyArray<Entry>) =>
+          Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
+        // A probe needs room that the others may not need.
+        return Effect.zipRight(commitSome(others), commitSome(probes))
+      })
+
+      yield* Effect.addFinalizer(() =>
+        Effect.whileLoop({ while: () => line.length() > 0, body: () => commitArrived, step: () => {} }).pipe(
+          Effect.interruptible,
+          Effect.timeoutOption(flushMillis)
+        )
+      )
+      // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
+      const commitNext = Effect.uninterruptibleMask((restore) =>
+        Effect.suspend(() => (line.length() > 0 ? Effect.void : restore(Queue.take(signal)))).pipe(
+          Effect.zipRight(nextTurn),
+          Effect.zipRight(commitArrived)
+        )
+      )
+      yield* keepRunning("commit fiber", Effect.forever(commitNext))
+
+      const failOverdue = Effect.suspend(() => {
+        const time = now()
+        line.dropOverdue(time)
+        const overdue = Arr.filter(waiting, (entry) => entry.deadline <= time)
+        return overdue.length > 0 ? fail(overdue) : health.tell
+      })
+      yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
+
+      const add = (command: Command, patience: number, answer: Entry["answer"]) => {
+        waiting.add(line.join(command, now() + patience, answer))
+        signal.unsafeOffer(undefined)
+      }
+
+      const enqueue = (command: Command, patience: number) =>
+        Effect.async<Result, StorageUnavailable>((resume) => add(command, patience, resume))
+
+      let probing: Deferred.Deferred<boolean> | undefined
+      /** Tries a write, once for all who ask meanwhile: whether it succeeded. */
+      const startProbe = () => {
+        if (probing !== undefined) return probing
+        const probed = Deferred.unsafeMake<boolean>(FiberId.none)
+        probing = probed
+        add(Command.Probe(), patienceMillis, (exit) => {
+          if (probing === probed) probing = undefined
+          Deferred.unsafeDone(probed, Effect.succeed(Exit.isSuccess(exit)))
+        })
+        return probed
+      }
+
+      const settle = (command: Command): Effect.Effect<Result> =>
+        Effect.catchAll(enqueue(command, Number.POSITIVE_INFINITY), () =>
+          Effect.zipRight(Effect.flatMap(Random.nextRange(800, 1200), Effect.sleep), settle(command))
+        )
+
+      const all = (commands: ReadonlyArray<Command>) =>
+        Effect.async<ReadonlyArray<Result>, StorageUnavailable>((resume) => {
+          const results: Array<Result> = []
+          let left = commands.length
+          for (const [index, command] of commands.entries()) {
+            add(command, patienceMillis, (exit) => {
+              if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
+              results[index] = exit.value
+              left -= 1
+              if (left === 0) resume(Effect.succeed(results))
+            })
+          }
+        })
+
+      const ifRoomFor = <A>(count: number, write: Effect.Effect<A, StorageUnavailable>) =>
+        Effect.suspend(() => (line.hasRoomFor(count) ? write : new StorageUnavailable({})))
+
+      return {
+        write: (command) => ifRoomFor(1, enqueue(command, patienceMillis)),
+        writeAll: (commands) =>
+          commands.length === 0 ? Effect.succeed([]) : ifRoomFor(commands.length, all(commands)),
+        settle,
+        ready: Effect.suspend(() =>
+          health.isProven()
+            ? Effect.succeed(true)
+            : Effect.timeoutTo(Deferred.await(startProbe()), {
+                duration: probeMillis,
+                onSuccess: (succeeded) => succeeded,
+                onTimeout: health.isHealthy
+              })
+        )
+      }
+    })
+  )
+}

@@ -1,0 +1,84 @@
+import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, Layer, type Option } from "effect"
+import type { Order, OrderId, StorageUnavailable } from "../order/Order.ts"
+import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
+import { makeMemory } from "./OrdersRepoMemory.ts"
+import { makeSql } from "./OrdersRepoSql.ts"
+
+/** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
+export interface Failures {
+  readonly error_code: string
+  readonly count: number
+  readonly first_at: DateTime.Utc
+  readonly last_at: DateTime.Utc
+  readonly order_ids: ReadonlyArray<OrderId>
+}
+
+/** The groups of the hundred most frequent codes, and what is not among them: orders, and groups of them. */
+export interface AllFailures {
+  readonly failures: ReadonlyArray<Failures>
+  readonly other: { readonly count: number; readonly groups: number }
+}
+
+/** The front of a lane of Pending orders, by due time and arrival. */
+export interface Window {
+  readonly ready: ReadonlyArray<RowKey>
+  /** When the next order behind them becomes due; none if the line ends here, or goes on with ready ones. */
+  readonly nextDueAt: Option.Option<number>
+  /** The line goes on with orders that may be ready too. */
+  readonly more: boolean
+}
+
+/** Orders as stored. Every change of status is a compare-and-set, so a late or repeated step changes nothing. */
+export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
+  OrdersRepo,
+  {
+    /**
+     * Runs the commands in their order in one transaction, synced before it returns; one result per command. After
+     * `StorageUnavailable` nothing of it is visible. Any other fault is a defect, and nothing of it is stored.
+     */
+    readonly write: (commands: Arr.NonEmptyReadonlyArray<Command>) => Effect.Effect<
+      {
+        readonly results: ReadonlyArray<Result>
+        readonly commit: Option.Option<Commit>
+      },
+      StorageUnavailable
+    >
+    readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
+    /** What remains of a pruned order. */
+    readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
+    /** Looks at the first `limit` Pending orders of a lane. */
+    readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
+    /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */
+    readonly firstDueAt: Effect.Effect<Option.Option<number>, StorageUnavailable>
+    /**
+     * One step of a search, newest first, from the order before the key `before`: looks at `look` orders and finds
+     * `limit` at most, each with its key. What takes many steps is to leave the event loop a turn between them.
+     */
+    readonly list: (
+      filter: Filter,
+      before: Option.Option<RowKey>,
+      limit: number,
+      look?: number
+    ) => Effect.Effect<Looked<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
+    /** The same the other way, oldest first, behind `after` and up to `until`: the keys of what can be reopened. */
+    readonly reopenable: (
+      filter: Filter,
+      after: RowKey,
+      until: RowKey,
+      limit: number,
+      look?: number
+    ) => Effect.Effect<Looked<RowKey>, StorageUnavailable>
+    /** The Failed orders by error code, the most frequent ones first. */
+    readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
+    /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */
+    readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StorageUnavailable>
+    readonly totals: Effect.Effect<Totals, StorageUnavailable>
+    /** Done, with what happened, once nothing can be written any more until a restart. */
+    readonly fault: Deferred.Deferred<string>
+  }
+>() {
+  /** In the SQL database of `SqlClient`. */
+  static readonly layer = Layer.effect(this, makeSql)
+  /** The same behaviour without a database: for tests and trials. Nothing outlives the layer. */
+  static readonly layerMemory = Layer.effect(this, makeMemory)
+}

@@ -1,0 +1,654 @@
+import * as Http from "node:http"
+import * as Net from "node:net"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Array as Arr,
+  Chunk,
+  Context,
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Option,
+  Queue,
+  Schedule,
+  Schema,
+  type Scope,
+  Stream,
+  TestClock
+} from "effect"
+import { makeEventStream } from "../../src/http/EventStream.ts"
+import { NodeServer } from "../../src/http/NodeServer.ts"
+import { Orders } from "../../src/Orders.ts"
+import { Metrics } from "../../src/observe/Metrics.ts"
+import { OrderId, type Status } from "../../src/order/Order.ts"
+import type { OrderChange } from "../../src/store/Command.ts"
+import { GroupCommit } from "../../src/store/GroupCommit.ts"
+import { OrderEvents } from "../../src/store/OrderEvents.ts"
+import { Permanent } from "../../src/work/OrderProcessor.ts"
+import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
+import {
+  baseUrl,
+  client,
+  config,
+  memoryRepo,
+  newOrder,
+  processor,
+  service,
+  temporaryFolder
+} from "../support/TestLayers.ts"
+
+const get = (path: string) =>
+  Effect.flatMap(baseUrl, (url) =>
+    Effect.promise(async (signal) => {
+      const response = await fetch(`${url}${path}`, { signal })
+      return { status: response.status, headers: response.headers, text: await response.text() }
+    })
+  )
+
+const Found = Schema.parseJson(Schema.Struct({ order_id: Schema.Number, status: Schema.String }))
+const Problem = Schema.parseJson(
+  Schema.Struct({
+    type: Schema.String,
+    errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String })))
+  })
+)
+
+const statusOf = (answer: Effect.Effect.Success<ReturnType<typeof get>>) => {
+  assert.strictEqual(answer.status, 200, answer.text)
+  return Effect.map(Schema.decodeUnknown(Found)(answer.text), ({ status }) => status)
+}
+
+const submit = (order_id: number | string, rest?: object) =>
+  Effect.flatMap(client, (api) => api.orders.submit({ payload: newOrder(order_id, rest) }))
+
+const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
+  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("5 millis") }).pipe(
+    Effect.timeout("100 seconds")
+  )
+
+class Hold extends Context.Tag("test/Hold")<Hold, Deferred.Deferred<void>>() {}
+
+/** A service whose processor holds every order until it is told to go on. */
+const heldService = Layer.unwrapEffect(
+  Effect.map(Deferred.make<void>(), (hold) =>
+    Layer.merge(
+      Layer.succeed(Hold, hold),
+      service({
+        repo: memoryRepo,
+        settings: { shutdownGrace: Duration.zero },
+        processor: processor((order) =>
+          Effect.zipRight(
+            Deferred.await(hold),
+            order.order_id === "13" ? new Permanent({ code: "unlucky", message: "It is 13" }) : Effect.void
+          )
+        )
+      })
+    )
+  )
+)
+
+const letGo = Effect.flatMap(Hold, (hold) => Deferred.succeed(hold, undefined))
+
+/** Ends as soon as the server has begun with a request for that path. */
+const arrival = (path: string) =>
+  Effect.flatMap(NodeServer, ({ server }) =>
+    Effect.async<void>((resume) => {
+      const onRequest = (request: Http.IncomingMessage) => {
+        if (request.url !== path) return
+        server.off("request", onRequest)
+        setImmediate(() => resume(Effect.void))
+      }
+      server.on("request", onRequest)
+    })
+  )
+
+/** A request on its way, which the server has begun with but not answered. */
+const waiting = (path: string) =>
+  Effect.gen(function* () {
+    const begun = yield* Effect.fork(arrival(path))
+    yield* Effect.yieldNow()
+    const answer = yield* Effect.fork(get(path))
+    yield* Fiber.join(begun)
+    assert.isTrue(Option.isNone(yield* Fiber.poll(answer)))
+    return answer
+  })
+
+interface Watcher {
+  readonly status: number
+  readonly headers: Http.IncomingHttpHeaders
+  /** What stands between empty lines, in order. */
+  readonly blocks: Queue.Dequeue<string>
+  /** Whether the response ended as it should. */
+  readonly ended: Effect.Effect<boolean>
+  readonly close: Effect.Effect<void>
+}
+
+/** Opens an event stream, on a connection of its own. */
+const openStream = (url: string, query = ""): Effect.Effect<Watcher, Error, Scope.Scope> =>
+  Effect.gen(function* () {
+    const blocks = yield* Queue.unbounded<string>()
+    const ended = yield* Deferred.make<boolean>()
+    const [request, response] = yield* Effect.acquireRelease(
+      Effect.async<[Http.ClientRequest, Http.IncomingMessage], Error>((resume) => {
+        const request = Http.get(`${url}/api/events${query}`, { agent: false }, (response) => {
+          let text = ""
+          response.setEncoding("utf8").on("data", (chunk: string) => {
+            const parts = (text + chunk).split("\n\n")
+            text = parts.pop() ?? ""
+            for (const part of parts) blocks.unsafeOffer(part)
+          })
+          response.on("error", () => {})
+          response.on("close", () => Deferred.unsafeDone(ended, Effect.succeed(response.complete && text === "")))
+          resume(Effect.succeed([request, response]))
+        }).on("error", (error) => resume(Effect.fail(error)))
+      }),
+      ([request]) => Effect.sync(() => request.destroy())
+    )
+    return {
+      status: response.statusCode ?? 0,
+      headers: response.headers,
+      blocks,
+      ended: Deferred.await(ended),
+      close: Effect.sync(() => request.destroy())
+    }
+  })
+
+const watch = (query?: string) => Effect.flatMap(baseUrl, (url) => openStream(url, query))
+
+/** An event stream that has said its first words. */
+const opened = (query?: string) =>
+  Effect.gen(function* () {
+    const stream = yield* watch(query)
+    assert.strictEqual(stream.status, 200)
+    assert.strictEqual(yield* Queue.take(stream.blocks), "retry: 2000")
+    return stream
+  })
+
+const Event = Schema.parseJson(
+  Schema.Struct({
+    order_id: Schema.Union(Schema.Number, Schema.String),
+    status: Schema.String,
+    at: Schema.String.pipe(Schema.pattern(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/)),
+    attempts: Schema.Int,
+    user_id: Schema.Union(Schema.Number, Schema.String)
+  })
+)
+
+const decodeEvent = (block: string) => {
+  const [event, data, ...rest] = block.split("\n")
+  assert.strictEqual(event, "event: order")
+  assert.isEmpty(rest)
+  assert.match(data ?? "", /^data: \{/)
+  return Schema.decodeUnknown(Event, { onExcessProperty: "error" })(data?.slice("data: ".length))
+}
+
+const isComment = (block: string) => block.startsWith(":")
+
+/** The comments are told by the clock, so that how many there are in between depends on how long the test took. */
+const nextEvent = ({ blocks }: Watcher) =>
+  Effect.repeat(Queue.take(blocks), { while: isComment }).pipe(
+    Effect.flatMap(decodeEvent),
+    Effect.timeout("20 seconds")
+  )
+
+const nextEvents = (stream: Watcher, count: number) =>
+  Effect.forEach(Arr.range(1, count), () =>
+    Effect.map(nextEvent(stream), ({ order_id, status }) => `${order_id} ${status}`)
+  )
+
+/** Lets the real event loop turn too, which writes need. */
+const adjustTo = (duration: Parameters<typeof TestClock.adjust>[0]) =>
+  Effect.zipRight(turns, Effect.zipRight(TestClock.adjust(duration), turns))
+
+const turns = Effect.async<void>((resume) => {
+  let left = 10
+  const turn = () => (left-- > 0 ? setImmediate(turn) : resume(Effect.void))
+  turn()
+})
+
+describe("waiting for an order", () => {
+  const waitFor = "an order that is asked for with ?wait"
+
+  it.live(`${waitFor} is answered at once when it is final`, () =>
+    Effect.gen(function* () {
+      yield* letGo
+      yield* submit(1)
+      yield* submit(13)
+      const api = yield* client
+      yield* waitUntil(Effect.map(api.service.metrics(), ({ total_processed }) => total_processed === 2))
+      assert.strictEqual(yield* statusOf(yield* Effect.timeout(get("/api/order/1?wait=30"), "10 seconds")), "Completed")
+      assert.strictEqual(yield* statusOf(yield* Effect.timeout(get("/api/order/13?wait=30"), "10 seconds")), "Failed")
+    }).pipe(Effect.provide(heldService))
+  )
+
+  it.live(`${waitFor} is answered when it becomes final: Completed, Failed or Cancelled`, () =>
+    Effect.gen(function* () {
+      for (const id of [1, 2, 13]) yield* submit(id)
+      const [one, again, two, thirteen] = [
+        yield* waiting("/api/order/1?wait=30"),
+        yield* waiting("/api/order/1?wait=29.5"),
+        yield* waiting("/api/order/2?wait=30"),
+        yield* waiting("/api/order/13?wait=30")
+      ]
+      const api = yield* client
+      yield* api.orders.cancel({ path: { order_id: OrderId.make("2") } })
+      assert.strictEqual(yield* statusOf(yield* Fiber.join(two)), "Cancelled")
+      for (const answer of [one, again, thirteen]) assert.isTrue(Option.isNone(yield* Fiber.poll(answer)))
+      yield* letGo
+      assert.strictEqual(yield* statusOf(yield* Fiber.join(one)), "Completed")
+      assert.strictEqual(yield* statusOf(yield* Fiber.join(again)), "Completed")
+      assert.strictEqual(yield* statusOf(yield* Fiber.join(thirteen)), "Failed")
+    }).pipe(Effect.timeout("20 seconds"), Effect.provide(heldService))
+  )
+
+  it.live(`${waitFor}=0 is answered as it is`, () =>
+    Effect.gen(function* () {
+      yield* submit(1)
+      const api = yield* client
+      yield* waitUntil(Effect.map(api.service.metrics(), ({ orders_processing }) => orders_processing === 1))
+      for (const wait of ["0", "0.001"]) {
+        assert.strictEqual(yield* statusOf(yield* get(`/api/order/1?wait=${wait}`)), "Processing")
+      }
+    }).pipe(Effect.provide(heldService))
+  )
+
+  it.scoped("after the time it is answered as it is then, and not before", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders
+      yield* orders.accept(newOrder(1))
+      const answer = yield* Effect.fork(orders.findFinal(OrderId.make("1"), "10 seconds", Effect.never))
+      yield* adjustTo("9999 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(answer)))
+      yield* adjustTo("1 millis")
+      assert.strictEqual((yield* Fiber.join(answer)).status, "Pending")
+
+      const noLonger = yield* Deferred.make<void>()
+      const ended = yield* Effect.fork(orders.findFinal(OrderId.make("1"), "10 seconds", Deferred.await(noLonger)))
+      yield* adjustTo("1 seconds")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(ended)))
+      yield* Deferred.succeed(noLonger, undefined)
+      assert.strictEqual((yield* Fiber.join(ended)).status, "Pending")
+
+      const cancelled = yield* Effect.fork(orders.findFinal(OrderId.make("1"), "10 seconds", Effect.never))
+      yield* adjustTo("5 seconds")
+      yield* orders.cancel(OrderId.make("1"))
+      assert.strictEqual((yield* Fiber.join(cancelled)).status, "Cancelled")
+    }).pipe(
+      Effect.provide(
+        Orders.layer.pipe(
+          Layer.provide(Metrics.layer),
+          Layer.provide(GroupCommit.layer),
+          Layer.provide(OrderEvents.layer),
+          Layer.provide(memoryRepo),
+          Layer.provide(config())
+        )
+      )
+    )
+  )
+
+  it.live(`${waitFor} and does not exist: 404 at once; with a bad value: 422`, () =>
+    Effect.gen(function* () {
+      const answer = yield* Effect.timeout(get("/api/order/1?wait=30"), "10 seconds")
+      assert.strictEqual(answer.status, 404)
+      const problem = yield* Schema.decodeUnknown(Problem)(answer.text)
+      assert.strictEqual(problem.type, "urn:orders:problem:order-not-found")
+
+      yield* submit(1)
+      for (const value of ["", "-1", "30.1", "31", "1e400", "NaN", "Infinity", "soon", "10s", "1&wait=2", "%00"]) {
+        const answer = yield* get(`/api/order/1?wait=${value}`)
+        assert.strictEqual(answer.status, 422, value)
+        const { errors } = yield* Schema.decodeUnknown(Problem)(answer.text)
+        assert.deepStrictEqual(errors, [{ pointer: "/wait" }], value)
+      }
+      const unknown = yield* get("/api/order/1?waits=1")
+      assert.strictEqual(unknown.status, 422)
+      assert.deepStrictEqual((yield* Schema.decodeUnknown(Problem)(unknown.text)).errors, [{ pointer: "/waits" }])
+    }).pipe(Effect.provide(heldService))
+  )
+
+  it.live(`${waitFor} is answered as it is when the service shuts down`, () =>
+    Effect.gen(function* () {
+      const { drain } = yield* NodeServer
+      yield* submit(1)
+      const answer = yield* waiting("/api/order/1?wait=30")
+      yield* drain
+      const { headers, status } = yield* Fiber.join(answer)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(headers.get("connection"), "close")
+      yield* letGo
+    }).pipe(Effect.timeout("10 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("a client that hangs up while it waits disturbs nobody", () =>
+    Effect.gen(function* () {
+      yield* submit(1)
+      const [gone, stays] = [yield* waiting("/api/order/1?wait=30"), yield* waiting("/api/order/1?wait=29")]
+      yield* Fiber.interrupt(gone)
+      yield* letGo
+      assert.strictEqual(yield* statusOf(yield* Fiber.join(stays)), "Completed")
+    }).pipe(Effect.timeout("20 seconds"), Effect.provide(heldService))
+  )
+})
+
+const change = (order_id: number, status: Status = "Completed", user_id = "1"): OrderChange => ({
+  key: order_id,
+  order_id: String(order_id),
+  user_id,
+  from: Option.none(),
+  status,
+  attempts: 1,
+  at: DateTime.unsafeMake("2026-01-31T12:00:02.004Z"),
+  elapsedMillis: 0
+})
+
+const totals = { Pending: 0, Processing: 0, Completed: 0, Failed: 0, Cancelled: 0, processingMillis: 0 }
+
+const publish = (first: OrderChange, ...rest: ReadonlyArray<OrderChange>) =>
+  Effect.flatMap(OrderEvents, (events) => events.publish({ changes: [first, ...rest], totals }))
+
+const streamLayers = Layer.merge(OrderEvents.layer, NodeServer.layer)
+
+const bodyOf = ({ body }: HttpServerResponse.HttpServerResponse) => {
+  assert(body._tag === "Stream")
+  return Stream.decodeText(Stream.orDie(body.stream))
+}
+
+const idsIn = (text: string) => [...text.matchAll(/"order_id":(\d+)/g)].map((match) => Number(match[1]))
+
+/** An event stream whose client never reads, as the server has it. */
+const unread = Effect.gen(function* () {
+  const { server } = yield* NodeServer
+  const { hostname, port } = new URL(yield* baseUrl)
+  const accepted = yield* Effect.fork(
+    Effect.async<Net.Socket>((resume) => {
+      server.once("connection", (socket) => resume(Effect.succeed(socket)))
+    })
+  )
+  yield* Effect.yieldNow()
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = Net.connect(Number(port), hostname)
+      socket.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      return socket.on("error", () => {}).pause()
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  const socket = yield* Fiber.join(accepted)
+  yield* waitUntil(Effect.sync(() => socket.bytesWritten > 0))
+  return socket
+})
+
+describe("the event stream", () => {
+  it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({})))
+      const next = Effect.map(pull, Chunk.join(""))
+      assert.strictEqual(yield* next, "retry: 2000\n\n")
+
+      const first = yield* Effect.fork(next)
+      yield* TestClock.adjust("14999 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(first)))
+      yield* TestClock.adjust("1 millis")
+      const comment = yield* Fiber.join(first)
+      assert.match(comment, /^:[^\n]*\n\n$/)
+
+      const event = yield* Effect.fork(next)
+      yield* TestClock.adjust("10 seconds")
+      yield* publish(change(1))
+      assert.strictEqual(
+        yield* Fiber.join(event),
+        'event: order\ndata: {"order_id":1,"status":"Completed","at":"2026-01-31T12:00:02.004Z","attempts":1,"user_id":1}\n\n'
+      )
+      const second = yield* Effect.fork(next)
+      yield* TestClock.adjust("14999 millis")
+      assert.isTrue(Option.isNone(yield* Fiber.poll(second)))
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(second), comment)
+    }).pipe(Effect.provide(streamLayers))
+  )
+
+  it.scopedLive("keeps the newest 1,024 events for a client that does not read, and never waits for it", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({})))
+      yield* slow
+      // What it is about to be given when it stops reading.
+      yield* publish(change(1))
+      yield* turns
+      for (let first = 2; first <= 10_000; first += 101) {
+        yield* publish(change(first), ...Arr.makeBy(100, (index) => change(first + 1 + index)))
+      }
+      const seen: Array<number> = []
+      while (seen.at(-1) !== 10_000) seen.push(...idsIn(Chunk.join(yield* slow, "")))
+      assert.isAtMost(seen.length, 1025)
+      assert.deepStrictEqual(seen.slice(-1024), Arr.range(10_000 - 1023, 10_000))
+      yield* publish(change(10_001))
+      assert.deepStrictEqual(idsIn(Chunk.join(yield* slow, "")), [10_001])
+    }).pipe(Effect.timeout("10 seconds"), Effect.provide(streamLayers))
+  )
+
+  it.scoped("ends when the drain begins", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const { drain } = yield* NodeServer
+      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}))))
+      yield* Effect.yieldNow()
+      assert.isTrue(Option.isNone(yield* Fiber.poll(watching)))
+      yield* Effect.fork(drain)
+      assert.strictEqual(yield* Fiber.join(watching), "retry: 2000\n\n")
+    }).pipe(Effect.provide(streamLayers))
+  )
+
+  it.scoped("gives the place of the oldest to a new one, when all are taken and it has been open for a minute", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const watch = Effect.gen(function* () {
+        const texts: Array<string> = []
+        const watching = yield* Effect.fork(
+          Stream.runForEach(bodyOf(yield* streamEvents({})), (text) => Effect.sync(() => void texts.push(text)))
+        )
+        yield* turns
+        return { texts, watching }
+      })
+      const streams = yield* Effect.forEach(Arr.range(1, 100), () => watch)
+      const isOpen = Effect.map(
+        Effect.forEach(streams, ({ watching }) => Fiber.poll(watching)),
+        (exits) => exits.map(Option.isNone)
+      )
+      yield* TestClock.adjust("59999 millis")
+      assert.deepInclude(yield* Effect.flip(watch), { _tag: "TooManyStreams" })
+      yield* TestClock.adjust("1 millis")
+      for (const taken of [1, 2, 3]) {
+        streams.push(yield* watch)
+        assert.deepStrictEqual(
+          yield* isOpen,
+          Arr.makeBy(100 + taken, (index) => index >= taken)
+        )
+      }
+      yield* publish(change(7))
+      yield* turns
+      for (const [index, { texts }] of streams.entries())
+        assert.strictEqual(texts.join("").includes('"order_id":7'), index >= 3)
+    }).pipe(Effect.provide(streamLayers))
+  )
+
+  it.live("shows Pending, Processing and Completed of an order posted meanwhile", () =>
+    Effect.gen(function* () {
+      const stream = yield* opened()
+      assert.strictEqual(stream.headers["content-type"], "text/event-stream")
+      assert.strictEqual(stream.headers["cache-control"], "no-store")
+      assert.strictEqual(stream.headers["x-accel-buffering"], "no")
+      yield* submit(101, { user_id: "u-1" })
+      const [pending, processing] = [yield* nextEvent(stream), yield* nextEvent(stream)]
+      yield* letGo
+      const completed = yield* nextEvent(stream)
+      const order = { order_id: 101, user_id: "u-1" }
+      assert.deepInclude(pending, { ...order, status: "Pending", attempts: 0 })
+      assert.deepInclude(processing, { ...order, status: "Processing", attempts: 1 })
+      assert.deepInclude(completed, { ...order, status: "Completed", attempts: 1 })
+      assert.isTrue(pending.at <= processing.at && processing.at <= completed.at)
+
+      const api = yield* client
+      const found = yield* api.orders.find({ path: { order_id: OrderId.make("101") }, urlParams: {} })
+      assert.strictEqual(DateTime.formatIso(found.accepted_at), pending.at)
+      assert.deepStrictEqual(Option.map(found.started_at, DateTime.formatIso), Option.some(processing.at))
+      assert.deepStrictEqual(Option.map(found.finished_at, DateTime.formatIso), Option.some(completed.at))
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("shows what was asked for only", () =>
+    Effect.gen(function* () {
+      yield* letGo
+      const byOrder = yield* opened("?order_id=2")
+      const byUser = yield* opened("?user_id=7")
+      const byStatus = yield* opened("?status=Failed")
+      const byAll = yield* opened("?order_id=13&user_id=7&status=Failed")
+      const byNothingThatFits = yield* opened("?order_id=2&user_id=7")
+      const all = yield* opened()
+      // One after the other, so that the last event of the last order comes last everywhere.
+      for (const [id, user] of [
+        [1, 7],
+        [2, 1],
+        [13, 7]
+      ] as const) {
+        yield* submit(id, { user_id: user })
+        yield* nextEvents(all, 3)
+      }
+      const whole = (id: number) => [`${id} Pending`, `${id} Processing`, `${id} Completed`]
+      assert.deepStrictEqual(yield* nextEvents(byOrder, 3), whole(2))
+      assert.deepStrictEqual(yield* nextEvents(byUser, 6), [...whole(1), "13 Pending", "13 Processing", "13 Failed"])
+      assert.deepStrictEqual(yield* nextEvents(byStatus, 1), ["13 Failed"])
+      assert.deepStrictEqual(yield* nextEvents(byAll, 1), ["13 Failed"])
+      const { drain } = yield* NodeServer
+      yield* drain
+      for (const stream of [byOrder, byUser, byStatus, byAll, byNothingThatFits, all]) {
+        assert.isTrue(yield* stream.ended)
+        assert.isTrue(Chunk.every(yield* Queue.takeAll(stream.blocks), isComment))
+      }
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("refuses a filter that is none: 422", () =>
+    Effect.gen(function* () {
+      for (const [query, pointer] of [
+        ["status=Done", "/status"],
+        ["status=pending", "/status"],
+        ["order_id=-1", "/order_id"],
+        ["user_id=", "/user_id"],
+        ["since=1", "/since"]
+      ] as const) {
+        const answer = yield* get(`/api/events?${query}`)
+        assert.strictEqual(answer.status, 422, query)
+        const { errors } = yield* Schema.decodeUnknown(Problem)(answer.text)
+        assert.deepStrictEqual(errors, [{ pointer }], query)
+      }
+    }).pipe(Effect.provide(heldService))
+  )
+
+  it.live("is open to 100 at a time, even when more ask at once; who leaves frees a place", () =>
+    Effect.gen(function* () {
+      const streams = yield* Effect.all(
+        Arr.makeBy(130, () => watch()),
+        { concurrency: "unbounded" }
+      )
+      const [refused, open] = Arr.partition(streams, ({ status }) => status === 200)
+      assert.strictEqual(open.length, 100)
+      for (const { headers, status } of refused) {
+        assert.strictEqual(status, 503)
+        assert.strictEqual(headers["retry-after"], "10")
+        assert.strictEqual(headers["content-type"], "application/problem+json")
+      }
+      const answer = yield* get("/api/events")
+      assert.strictEqual(answer.status, 503)
+      const problem = yield* Schema.decodeUnknown(Problem)(answer.text)
+      assert.strictEqual(problem.type, "urn:orders:problem:too-many-streams")
+
+      for (const { close } of open.slice(0, 2)) yield* close
+      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      assert.strictEqual((yield* watch()).status, 503)
+
+      // Those that stayed see what happens.
+      yield* submit(1)
+      for (const stream of open.slice(2)) {
+        yield* Queue.take(stream.blocks)
+        assert.deepStrictEqual(yield* nextEvents(stream, 1), ["1 Pending"])
+      }
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("takes no place for a HEAD request", () =>
+    Effect.gen(function* () {
+      const url = yield* baseUrl
+      for (let count = 0; count < 110; count++) {
+        const { headers, status } = yield* Effect.promise(() => fetch(`${url}/api/events`, { method: "HEAD" }))
+        assert.strictEqual(status, 200)
+        assert.strictEqual(headers.get("content-type"), "text/event-stream")
+      }
+      yield* opened()
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("to a client that does not read no more is written than it takes", () =>
+    Effect.gen(function* () {
+      const socket = yield* unread
+      let most = 0
+      for (let round = 0; round < 300; round++) {
+        yield* publish(change(round), ...Arr.makeBy(1023, (index) => change(index)))
+        yield* turns
+        most = Math.max(most, socket.writableLength)
+      }
+      // 300 * 1024 events are some 36 MB; the buffers of the system hold a few.
+      assert.isAbove(most, 0)
+      assert.isBelow(most, 512 * 1024)
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("is closed on a client that reads nothing for a minute, and so gives its place back", () =>
+    Effect.gen(function* () {
+      const { server } = yield* NodeServer
+      assert.strictEqual(server.timeout, 60_000)
+      server.timeout = 300
+      const socket = yield* unread
+      const readers = yield* Effect.all(
+        Arr.makeBy(99, () => opened("?status=Failed")),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual((yield* watch()).status, 503)
+      while (!socket.destroyed) {
+        yield* publish(change(1), ...Arr.makeBy(1023, (index) => change(index)))
+        yield* Effect.zipRight(turns, Effect.sleep("1 millis"))
+      }
+      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      // Who had nothing to read lost nothing.
+      yield* publish(change(13, "Failed"))
+      for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["13 Failed"])
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+  )
+
+  it.scopedLive("SIGTERM ends the streams that are open as they should end, and the exit is clean", () =>
+    Effect.gen(function* () {
+      const running = yield* startService(yield* temporaryFolder, {
+        PROCESSING_TIME: "1 minute",
+        SHUTDOWN_GRACE: "0 millis"
+      })
+      const streams = yield* Effect.all(
+        Arr.makeBy(20, () => openStream(running.url)),
+        { concurrency: "unbounded" }
+      )
+      for (const { blocks } of streams) assert.strictEqual(yield* Queue.take(blocks), "retry: 2000")
+      yield* Effect.promise(() => post(running.url, aNewOrder(1)))
+      for (const stream of streams) {
+        assert.deepStrictEqual(yield* nextEvents(stream, 2), ["1 Pending", "1 Processing"])
+      }
+      running.child.kill("SIGTERM")
+      for (const { ended } of streams) assert.isTrue(yield* ended)
+      assert.strictEqual(yield* Effect.timeout(running.exited, "10 seconds"), 0)
+    })
+  )
+})
