@@ -8,6 +8,7 @@ import { ServiceLive } from "./Service.ts"
 import { handleSignals, SignalsLive } from "./Signals.ts"
 import { StartupError } from "./StartupError.ts"
 import { OrdersRepo } from "./store/OrdersRepo.ts"
+import * as OrdersRepoSql from "./store/OrdersRepoSql.ts"
 import { SqlLive } from "./store/sqlite/Sqlite.ts"
 import { OrderProcessor } from "./work/OrderProcessor.ts"
 
@@ -80,7 +81,7 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(ServiceLive),
     Layer.provide(GreetingLive),
     Layer.provide(processor),
-    Layer.provide(OrdersRepo.layer),
+    Layer.provide(OrdersRepoSql.layer),
     Layer.provide(SqlLive),
     Layer.provide(TelemetryLive),
     Layer.provide(LoggingLive),

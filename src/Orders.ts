@@ -17,8 +17,9 @@ import {
   type StorageUnavailable,
   transitions
 } from "./order/Order.ts"
+import type { RowKey } from "./order/OrderChange.ts"
 import { differences, fingerprint } from "./order/OrderContent.ts"
-import { Command, type Filter, type Result, type RowKey } from "./store/Command.ts"
+import { Command, type Filter, type Result } from "./store/Command.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"
 import { type AllFailures, OrdersRepo } from "./store/OrdersRepo.ts"

@@ -4,7 +4,7 @@ import { AppConfig } from "../../src/AppConfig.ts"
 import { LoggingLive } from "../../src/observe/Logging.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
 import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
@@ -56,7 +56,7 @@ process.on("message", (message) => {
 const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
   Layer.provideMerge(ServiceLive),
   Layer.provide(ProcessorLive),
-  Layer.provide(OrdersRepo.layer),
+  Layer.provide(OrdersRepoSql.layer),
   Layer.provide(SqlLive),
   Layer.provide(LoggingLive),
   Layer.provide(AppConfig.layer),

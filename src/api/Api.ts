@@ -1,326 +1,34 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
-import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import type { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
+import { maxErrorCode, NewOrder, Order, OrderId, Status, UserId } from "../order/Order.ts"
+import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
+import { documented, header, mended } from "./Documented.ts"
+import { ListParameters, RetryFilter } from "./Filters.ts"
+import { DecimalNumber } from "./Numbers.ts"
 import {
   BacklogFullProblem,
-  JsonTime,
-  maxErrorCode,
-  NewOrder,
-  Order,
+  BodyTooLargeProblem,
+  DrainingProblem,
+  ForeignOriginProblem,
+  InternalErrorProblem,
+  InvalidRequest,
+  MalformedRequestProblem,
+  NotReadyProblem,
   OrderConflictProblem,
   OrderGoneProblem,
-  OrderId,
-  OrderIdJson,
   OrderNotFoundProblem,
   OrderStatusConflictProblem,
-  RetryAfter,
-  Status,
   StorageUnavailableProblem,
-  UserId,
-  UserIdJson
-} from "../order/Order.ts"
-import { documented, header, mended } from "./Documented.ts"
-import { DecimalNumber, WholeNumber } from "./Numbers.ts"
-import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
-import { Time } from "./Time.ts"
+  TooManyCallsProblem,
+  TooManyStreamsProblem,
+  UnsupportedMediaTypeProblem
+} from "./Problems.ts"
 import { version } from "./Version.ts"
-
-const described = { detail: Schema.String }
-const detail = (error: { readonly detail: string }) => error.detail
-
-export class MalformedRequest extends Schema.TaggedError<MalformedRequest>()("MalformedRequest", described) {}
-export const MalformedRequestProblem = asProblem(MalformedRequest, { status: 400, title: "Malformed request", detail })
-
-export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {}) {}
-export const ForeignOriginProblem = asProblem(ForeignOrigin, {
-  status: 403,
-  title: "Foreign origin",
-  detail: () => "A page of another origin may not change anything here. Call the service from the server side."
-})
-
-export class RouteNotFound extends Schema.TaggedError<RouteNotFound>()("RouteNotFound", {}) {}
-export const RouteNotFoundProblem = asProblem(RouteNotFound, {
-  status: 404,
-  title: "No such route",
-  detail: () => "Nothing is served at this path. GET /docs lists what is."
-})
-
-export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
-  allow: Schema.Array(Schema.String)
-}) {}
-export const MethodNotAllowedProblem = asProblem(MethodNotAllowed, {
-  status: 405,
-  title: "Method not allowed",
-  detail: (error) => `This path answers ${error.allow.join(", ")} only.`
-})
-
-export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", { limit: Schema.Int }) {}
-export const BodyTooLargeProblem = asProblem(BodyTooLarge, {
-  status: 413,
-  title: "Body too large",
-  detail: (error) => `The body may have at most ${error.limit} bytes.`
-})
-
-export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()(
-  "UnsupportedMediaType",
-  described
-) {}
-export const UnsupportedMediaTypeProblem = asProblem(UnsupportedMediaType, {
-  status: 415,
-  title: "Unsupported media type",
-  detail
-})
-
-export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", {}) {}
-export const InternalErrorProblem = asProblem(InternalError, {
-  status: 500,
-  title: "Internal error",
-  detail: () => "The service failed on this request. Its log has the cause beside this answer's X-Request-Id."
-})
-
-export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry_after: RetryAfter }) {}
-export const DrainingProblem = asProblem(Draining, {
-  status: 503,
-  title: "Shutting down",
-  detail: (error) =>
-    `The service is shutting down; nothing was stored. Send the request again in ${error.retry_after} seconds.`
-})
-
-export class TooManyStreams extends Schema.TaggedError<TooManyStreams>()("TooManyStreams", {
-  retry_after: RetryAfter
-}) {}
-export const TooManyStreamsProblem = asProblem(TooManyStreams, {
-  status: 503,
-  title: "Too many streams",
-  detail: () => "As many event streams are open as may be. Close one, or ask for single orders with ?wait."
-})
-
-export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCalls", {
-  retry_after: RetryAfter
-}) {}
-export const TooManyCallsProblem = asProblem(TooManyCalls, {
-  status: 503,
-  title: "Too many bulk calls",
-  detail: (error) =>
-    "As many calls with many orders are in hand as may be; nothing of this one was stored. " +
-    `Send it again in ${error.retry_after} ${error.retry_after === 1 ? "second" : "seconds"}.`
-})
-
-export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
-  reasons: Schema.Array(Schema.String),
-  retry_after: RetryAfter
-}) {}
-export const NotReadyProblem = asProblem(NotReady, {
-  status: 503,
-  title: "Not ready",
-  detail: (error) => `Not ready: ${error.reasons.join(", ")}.`
-})
-
-const Fault = Schema.Struct({
-  pointer: Schema.String.annotations({ description: "A JSON Pointer by RFC 6901, empty for the whole" }),
-  detail: Schema.String
-}).annotations({ identifier: "Fault" })
-
-/** Where the faults are, each place once: of the members of a union the first says what was expected. */
-export const faults = (
-  issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey>; readonly message: string }>
-) => {
-  const details = new Map<string, string>()
-  for (const { message, path } of issues) {
-    const pointer = path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
-    if (!details.has(pointer))
-      details.set(pointer, message.includes("(Encoded side)") ? "expected a JSON object" : message)
-  }
-  return Array.from(details, ([pointer, detail]) => ({ pointer, detail }))
-}
-
-const invalidRequest = { status: 422, title: "Invalid request" }
-const invalidRequestType = problemType("InvalidRequest")
-export const maxFaults = 100
-
-/** Every decode failure of path, query or body, as one 422 with a JSON Pointer (RFC 6901) to each fault. */
-const InvalidRequest = Schema.transform(
-  Schema.Struct({
-    ...problemFields("InvalidRequest", invalidRequest),
-    errors: Schema.Array(Fault)
-  }),
-  Schema.typeSchema(HttpApiDecodeError),
-  {
-    strict: true,
-    decode: ({ detail, errors }) =>
-      new HttpApiDecodeError({
-        message: detail,
-        issues: errors.map((error) => ({
-          _tag: "Type" as const,
-          path: error.pointer
-            .split("/")
-            .slice(1)
-            .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")),
-          message: error.detail
-        }))
-      }),
-    encode: ({ issues }) => {
-      const errors = faults(issues)
-      const shown = errors.slice(0, maxFaults)
-      const found = errors.length === 1 ? "1 fault" : `${errors.length} faults`
-      return {
-        type: invalidRequestType,
-        title: invalidRequest.title,
-        status: invalidRequest.status,
-        detail: `The request has ${found}${errors.length > maxFaults ? `, the first ${maxFaults} are listed` : ""}.`,
-        errors: shown
-      }
-    }
-  }
-)
-  .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
-  // Last, for other annotations take an identifier away.
-  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
-
-/** The order is committed and synced to disk. With `status`, it was so before; nothing new was stored. */
-export class OrderReceived extends Schema.Class<OrderReceived>("OrderReceived")({
-  message: Schema.Literal("Order received"),
-  order_id: OrderIdJson,
-  status: Schema.optional(Status)
-}) {}
-
-const Count = Schema.NonNegativeInt.annotations({ identifier: "Count" })
-const Seconds = Schema.NonNegative.annotations({ identifier: "Seconds" })
-const Percentiles = Schema.Struct({ p50: Seconds, p95: Seconds, p99: Seconds }).annotations({
-  identifier: "Percentiles",
-  description: "Since the service started, interpolated in a histogram; 0 before the first"
-})
-const PerSecond = Schema.NonNegative.annotations({
-  identifier: "PerSecond",
-  description: "Mean of the last 60 seconds, or since the start where that is less"
-})
-
-const ErrorCode = Schema.String.pipe(Schema.minLength(1), Schema.maxLength(maxErrorCode))
-const times = {
-  accepted_after: Schema.optional(Time.annotations({ description: "Accepted at this time or later" })),
-  accepted_before: Schema.optional(Time.annotations({ description: "Accepted before this time" }))
-}
-
-/** A place in a listing: after the order of that key. Opaque to clients. */
-const Cursor = Schema.compose(Schema.StringFromBase64Url, WholeNumber(1, Number.MAX_SAFE_INTEGER)).annotations({
-  message: () => ({ message: "expected the next_cursor of an earlier answer", override: true }),
-  jsonSchema: { type: "string", description: "The next_cursor of the page before" }
-})
-
-export const ListParameters = Schema.Struct({
-  status: Schema.optional(Status),
-  user_id: Schema.optional(UserId.annotations({ description: "Orders of this user" })),
-  error_code: Schema.optional(ErrorCode.annotations({ description: "Failed orders with this last error" })),
-  ...times,
-  limit: Schema.optionalWith(
-    WholeNumber(1, 500).annotations({
-      message: () => ({ message: "expected a whole number from 1 to 500", override: true }),
-      jsonSchema: { type: "integer", minimum: 1, maximum: 500, default: 50 }
-    }),
-    { default: () => 50 }
-  ),
-  cursor: Schema.optional(Cursor)
-}).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
-
-/** Newest first. `next_cursor` is absent on the last page, and only there: a page may have fewer orders than asked for. */
-export class OrderList extends Schema.Class<OrderList>("OrderList")({
-  orders: Schema.Array(Order.json.annotations({ identifier: "Order" })),
-  next_cursor: Schema.optional(Cursor)
-}) {}
-
-/** Which orders to work again: all that are given must fit; with none given, all Failed ones. */
-export const RetryFilter = Schema.Struct({
-  status: Schema.optionalWith(
-    Schema.Literal("Failed", "Cancelled").annotations({
-      message: () => ({ message: "expected Failed or Cancelled", override: true })
-    }),
-    { default: () => "Failed" as const }
-  ),
-  user_id: Schema.optional(UserIdJson),
-  error_code: Schema.optional(ErrorCode),
-  ...times
-}).annotations({ identifier: "RetryFilter", parseOptions: { errors: "all", onExcessProperty: "error" } })
-
-export class Retried extends Schema.Class<Retried>("Retried")({ retried: Schema.NonNegativeInt }) {}
-
-export class FailuresByCode extends Schema.Class<FailuresByCode>("FailuresByCode")({
-  failures: Schema.Array(
-    Schema.Struct({
-      error_code: Schema.String,
-      count: Schema.Int,
-      first_at: JsonTime,
-      last_at: JsonTime,
-      order_ids: Schema.Array(OrderIdJson).annotations({ description: "The newest five" })
-    })
-  ).annotations({ description: "The most frequent hundred codes" }),
-  other: Schema.Struct({ count: Count, groups: Count }).annotations({
-    description: "The Failed orders that are not counted in `failures`, and how many codes they have"
-  })
-}) {}
-
-const Breaker = Schema.Struct({
-  state: Schema.Literal("closed", "open", "half_open"),
-  failures_in_a_row: Count,
-  last_error_code: Schema.OptionFromNullOr(Schema.String),
-  opened_at: Schema.OptionFromNullOr(JsonTime),
-  next_probe_at: Schema.OptionFromNullOr(JsonTime)
-}).annotations({
-  identifier: "Breaker",
-  description: "While it is open the processor is at fault: orders wait, and one is tried at times (half_open)"
-})
-
-/** All-time counts survive a restart; percentiles and rates begin with the process. */
-export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics")({
-  total_orders: Count,
-  orders_pending: Count,
-  orders_processing: Count,
-  orders_completed: Count,
-  orders_failed: Count,
-  orders_cancelled: Count,
-  total_processed: Count.annotations({ description: "Completed and Failed" }),
-  average_processing_time: Seconds.annotations({
-    description: "All-time mean over Completed of finished minus started of the run that succeeded; 0 before the first"
-  }),
-  processing_time: Percentiles,
-  queue_wait: Percentiles,
-  queue_depth: Count,
-  queue_capacity: Count,
-  workers: Count,
-  workers_busy: Count,
-  processor: Schema.Literal("simulated", "webhook", "custom").annotations({
-    description: "What processes the orders; the simulated one only waits"
-  }),
-  accepted_per_second: PerSecond,
-  completed_per_second: PerSecond,
-  failed_per_second: PerSecond,
-  orders_pending_limit: Count.annotations({
-    description: "`MAX_PENDING`: at so many waiting orders new ones are refused"
-  }),
-  orders_refused_last_minute: Count.annotations({
-    description: "Orders refused in the last 60 seconds because as many waited as may; each submission counts"
-  }),
-  oldest_due_seconds: Seconds.annotations({
-    description: "For how long the oldest order that is due has waited for its turn; 0 if none is due"
-  }),
-  last_finished: Schema.Struct({ finished: Count, failed: Count }).annotations({
-    description: "Of the last 100 orders that became Completed or Failed, within the last hour, how many failed"
-  }),
-  breaker: Breaker
-}) {}
-
-const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
-
-/** Ready; with `verbose`, what was looked at. An open breaker keeps no order from being accepted. */
-const Ready = Schema.Struct({
-  status: Schema.Literal("ok"),
-  checks: Schema.optional(
-    Schema.Struct({ writes: Schema.Literal("ok"), reads: Schema.Literal("ok"), breaker: Breaker })
-  )
-}).annotations({ identifier: "Ready" })
 
 const closedBreaker = {
   state: "closed",
@@ -331,40 +39,6 @@ const closedBreaker = {
 }
 
 const exampleOrder = { order_id: 101, user_id: 1, item_ids: [1, 2, 3], total_amount: 250.7 }
-
-/** What became of one order of a bulk call. */
-const BulkResult = Schema.Union(
-  Schema.Struct({ index: Schema.Int, order_id: OrderIdJson, result: Schema.Literal("accepted") }),
-  Schema.Struct({ index: Schema.Int, order_id: OrderIdJson, result: Schema.Literal("replayed"), status: Status }),
-  Schema.Struct({
-    index: Schema.Int,
-    order_id: OrderIdJson,
-    result: Schema.Literal("conflict"),
-    fields: Schema.Array(Schema.String)
-  }),
-  Schema.Struct({
-    index: Schema.Int,
-    order_id: Schema.NullOr(OrderIdJson),
-    result: Schema.Literal("invalid"),
-    errors: Schema.Array(Fault)
-  }),
-  Schema.Struct({
-    index: Schema.Int,
-    order_id: OrderIdJson,
-    result: Schema.Literal("refused"),
-    retry_after: RetryAfter
-  })
-).annotations({ identifier: "BulkResult" })
-
-/** One result for each order, in their order, and how many there are of each. */
-export class BulkAnswer extends Schema.Class<BulkAnswer>("BulkAnswer")({
-  accepted: Schema.NonNegativeInt,
-  replayed: Schema.NonNegativeInt,
-  conflict: Schema.NonNegativeInt,
-  invalid: Schema.NonNegativeInt,
-  refused: Schema.NonNegativeInt,
-  results: Schema.Array(BulkResult)
-}) {}
 
 const exampleAnswer = {
   order_id: 101,
@@ -530,7 +204,7 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
       description:
         "Every committed change of status from now on, as Server-Sent Events, with a comment every 15 seconds when there " +
         "is none. Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
-        "loses the oldest events. The oldest stream may end in favour of a new one when 100 are open.",
+        "loses the oldest events.",
       answers: {
         200: {
           example:

@@ -1,5 +1,6 @@
 import { Array as Arr } from "effect"
-import type { ServiceMetrics } from "../api/Api.ts"
+import type { ServiceMetrics } from "../api/Answers.ts"
+
 import { isFinal, type NewOrder, type Order, type Status } from "../order/Order.ts"
 import { differences } from "../order/OrderContent.ts"
 import { Delivery } from "./Delivery.ts"

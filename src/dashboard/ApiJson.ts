@@ -1,4 +1,5 @@
-import type { FailuresByCode, OrderList, ServiceMetrics } from "../api/Api.ts"
+import type { FailuresByCode, OrderList, ServiceMetrics } from "../api/Answers.ts"
+
 import type { Order } from "../order/Order.ts"
 
 export type OrderJson = typeof Order.json.Encoded

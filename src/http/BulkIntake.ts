@@ -1,6 +1,7 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
-import { faults, maxFaults, TooManyCalls } from "../api/Api.ts"
+import { faults, maxFaults, TooManyCalls } from "../api/Problems.ts"
+
 import { checked, Line, Malformed, parseJson } from "../Json.ts"
 import { nextTurn } from "../NextTurn.ts"
 import type { Orders } from "../Orders.ts"

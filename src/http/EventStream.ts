@@ -1,9 +1,11 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { DateTime, Deferred, Effect, FiberId, Queue, Stream } from "effect"
-import { TooManyStreams } from "../api/Api.ts"
+import { TooManyStreams } from "../api/Problems.ts"
+
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { idInJson, type Status } from "../order/Order.ts"
-import type { OrderChange } from "../store/Command.ts"
+import type { OrderChange } from "../order/OrderChange.ts"
+
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { NodeServer } from "./NodeServer.ts"
 

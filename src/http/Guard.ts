@@ -9,6 +9,7 @@ import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Array as Arr, Cause, Effect, Exit, LogLevel, Option, Schema, Stream, type Tracer } from "effect"
 import { AppConfig } from "../AppConfig.ts"
+import { mediaType } from "../api/Problem.ts"
 import {
   BodyTooLarge,
   BodyTooLargeProblem,
@@ -26,8 +27,7 @@ import {
   RouteNotFoundProblem,
   UnsupportedMediaType,
   UnsupportedMediaTypeProblem
-} from "../api/Api.ts"
-import { mediaType } from "../api/Problem.ts"
+} from "../api/Problems.ts"
 import { checked, linesOf, linesType, Malformed, parseJson } from "../Json.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { inSpan, isTraced, spanOf, traceparentOf } from "../observe/TraceContext.ts"

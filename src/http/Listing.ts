@@ -1,9 +1,9 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Option, Schema } from "effect"
-import { OrderList } from "../api/Api.ts"
+import { OrderList } from "../api/Answers.ts"
 import { inTurn } from "../NextTurn.ts"
 import { Order } from "../order/Order.ts"
-import type { RowKey } from "../store/Command.ts"
+import type { RowKey } from "../order/OrderChange.ts"
 
 const encodeOrder = Schema.encodeSync(Order.json)
 const encodeList = Schema.encodeSync(OrderList)

@@ -1,6 +1,5 @@
 import * as Model from "@effect/sql/Model"
 import { Predicate, Schema } from "effect"
-import { asProblem } from "../api/Problem.ts"
 
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/
 const canonicalInteger = /^[1-9][0-9]{0,15}$/
@@ -243,25 +242,12 @@ export type NewOrder = typeof NewOrder.Type
 
 /** No order has this id. */
 export class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", {}) {}
-export const OrderNotFoundProblem = asProblem(OrderNotFound, {
-  status: 404,
-  title: "Order not found",
-  detail: () => "Order not found"
-})
 
 /** The id is taken by an order of other content; `fields` names what differs. Nothing was stored. */
 export class OrderConflict extends Schema.TaggedError<OrderConflict>()("OrderConflict", {
   order_id: OrderIdJson,
   fields: Schema.Array(Schema.String)
 }) {}
-export const OrderConflictProblem = asProblem(OrderConflict, {
-  status: 409,
-  title: "Order id already used",
-  detail: (error) =>
-    `Order ${error.order_id} was accepted before with other content${
-      error.fields.length > 0 ? ` (${error.fields.join(", ")})` : ""
-    }. Use a new order_id.`
-})
 
 export const RetryAfter = Schema.Int.annotations({ description: "Seconds to wait; also in the Retry-After header" })
 
@@ -271,11 +257,6 @@ export class OrderGone extends Schema.TaggedError<OrderGone>()("OrderGone", {
   order_status: Status,
   finished_at: JsonTime
 }) {}
-export const OrderGoneProblem = asProblem(OrderGone, {
-  status: 410,
-  title: "Order gone",
-  detail: (error) => `Order ${error.order_id} was ${error.order_status} and has been removed after its retention.`
-})
 
 /** The order is in a state from which this cannot be done. Nothing changed. */
 export class OrderStatusConflict extends Schema.TaggedError<OrderStatusConflict>()("OrderStatusConflict", {
@@ -283,30 +264,11 @@ export class OrderStatusConflict extends Schema.TaggedError<OrderStatusConflict>
   order_status: Status,
   possible: Schema.Array(Status)
 }) {}
-export const OrderStatusConflictProblem = asProblem(OrderStatusConflict, {
-  status: 409,
-  title: "Not possible in this status",
-  detail: (error) =>
-    `Order ${error.order_id} is ${error.order_status}; this needs it to be ${error.possible.join(" or ")}.`
-})
 
 /** As many orders wait as may wait (`MAX_PENDING`). Nothing was stored. */
 export class BacklogFull extends Schema.TaggedError<BacklogFull>()("BacklogFull", { retry_after: RetryAfter }) {}
-export const BacklogFullProblem = asProblem(BacklogFull, {
-  status: 503,
-  title: "Backlog full",
-  detail: (error) =>
-    `Too many orders are waiting; this one was not stored. Send it again in ${error.retry_after} seconds.`
-})
 
 /** The database failed or did not answer in time. What was to be written may or may not have been. */
 export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()("StorageUnavailable", {
   retry_after: Schema.optionalWith(RetryAfter, { default: () => 5 })
 }) {}
-export const StorageUnavailableProblem = asProblem(StorageUnavailable, {
-  status: 503,
-  title: "Storage unavailable",
-  detail: () =>
-    "The order database is not available. An order sent now may or may not have been stored: " +
-    "send it again with the same order_id, which is safe."
-})

@@ -1,8 +1,6 @@
 import { Array as Arr, Data, type DateTime, Option } from "effect"
 import { type LastError, type NewOrder, type Order, type OrderId, type Status, transitions } from "../order/Order.ts"
-
-/** The key of an order's row, ascending in the order of arrival. */
-export type RowKey = number
+import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 
 /** How a run ended. */
 export type Outcome = Data.TaggedEnum<{
@@ -146,19 +144,6 @@ export interface Claim {
   readonly round: number
   readonly traceparent: Option.Option<string>
   readonly begunAt: number
-}
-
-/** One order's change of status, as committed. */
-export interface OrderChange {
-  readonly key: RowKey
-  readonly order_id: string
-  readonly user_id: string
-  readonly from: Option.Option<Status>
-  readonly status: Status
-  readonly attempts: number
-  readonly at: DateTime.Utc
-  /** How long it was in the state it left: waiting since it was due, or how long the run took. 0 when new. */
-  readonly elapsedMillis: number
 }
 
 /** All-time counts by status, and the summed processing time of the Completed. */

@@ -1,15 +1,8 @@
 import { type Array as Arr, DateTime, Option } from "effect"
 import { type Order, OrderId, type Status, transitions } from "../order/Order.ts"
+import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 import { fingerprint } from "../order/OrderContent.ts"
-import {
-  type Command,
-  type OrderChange,
-  Outcome,
-  type PrunedRecord,
-  type Result,
-  type RowKey,
-  type Totals
-} from "./Command.ts"
+import { type Command, Outcome, type PrunedRecord, type Result, type Totals } from "./Command.ts"
 
 /**
  * The commands in groups of one kind, so that each group can be one statement: neighbours only, and no order twice in

@@ -1,8 +1,7 @@
-import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, Layer, type Option } from "effect"
+import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
 import type { Order, OrderId, StorageUnavailable } from "../order/Order.ts"
-import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, RowKey, Totals } from "./Command.ts"
-import { makeMemory } from "./OrdersRepoMemory.ts"
-import { makeSql } from "./OrdersRepoSql.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, Totals } from "./Command.ts"
 
 /** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
 export interface Failures {
@@ -76,9 +75,4 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     /** Done, with what happened, once nothing can be written any more until a restart. */
     readonly fault: Deferred.Deferred<string>
   }
->() {
-  /** In the SQL database of `SqlClient`. */
-  static readonly layer = Layer.effect(this, makeSql)
-  /** The same behaviour without a database: for tests and trials. Nothing outlives the layer. */
-  static readonly layerMemory = Layer.effect(this, makeMemory)
-}
+>() {}

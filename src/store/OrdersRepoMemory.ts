@@ -1,22 +1,32 @@
-import { Array as Arr, Clock, type Context, DateTime, Deferred, Effect, FiberId, Number as Num, Option } from "effect"
+import {
+  Array as Arr,
+  Clock,
+  type Context,
+  DateTime,
+  Deferred,
+  Effect,
+  FiberId,
+  Layer,
+  Number as Num,
+  Option
+} from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { Order, type OrderId, type Status, transitions } from "../order/Order.ts"
+import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 import {
   type Command,
   defaultLook,
   type Filter,
-  type OrderChange,
   type PrunedRecord,
   prunable,
   Result,
-  type RowKey,
   reopenable,
   suspectLosses,
   workerLost
 } from "./Command.ts"
 import { addTo, change, noTotals, recordOf, statusAfter, waitOf } from "./CommandGroups.ts"
-import type { OrdersRepo } from "./OrdersRepo.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
 
 interface Row {
   readonly seq: RowKey
@@ -31,7 +41,7 @@ interface Row {
 }
 
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
-export const makeMemory = Effect.gen(function* () {
+const make = Effect.gen(function* () {
   const { maxPending } = yield* AppConfig
   const rows = new Map<RowKey, Row>()
   const pruned = new Map<OrderId, PrunedRecord>()
@@ -349,3 +359,6 @@ export const makeMemory = Effect.gen(function* () {
   }
   return service
 })
+
+/** The same behaviour without a database: for tests and trials. Nothing outlives the layer. */
+export const layer = Layer.effect(OrdersRepo, make)

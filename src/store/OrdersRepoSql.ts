@@ -1,20 +1,19 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
-import { Array as Arr, Clock, type Context, DateTime, Effect, Exit, Option, Schema } from "effect"
+import { Array as Arr, Clock, type Context, DateTime, Effect, Exit, Layer, Option, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { LastError, type NewOrder, OrderId, Status, transitions } from "../order/Order.ts"
+import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 import {
   type Claim,
   Command,
   defaultLook,
   type Lane,
-  type OrderChange,
   prunable,
   Result,
-  type RowKey,
   reopenable,
   suspectLosses,
   type Totals,
@@ -22,7 +21,7 @@ import {
 } from "./Command.ts"
 import { addTo, change, type Done, groups, noTotals, recordOf, statusAfter, waitOf } from "./CommandGroups.ts"
 import { decodeOrderRow } from "./OrderRow.ts"
-import type { OrdersRepo } from "./OrdersRepo.ts"
+import { OrdersRepo } from "./OrdersRepo.ts"
 import { DatabaseFile } from "./sqlite/DatabaseFile.ts"
 import { makeOrdersLook } from "./sqlite/OrdersLook.ts"
 import * as Sql from "./sqlite/Sqlite.ts"
@@ -64,7 +63,7 @@ const PrunedRows = Schema.Array(
 const [smallProbe, largeProbe] = [32_768, 262_144]
 
 /** Orders in SQL. Each group of commands is one prepared statement, whatever its size. */
-export const makeSql = Effect.gen(function* () {
+const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const file = yield* DatabaseFile
   const unavailable = yield* Sql.makeOrUnavailable
@@ -533,3 +532,6 @@ export const makeSql = Effect.gen(function* () {
   }
   return service
 })
+
+/** In the SQL database of `SqlClient`. */
+export const layer = Layer.effect(OrdersRepo, make)

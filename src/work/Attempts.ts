@@ -2,7 +2,8 @@ import { Duration, Effect, Exit, type Fiber, FiberId, FiberRef, FiberRefs, HashM
 import { AppConfig } from "../AppConfig.ts"
 import { keepRunning } from "../KeepRunning.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
-import type { RowKey } from "../store/Command.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+
 import { TimedOut } from "./AttemptEnd.ts"
 
 interface Running {

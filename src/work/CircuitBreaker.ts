@@ -2,7 +2,7 @@ import { Array as Arr, Context, DateTime, Duration, Effect, Layer, Option, Queue
 import { keepRunning } from "../KeepRunning.ts"
 import { leastJump, monotonicMillis } from "../MonotonicClock.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import type { RowKey } from "../store/Command.ts"
+import type { RowKey } from "../order/OrderChange.ts"
 
 /** Attempts in a row, that failed by the processor's fault, which open the breaker. */
 const threshold = 10

@@ -5,10 +5,8 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Option, Schema } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
-import * as Contract from "../../src/api/Api.ts"
-import * as Vocabulary from "../../src/order/Order.ts"
-
-const { Api } = Contract
+import { Api } from "../../src/api/Api.ts"
+import * as Problems from "../../src/api/Problems.ts"
 
 // As a client would get it: JSON.
 const OpenApiDocument = Schema.Struct({
@@ -82,11 +80,14 @@ describe("Api", () => {
     }
     visit(Path.resolve("src/api/Api.ts"))
     assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), [
+      "Answers.ts",
       "Api.ts",
       "Documented.ts",
+      "Filters.ts",
       "Numbers.ts",
       "Order.ts",
       "Problem.ts",
+      "Problems.ts",
       "Time.ts",
       "Version.ts"
     ])
@@ -249,7 +250,7 @@ describe("Problems", () => {
     detail: Schema.String
   })
 
-  const problems = Object.entries({ ...Vocabulary, ...Contract, InvalidRequestProblem: Api.errorSchema })
+  const problems = Object.entries({ ...Problems, InvalidRequestProblem: Api.errorSchema })
     .filter(([name]) => name.endsWith("Problem"))
     .flatMap(([name, schema]) => (Schema.isSchema(schema) ? [{ name, schema: Schema.make(schema.ast) }] : []))
 

@@ -1,6 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Fiber, Layer, Record, Schedule, Schema } from "effect"
-import { BulkAnswer } from "../../src/api/Api.ts"
+import { BulkAnswer } from "../../src/api/Answers.ts"
+
 import { NodeServer } from "../../src/http/NodeServer.ts"
 import { OrderId, StorageUnavailable } from "../../src/order/Order.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"

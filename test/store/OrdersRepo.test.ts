@@ -20,18 +20,11 @@ import {
 } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { OrderId, type Status, transitions } from "../../src/order/Order.ts"
-import {
-  Command,
-  type Commit,
-  type Filter,
-  type Lane,
-  type Looked,
-  Outcome,
-  Result,
-  type RowKey
-} from "../../src/store/Command.ts"
+import type { RowKey } from "../../src/order/OrderChange.ts"
+import { Command, type Commit, type Filter, type Lane, type Looked, Outcome, Result } from "../../src/store/Command.ts"
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
 import { anInsert, config, memoryRepo, newOrder, type Settings, sqlRepo } from "../support/TestLayers.ts"
 
 /** Compared as JSON: dates keep caches inside, which must not count. */
@@ -1382,8 +1375,8 @@ const sorted = (commit: Option.Option<Commit>) => {
   return { changes: Arr.sortWith(changes, ({ key }) => key, Ordering.number), totals }
 }
 
-conformance("OrdersRepo.layer", sqlRepo)
-conformance("OrdersRepo.layerMemory", memoryRepo)
+conformance("OrdersRepoSql.layer", sqlRepo)
+conformance("OrdersRepoMemory.layer", memoryRepo)
 
 /** The repository on a client that notes the statements it is given, and how SQLite would run them. */
 const explained = Effect.gen(function* () {
@@ -1403,7 +1396,7 @@ const explained = Effect.gen(function* () {
     compiler: makeCompilerSqlite(),
     spanAttributes: []
   }).pipe(Effect.provide(Reactivity.layer))
-  const repo = yield* Layer.build(OrdersRepo.layer).pipe(
+  const repo = yield* Layer.build(OrdersRepoSql.layer).pipe(
     Effect.map(Context.get(OrdersRepo)),
     Effect.provideService(SqlClient.SqlClient, client)
   )
@@ -1423,7 +1416,7 @@ const explained = Effect.gen(function* () {
   return { connection, plan }
 })
 
-describe("OrdersRepo.layer alone", () => {
+describe("OrdersRepoSql.layer alone", () => {
   const test = <E>(
     title: string,
     body: Effect.Effect<void, E, Layer.Layer.Success<typeof sqlRepo> | AppConfig | Scope.Scope>

@@ -11,7 +11,9 @@ import * as Client from "../../src/api/Client.ts"
 import { NewOrder } from "../../src/order/Order.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { Command } from "../../src/store/Command.ts"
-import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import type { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import * as OrdersRepoMemory from "../../src/store/OrdersRepoMemory.ts"
+import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
 import type { DatabaseFile } from "../../src/store/sqlite/DatabaseFile.ts"
 import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
@@ -47,9 +49,9 @@ export const config = (settings: Settings = {}) =>
 
 /** The repository on a real SQLite file. */
 export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient | DatabaseFile, unknown, AppConfig> =
-  OrdersRepo.layer.pipe(Layer.provideMerge(SqlLive))
+  OrdersRepoSql.layer.pipe(Layer.provideMerge(SqlLive))
 
-export const memoryRepo = OrdersRepo.layerMemory
+export const memoryRepo = OrdersRepoMemory.layer
 
 /** A processor made of one function. */
 export const processor = (process: Context.Tag.Service<OrderProcessor>["process"]) =>

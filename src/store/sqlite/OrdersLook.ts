@@ -3,7 +3,8 @@ import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Effect, Option, Schema } from "effect"
 import { inTurn } from "../../NextTurn.ts"
 import { OrderId, type Status } from "../../order/Order.ts"
-import type { Filter, RowKey } from "../Command.ts"
+import type { RowKey } from "../../order/OrderChange.ts"
+import type { Filter } from "../Command.ts"
 
 /** Keys from the lowest to the highest, both among them. */
 interface Range {

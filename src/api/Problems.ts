@@ -1,0 +1,208 @@
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import { Schema } from "effect"
+import {
+  BacklogFull,
+  OrderConflict,
+  OrderGone,
+  OrderNotFound,
+  OrderStatusConflict,
+  RetryAfter,
+  StorageUnavailable
+} from "../order/Order.ts"
+import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
+
+export const OrderNotFoundProblem = asProblem(OrderNotFound, {
+  status: 404,
+  title: "Order not found",
+  detail: () => "Order not found"
+})
+
+export const OrderConflictProblem = asProblem(OrderConflict, {
+  status: 409,
+  title: "Order id already used",
+  detail: (error) =>
+    `Order ${error.order_id} was accepted before with other content${
+      error.fields.length > 0 ? ` (${error.fields.join(", ")})` : ""
+    }. Use a new order_id.`
+})
+
+export const OrderGoneProblem = asProblem(OrderGone, {
+  status: 410,
+  title: "Order gone",
+  detail: (error) => `Order ${error.order_id} was ${error.order_status} and has been removed after its retention.`
+})
+
+export const OrderStatusConflictProblem = asProblem(OrderStatusConflict, {
+  status: 409,
+  title: "Not possible in this status",
+  detail: (error) =>
+    `Order ${error.order_id} is ${error.order_status}; this needs it to be ${error.possible.join(" or ")}.`
+})
+
+export const BacklogFullProblem = asProblem(BacklogFull, {
+  status: 503,
+  title: "Backlog full",
+  detail: (error) =>
+    `Too many orders are waiting; this one was not stored. Send it again in ${error.retry_after} seconds.`
+})
+
+export const StorageUnavailableProblem = asProblem(StorageUnavailable, {
+  status: 503,
+  title: "Storage unavailable",
+  detail: () =>
+    "The order database is not available. An order sent now may or may not have been stored: " +
+    "send it again with the same order_id, which is safe."
+})
+
+const described = { detail: Schema.String }
+const detail = (error: { readonly detail: string }) => error.detail
+
+export class MalformedRequest extends Schema.TaggedError<MalformedRequest>()("MalformedRequest", described) {}
+export const MalformedRequestProblem = asProblem(MalformedRequest, { status: 400, title: "Malformed request", detail })
+
+export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {}) {}
+export const ForeignOriginProblem = asProblem(ForeignOrigin, {
+  status: 403,
+  title: "Foreign origin",
+  detail: () => "A page of another origin may not change anything here. Call the service from the server side."
+})
+
+export class RouteNotFound extends Schema.TaggedError<RouteNotFound>()("RouteNotFound", {}) {}
+export const RouteNotFoundProblem = asProblem(RouteNotFound, {
+  status: 404,
+  title: "No such route",
+  detail: () => "Nothing is served at this path. GET /docs lists what is."
+})
+
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
+  allow: Schema.Array(Schema.String)
+}) {}
+export const MethodNotAllowedProblem = asProblem(MethodNotAllowed, {
+  status: 405,
+  title: "Method not allowed",
+  detail: (error) => `This path answers ${error.allow.join(", ")} only.`
+})
+
+export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", { limit: Schema.Int }) {}
+export const BodyTooLargeProblem = asProblem(BodyTooLarge, {
+  status: 413,
+  title: "Body too large",
+  detail: (error) => `The body may have at most ${error.limit} bytes.`
+})
+
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()(
+  "UnsupportedMediaType",
+  described
+) {}
+export const UnsupportedMediaTypeProblem = asProblem(UnsupportedMediaType, {
+  status: 415,
+  title: "Unsupported media type",
+  detail
+})
+
+export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", {}) {}
+export const InternalErrorProblem = asProblem(InternalError, {
+  status: 500,
+  title: "Internal error",
+  detail: () => "The service failed on this request. Its log has the cause beside this answer's X-Request-Id."
+})
+
+export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry_after: RetryAfter }) {}
+export const DrainingProblem = asProblem(Draining, {
+  status: 503,
+  title: "Shutting down",
+  detail: (error) =>
+    `The service is shutting down; nothing was stored. Send the request again in ${error.retry_after} seconds.`
+})
+
+export class TooManyStreams extends Schema.TaggedError<TooManyStreams>()("TooManyStreams", {
+  retry_after: RetryAfter
+}) {}
+export const TooManyStreamsProblem = asProblem(TooManyStreams, {
+  status: 503,
+  title: "Too many streams",
+  detail: () => "As many event streams are open as may be. Close one, or ask for single orders with ?wait."
+})
+
+export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCalls", {
+  retry_after: RetryAfter
+}) {}
+export const TooManyCallsProblem = asProblem(TooManyCalls, {
+  status: 503,
+  title: "Too many bulk calls",
+  detail: (error) =>
+    "As many calls with many orders are in hand as may be; nothing of this one was stored. " +
+    `Send it again in ${error.retry_after} ${error.retry_after === 1 ? "second" : "seconds"}.`
+})
+
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
+  reasons: Schema.Array(Schema.String),
+  retry_after: RetryAfter
+}) {}
+export const NotReadyProblem = asProblem(NotReady, {
+  status: 503,
+  title: "Not ready",
+  detail: (error) => `Not ready: ${error.reasons.join(", ")}.`
+})
+
+export const Fault = Schema.Struct({
+  pointer: Schema.String.annotations({ description: "A JSON Pointer by RFC 6901, empty for the whole" }),
+  detail: Schema.String
+}).annotations({ identifier: "Fault" })
+
+/** Where the faults are, each place once: of the members of a union the first says what was expected. */
+export const faults = (
+  issues: ReadonlyArray<{ readonly path: ReadonlyArray<PropertyKey>; readonly message: string }>
+) => {
+  const details = new Map<string, string>()
+  for (const { message, path } of issues) {
+    const pointer = path.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("")
+    if (!details.has(pointer))
+      details.set(pointer, message.includes("(Encoded side)") ? "expected a JSON object" : message)
+  }
+  return Array.from(details, ([pointer, detail]) => ({ pointer, detail }))
+}
+
+const invalidRequest = { status: 422, title: "Invalid request" }
+const invalidRequestType = problemType("InvalidRequest")
+export const maxFaults = 100
+
+/** Every decode failure of path, query or body, as one 422 with a JSON Pointer (RFC 6901) to each fault. */
+export const InvalidRequest = Schema.transform(
+  Schema.Struct({
+    ...problemFields("InvalidRequest", invalidRequest),
+    errors: Schema.Array(Fault)
+  }),
+  Schema.typeSchema(HttpApiDecodeError),
+  {
+    strict: true,
+    decode: ({ detail, errors }) =>
+      new HttpApiDecodeError({
+        message: detail,
+        issues: errors.map((error) => ({
+          _tag: "Type" as const,
+          path: error.pointer
+            .split("/")
+            .slice(1)
+            .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")),
+          message: error.detail
+        }))
+      }),
+    encode: ({ issues }) => {
+      const errors = faults(issues)
+      const shown = errors.slice(0, maxFaults)
+      const found = errors.length === 1 ? "1 fault" : `${errors.length} faults`
+      return {
+        type: invalidRequestType,
+        title: invalidRequest.title,
+        status: invalidRequest.status,
+        detail: `The request has ${found}${errors.length > maxFaults ? `, the first ${maxFaults} are listed` : ""}.`,
+        errors: shown
+      }
+    }
+  }
+)
+  .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
+  // Last, for other annotations take an identifier away.
+  .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
