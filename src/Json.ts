@@ -1,8 +1,5 @@
 import { Predicate } from "effect"
 
-/** The media type of lines of JSON. */
-export const linesType = "application/x-ndjson"
-
 /** How deep JSON may be nested, coming in and as a result: deeper than anyone needs, and safe for every later reader. */
 export const maxDepth = 64
 
@@ -41,18 +38,3 @@ export const parseJson = (text: string): unknown => {
     return new Malformed(`is not JSON: ${error instanceof Error ? error.message : error}`)
   }
 }
-
-/** A line that has yet to be parsed: a call of many bad ones must not be worked off in one turn. */
-export class Line {
-  readonly text: string
-  constructor(text: string) {
-    this.text = text
-  }
-}
-
-/** The lines that are not empty. */
-export const linesOf = (text: string): ReadonlyArray<Line> =>
-  text
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => new Line(line))

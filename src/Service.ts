@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { HttpLive } from "./http/Http.ts"
 import { AddressLive, DrainLive, NodeServer, ServerLive } from "./http/NodeServer.ts"
+import { Readiness } from "./http/Readiness.ts"
 import { Orders } from "./Orders.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
@@ -10,6 +11,17 @@ import { OrderQueue } from "./work/OrderQueue.ts"
 import { OrderWorkersLive } from "./work/OrderWorkers.ts"
 import { RetentionLive } from "./work/Retention.ts"
 
+/** All that runs behind HTTP, but for the settings, a repository and a processor. */
+export const EngineLive = OrderWorkersLive.pipe(
+  Layer.provideMerge(RetentionLive),
+  Layer.provideMerge(Orders.layer),
+  Layer.provideMerge(OrderQueue.layer),
+  Layer.provideMerge(CircuitBreaker.layer),
+  Layer.provideMerge(Metrics.layer),
+  Layer.provideMerge(GroupCommit.layer),
+  Layer.provideMerge(OrderEvents.layer)
+)
+
 /**
  * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom: an
  * address that is taken ends the start before any work is begun. Ended from the top: no new work, running requests
@@ -18,14 +30,8 @@ import { RetentionLive } from "./work/Retention.ts"
 export const ServiceLive = AddressLive.pipe(
   Layer.provideMerge(DrainLive),
   Layer.provideMerge(HttpLive),
-  Layer.provideMerge(OrderWorkersLive),
-  Layer.provideMerge(RetentionLive),
-  Layer.provideMerge(Orders.layer),
-  Layer.provideMerge(OrderQueue.layer),
-  Layer.provideMerge(CircuitBreaker.layer),
-  Layer.provideMerge(Metrics.layer),
-  Layer.provideMerge(GroupCommit.layer),
-  Layer.provideMerge(OrderEvents.layer),
+  Layer.provideMerge(Readiness.layer),
+  Layer.provideMerge(EngineLive),
   Layer.provideMerge(ServerLive),
   Layer.provideMerge(NodeServer.layer)
 )

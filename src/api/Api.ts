@@ -7,6 +7,7 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
 import { maxErrorCode, NewOrder, Order, OrderId, Status, UserId } from "../order/Order.ts"
 import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
+import { BodyRules, bulkLimit } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { ListParameters, RetryFilter } from "./Filters.ts"
 import { DecimalNumber } from "./Numbers.ts"
@@ -143,6 +144,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
       )
     )
   )
+  .annotate(BodyRules, { limit: bulkLimit, lines: true })
   .addSuccess(BulkAnswer.annotations({ description: "What became of each" }))
   .addError(MalformedRequestProblem)
   .addError(ForeignOriginProblem)

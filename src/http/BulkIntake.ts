@@ -1,17 +1,16 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
+import { bulkOrders, orderLimit } from "../api/BodyRules.ts"
 import { faults, maxFaults, TooManyCalls } from "../api/Problems.ts"
-
-import { checked, Line, Malformed, parseJson } from "../Json.ts"
+import { checked, Malformed, parseJson } from "../Json.ts"
 import { nextTurn } from "../NextTurn.ts"
 import type { Orders } from "../Orders.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
 import { idInJson, idText, isId } from "../order/Order.ts"
+import type { Body } from "./RequestBody.ts"
 
-const maxOrders = 10_000
 /** So many calls are in hand at a time: each is held in memory as a whole until it is answered. */
 const maxCalls = 8
-export const orderLimit = 65_536
 /** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
 const batch = 250
 
@@ -40,34 +39,26 @@ const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [
 /** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
 export const takeMany = (orders: Orders["Type"]) => {
   const take = takeOne(orders)
-  let calls = 0
-  const enter = Effect.suspend(() => {
-    if (calls >= maxCalls) return new TooManyCalls({ retry_after: 1 })
-    calls += 1
-    return Effect.void
-  })
-  const leave = Effect.sync(() => {
-    calls -= 1
-  })
-  return (body: unknown, traceparent: Option.Option<string>) =>
-    Effect.acquireUseRelease(
-      enter,
-      () => take(body, traceparent),
-      () => leave
+  const calls = Effect.unsafeMakeSemaphore(maxCalls)
+  return (body: Body, traceparent: Option.Option<string>) =>
+    Effect.flatMap(
+      calls.withPermitsIfAvailable(1)(take(body, traceparent)),
+      Option.match({ onNone: () => new TooManyCalls({ retry_after: 1 }), onSome: Effect.succeed })
     )
 }
 
 const takeOne = (orders: Orders["Type"]) =>
-  Effect.fn("BulkIntake.takeMany")(function* (body: unknown, traceparent: Option.Option<string>) {
-    if (!Array.isArray(body)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
-    if (body.length > maxOrders) return yield* tooMany(`expected at most ${maxOrders} orders, not ${body.length}`)
+  Effect.fn("BulkIntake.takeMany")(function* (body: Body, traceparent: Option.Option<string>) {
+    const values = body._tag === "Lines" ? body.lines : body.value
+    if (!Array.isArray(values)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
+    if (values.length > bulkOrders) return yield* tooMany(`expected at most ${bulkOrders} orders, not ${values.length}`)
 
     const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
     const results: Array<{ readonly index: number; readonly result: keyof typeof count }> = []
     let faultCount = 0
-    for (const [part, values] of Arr.chunksOf(body, batch).entries()) {
+    for (const [part, some] of Arr.chunksOf(values, batch).entries()) {
       yield* nextTurn
-      const orderValues = values.map((value) => (value instanceof Line ? parseJson(value.text) : value))
+      const orderValues = body._tag === "Lines" ? some.map(parseJson) : some
       const decoded = orderValues.map((value) => {
         const order = decodeOne(value, faultCount < maxFaultsOfCall ? "all" : "first")
         if (Either.isLeft(order)) faultCount += order.left.length

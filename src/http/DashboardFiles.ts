@@ -5,7 +5,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Layer } from "effect"
 import { mediaType, problemType } from "../api/Problem.ts"
-import type { Route } from "./Guard.ts"
+import type { Route } from "./Route.ts"
 
 const files = [
   { path: "/", file: "index.html", type: "text/html; charset=utf-8" },

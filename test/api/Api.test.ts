@@ -82,6 +82,7 @@ describe("Api", () => {
     assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), [
       "Answers.ts",
       "Api.ts",
+      "BodyRules.ts",
       "Documented.ts",
       "Filters.ts",
       "Numbers.ts",

@@ -1,0 +1,16 @@
+import { Context } from "effect"
+
+/** Bytes that one order may have as JSON, alone or in bulk. */
+export const orderLimit = 65_536
+/** Orders that one bulk call may have, and bytes. */
+export const [bulkOrders, bulkLimit] = [10_000, 8 * 1024 * 1024]
+
+/** An annotation of endpoints: what a body may be. An endpoint without it takes one order's worth of JSON. */
+export class BodyRules extends Context.Reference<BodyRules>()("orders/BodyRules", {
+  defaultValue: () => ({
+    /** Bytes at most. */
+    limit: orderLimit,
+    /** Whether it may be lines of JSON (application/x-ndjson) too. */
+    lines: false
+  })
+}) {}

@@ -1,0 +1,47 @@
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import { Array as Arr, Context, type Effect, Option } from "effect"
+import { BodyRules } from "../api/BodyRules.ts"
+import type { Body } from "./RequestBody.ts"
+
+export interface Route {
+  readonly method: string
+  /** As the router has it: a segment that begins with `:` stands for any. */
+  readonly path: string
+  /** What its body may be; the body of a request to any other route is not looked at. */
+  readonly body?: BodyRules["Type"]
+  /** Answers in place of the application, which is not asked then: what is called most need not pass the router. */
+  readonly handler?: (
+    request: HttpServerRequest.HttpServerRequest,
+    body: Body
+  ) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown>
+  /** The Content-Security-Policy of its pages, where the strictest would break them. */
+  readonly contentSecurityPolicy?: string
+}
+
+/** The route of an endpoint of the contract. */
+export const routeOf = ({
+  annotations,
+  method,
+  path,
+  payloadSchema
+}: {
+  readonly annotations: Context.Context<never>
+  readonly method: string
+  readonly path: string
+  readonly payloadSchema: Option.Option<unknown>
+}): Route => ({
+  method,
+  path,
+  ...(Option.isSome(payloadSchema) ? { body: Context.get(annotations, BodyRules) } : undefined)
+})
+
+/** Finds the routes of a path. The router itself gives neither the other methods of a path nor the template. */
+export const routesByPath = (routes: ReadonlyArray<Route>) => {
+  const paths = new Map(Object.entries(Arr.groupBy(routes, (route) => route.path)))
+  const templates = Array.from(paths)
+    .filter(([path]) => path.includes("/:"))
+    .map(([path, routes]) => ({ pattern: new RegExp(`^${path.replaceAll(/:\w+/g, "[^/]+")}$`), routes }))
+  return (path: string): ReadonlyArray<Route> =>
+    paths.get(path) ?? templates.find(({ pattern }) => pattern.test(path))?.routes ?? []
+}

@@ -1,0 +1,67 @@
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import { Effect, Either, Option, Schema } from "effect"
+import { Api } from "../api/Api.ts"
+import { type Acceptance, Orders } from "../Orders.ts"
+import { traceparentOf } from "../observe/TraceContext.ts"
+import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
+import { idInJson } from "../order/Order.ts"
+import type { Body } from "./RequestBody.ts"
+import { type Route, routeOf } from "./Route.ts"
+
+/**
+ * The answer to a submitted order. It is not put through the schema of `OrderReceived`, which costs as much as
+ * all the rest of it; a test compares them. A text is sent in one piece with the headers, unlike bytes.
+ */
+const received = ({ order_id, replay }: Acceptance) => {
+  const body = { message: "Order received", order_id: idInJson(order_id) }
+  const text = JSON.stringify(Option.isSome(replay) ? { ...body, status: replay.value } : body)
+  return HttpServerResponse.raw(text, {
+    status: Option.isSome(replay) ? 200 : 202,
+    contentType: "application/json",
+    contentLength: Buffer.byteLength(text),
+    headers: {
+      location: `/api/order/${order_id}`,
+      ...(Option.isSome(replay) ? { "idempotent-replayed": "true" } : undefined)
+    }
+  })
+}
+
+/** Handles `POST /api/order`. A client that hangs up does not cut an acceptance in two. */
+export const makeSubmit = Effect.map(Orders, (orders) =>
+  Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, body: Body) {
+    const decoded = decodeNewOrder(body._tag === "Json" ? body.value : body.lines)
+    if (Either.isLeft(decoded)) return yield* HttpApiDecodeError.refailParseError(decoded.left)
+    return received(yield* orders.accept(decoded.right, traceparentOf(request.headers)))
+  }, Effect.uninterruptible)
+)
+
+/** Stands for the endpoint alone: errors of its middleware are encoded here, those of the handler by the whole API. */
+class Alone extends HttpApi.make("submit") {
+  static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(Schema.Never.ast)
+}
+
+/**
+ * `POST /api/order` answered past the router: the same handler, within the same middleware (that of the endpoint, its
+ * group and the API, from the inside out) and the same encoding of errors as on the way through HttpApi. A test sends the
+ * same requests both ways. The router, and what HttpApi does around a handler, cost a third of the request.
+ */
+export const makeSubmitRoute = Effect.gen(function* () {
+  const submit = yield* makeSubmit
+  const routes: Array<Route> = []
+  let alone: HttpApi.HttpApi.AnyWithProps = Alone
+  HttpApi.reflect(Api, {
+    predicate: ({ endpoint }) => endpoint.name === "submit",
+    onGroup: () => {},
+    onEndpoint: ({ endpoint, middleware }) => {
+      routes.push(routeOf(endpoint))
+      for (const tag of middleware) alone = alone.middleware(tag)
+    }
+  })
+  const inner = yield* HttpApiBuilder.buildMiddleware(alone)
+  const outer = yield* HttpApiBuilder.buildMiddleware(Api)
+  return routes.map((route): Route => ({ ...route, handler: (request, body) => outer(inner(submit(request, body))) }))
+})
