@@ -27,11 +27,14 @@ export const EngineLive = OrderWorkersLive.pipe(
  * address that is taken ends the start before any work is begun. Ended from the top: no new work, running requests
  * answered, HTTP closed, workers finished, writes flushed.
  */
-export const ServiceLive = AddressLive.pipe(
-  Layer.provideMerge(DrainLive),
-  Layer.provideMerge(HttpLive),
-  Layer.provideMerge(Readiness.layer),
-  Layer.provideMerge(EngineLive),
-  Layer.provideMerge(ServerLive),
-  Layer.provideMerge(NodeServer.layer)
-)
+export const serviceBy = (http: typeof HttpLive) =>
+  AddressLive.pipe(
+    Layer.provideMerge(DrainLive),
+    Layer.provideMerge(http),
+    Layer.provideMerge(Readiness.layer),
+    Layer.provideMerge(EngineLive),
+    Layer.provideMerge(ServerLive),
+    Layer.provideMerge(NodeServer.layer)
+  )
+
+export const ServiceLive = serviceBy(HttpLive)

@@ -159,7 +159,7 @@ const serve = <E, R>(before: Effect.Effect<ReadonlyArray<Route>, E, R>) =>
     })
   )
 
-export const HttpLive = serve(makeSubmitRoute)
+export const HttpLive = serve(makeSubmitRoute(Api))
 
 /** The same without the fast way of `POST /api/order`: what it is compared with. */
 export const HttpByRouterLive = serve(Effect.succeed([]))

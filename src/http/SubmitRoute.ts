@@ -1,10 +1,10 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
+import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Either, Option, Schema } from "effect"
-import { Api } from "../api/Api.ts"
 import { type Acceptance, Orders } from "../Orders.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
@@ -49,11 +49,16 @@ class Alone extends HttpApi.make("submit") {
  * group and the API, from the inside out) and the same encoding of errors as on the way through HttpApi. A test sends the
  * same requests both ways. The router, and what HttpApi does around a handler, cost a third of the request.
  */
-export const makeSubmitRoute = Effect.gen(function* () {
+export const makeSubmitRoute = Effect.fnUntraced(function* <
+  Id extends string,
+  Groups extends HttpApiGroup.HttpApiGroup.Any,
+  E,
+  R
+>(api: HttpApi.HttpApi<Id, Groups, E, R>) {
   const submit = yield* makeSubmit
   const routes: Array<Route> = []
   let alone: HttpApi.HttpApi.AnyWithProps = Alone
-  HttpApi.reflect(Api, {
+  HttpApi.reflect(api, {
     predicate: ({ endpoint }) => endpoint.name === "submit",
     onGroup: () => {},
     onEndpoint: ({ endpoint, middleware }) => {
@@ -62,6 +67,6 @@ export const makeSubmitRoute = Effect.gen(function* () {
     }
   })
   const inner = yield* HttpApiBuilder.buildMiddleware(alone)
-  const outer = yield* HttpApiBuilder.buildMiddleware(Api)
+  const outer = yield* HttpApiBuilder.buildMiddleware(api)
   return routes.map((route): Route => ({ ...route, handler: (request, body) => outer(inner(submit(request, body))) }))
 })

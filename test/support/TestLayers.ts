@@ -8,8 +8,9 @@ import { afterAll } from "@effect/vitest"
 import { type Context, Effect, Exit, Layer, Logger, LogLevel, Option, Schema, Scope } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import * as Client from "../../src/api/Client.ts"
+import { HttpLive } from "../../src/http/Http.ts"
 import { NewOrder } from "../../src/order/Order.ts"
-import { ServiceLive } from "../../src/Service.ts"
+import { serviceBy } from "../../src/Service.ts"
 import { Command } from "../../src/store/Command.ts"
 import type { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoMemory from "../../src/store/OrdersRepoMemory.ts"
@@ -71,8 +72,9 @@ export const service = <E>(options: {
   readonly repo: Layer.Layer<OrdersRepo, E, AppConfig>
   readonly processor?: Layer.Layer<OrderProcessor, never, AppConfig>
   readonly settings?: Settings
+  readonly http?: typeof HttpLive
 }) =>
-  ServiceLive.pipe(
+  serviceBy(options.http ?? HttpLive).pipe(
     Layer.provide(options.processor ?? instantProcessor),
     Layer.provideMerge(options.repo),
     Layer.provideMerge(config(options.settings)),
