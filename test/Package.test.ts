@@ -78,7 +78,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
           .map((entry) => Path.relative(root, Path.join(entry.parentPath, entry.name)))
         const built = files.filter(
           (file) =>
-            /^dist\/lib\/(migrations\/)?\w+(\.js|\.d\.ts)$/.test(file) ||
+            /^dist\/lib\/(\w+\/)*\w+(\.js|\.d\.ts)$/.test(file) ||
             /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file) ||
             file.startsWith(`node_modules/${bundled}/`)
         )
