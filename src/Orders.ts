@@ -19,7 +19,7 @@ import {
 } from "./order/Order.ts"
 import type { RowKey } from "./order/OrderChange.ts"
 import { differences, fingerprint } from "./order/OrderContent.ts"
-import { Command, type Filter, type Result } from "./store/Command.ts"
+import { type Answer, Command, type CommandOf, type Filter } from "./store/Command.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"
 import { type AllFailures, OrdersRepo } from "./store/OrdersRepo.ts"
@@ -96,7 +96,10 @@ export class Orders extends Context.Tag("orders/Orders")<
       /** So that what several calls retry does not meet in one transaction. */
       const reopening = yield* Effect.makeSemaphore(1)
 
-      const acceptance = (order: NewOrder, result: Result): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
+      const acceptance = (
+        order: NewOrder,
+        result: Answer<CommandOf<"Insert">>
+      ): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
         const { order_id } = order
         switch (result._tag) {
           case "Inserted":
@@ -121,8 +124,6 @@ export class Orders extends Context.Tag("orders/Orders")<
           case "Full":
             metrics.refused("BacklogFull")
             return Either.left(new BacklogFull({ retry_after: untilRoom(maxPending, metrics.drainRate()) }))
-          default:
-            throw new Error(`An Insert cannot be answered with ${result._tag}`)
         }
       }
 
@@ -151,12 +152,12 @@ export class Orders extends Context.Tag("orders/Orders")<
       /** Does it, unless the order is in none of the statuses it starts from; being where it leads to is fine too. */
       const act = Effect.fn("Orders.act")(function* (
         id: OrderId,
-        command: Command,
+        command: CommandOf<"Cancel" | "Reopen">,
         possible: ReadonlyArray<Status>,
         already?: Status
       ) {
         const result = yield* commits.write(command)
-        if (result._tag !== "Acted") return yield* missing(id)
+        if (result._tag === "Missing") return yield* missing(id)
         const { changed, order } = result
         if (changed || order.status === already) return order
         return yield* new OrderStatusConflict({ order_id: id, order_status: order.status, possible })
@@ -211,7 +212,7 @@ export class Orders extends Context.Tag("orders/Orders")<
                   return commits.write(Command.ReopenMany({ filter, keys }))
                 })
               )
-              count += result._tag === "Reopened" ? result.count : 0
+              count += result.count
             }
             after = next
           }

@@ -104,6 +104,7 @@ export type Command = Data.TaggedEnum<{
   Probe: {}
 }>
 export const Command = Data.taggedEnum<Command>()
+export type CommandOf<Tag extends Command["_tag"]> = Extract<Command, { readonly _tag: Tag }>
 
 /** What became of a command. */
 export type Result = Data.TaggedEnum<{
@@ -130,6 +131,24 @@ export type Result = Data.TaggedEnum<{
   Probed: {}
 }>
 export const Result = Data.taggedEnum<Result>()
+
+/** What each command can be answered with. The conformance tests hold every repository to it. */
+export const answersOf = {
+  Insert: ["Inserted", "Known", "Gone", "Full"],
+  Claim: ["Claimed", "Unchanged"],
+  Record: ["Recorded", "Unchanged"],
+  Release: ["Released"],
+  Prune: ["Pruned"],
+  Cancel: ["Acted", "Missing"],
+  Reopen: ["Acted", "Missing"],
+  ReopenMany: ["Reopened"],
+  Recover: ["Recovered"],
+  Rebase: ["Rebased"],
+  Probe: ["Probed"]
+} as const satisfies Record<Command["_tag"], ReadonlyArray<Result["_tag"]>>
+
+/** What a command of that kind is answered with. */
+export type Answer<C extends Command> = Extract<Result, { readonly _tag: (typeof answersOf)[C["_tag"]][number] }>
 
 /**
  * An order in a worker's hands. `run` is never reused; `attempt` counts towards `MAX_ATTEMPTS`, from 1; `round` is the

@@ -4,7 +4,7 @@ import { makeLogLimit } from "../LogLimit.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { nextTurn } from "../NextTurn.ts"
 import { StorageUnavailable } from "../order/Order.ts"
-import { Command, type Result } from "./Command.ts"
+import { type Answer, Command, type Result } from "./Command.ts"
 import { type Entry, makeCommitLine } from "./CommitLine.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
@@ -19,6 +19,10 @@ const maxBatch = 1000
 
 const isProbe = ({ command }: Entry) => command._tag === "Probe"
 
+/** The one place where a result is taken for what its command is answered with: the repository keeps their order. */
+const answerOf = <C extends Command>(exit: Exit.Exit<Result, StorageUnavailable>) =>
+  exit as Exit.Exit<Answer<C>, StorageUnavailable>
+
 /** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
 export class GroupCommit extends Context.Tag("orders/GroupCommit")<
   GroupCommit,
@@ -27,11 +31,13 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
      * Answers after the commit. After 10 seconds it fails; whether the command was or will be done is unknown then, for
      * its transaction may be under way. It fails at once, and is not done, when too many are in line.
      */
-    readonly write: (command: Command) => Effect.Effect<Result, StorageUnavailable>
+    readonly write: <C extends Command>(command: C) => Effect.Effect<Answer<C>, StorageUnavailable>
     /** The same for many, which go into one transaction, or a few when they are more than a thousand. */
-    readonly writeAll: (commands: ReadonlyArray<Command>) => Effect.Effect<ReadonlyArray<Result>, StorageUnavailable>
+    readonly writeAll: <C extends Command>(
+      commands: ReadonlyArray<C>
+    ) => Effect.Effect<ReadonlyArray<Answer<C>>, StorageUnavailable>
     /** Waits as long as it takes, and tries again while the storage fails. */
-    readonly settle: (command: Command) => Effect.Effect<Result>
+    readonly settle: <C extends Command>(command: C) => Effect.Effect<Answer<C>>
     /** Whether writes succeed. Unless one did a moment ago, it is found out by trying one. */
     readonly ready: Effect.Effect<boolean>
   }
@@ -130,8 +136,10 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         signal.unsafeOffer(undefined)
       }
 
-      const enqueue = (command: Command, patience: number) =>
-        Effect.async<Result, StorageUnavailable>((resume) => add(command, patience, resume))
+      const enqueue = <C extends Command>(command: C, patience: number) =>
+        Effect.async<Answer<C>, StorageUnavailable>((resume) =>
+          add(command, patience, (exit) => resume(answerOf<C>(exit)))
+        )
 
       let probing: Deferred.Deferred<boolean> | undefined
       /** Tries a write, once for all who ask meanwhile: whether it succeeded. */
@@ -146,19 +154,20 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         return probed
       }
 
-      const settle = (command: Command): Effect.Effect<Result> =>
+      const settle = <C extends Command>(command: C): Effect.Effect<Answer<C>> =>
         Effect.catchAll(enqueue(command, Number.POSITIVE_INFINITY), () =>
           Effect.zipRight(Effect.flatMap(Random.nextRange(800, 1200), Effect.sleep), settle(command))
         )
 
-      const all = (commands: ReadonlyArray<Command>) =>
-        Effect.async<ReadonlyArray<Result>, StorageUnavailable>((resume) => {
-          const results: Array<Result> = []
+      const all = <C extends Command>(commands: ReadonlyArray<C>) =>
+        Effect.async<ReadonlyArray<Answer<C>>, StorageUnavailable>((resume) => {
+          const results: Array<Answer<C>> = []
           let left = commands.length
           for (const [index, command] of commands.entries()) {
             add(command, patienceMillis, (exit) => {
-              if (Exit.isFailure(exit)) return resume(Effect.failCause(exit.cause))
-              results[index] = exit.value
+              const answer = answerOf<C>(exit)
+              if (Exit.isFailure(answer)) return resume(Effect.failCause(answer.cause))
+              results[index] = answer.value
               left -= 1
               if (left === 0) resume(Effect.succeed(results))
             })

@@ -10,6 +10,7 @@ import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 import {
   type Claim,
   Command,
+  type CommandOf,
   defaultLook,
   type Lane,
   prunable,
@@ -27,7 +28,7 @@ import { makeOrdersLook } from "./sqlite/OrdersLook.ts"
 import * as Sql from "./sqlite/Sqlite.ts"
 
 /** A row that is to be, as JSON: SQLite hands on what is nested in it as JSON text. */
-const newRow = ({ order, traceparent }: Extract<Command, { readonly _tag: "Insert" }>) => ({
+const newRow = ({ order, traceparent }: CommandOf<"Insert">) => ({
   ...order,
   currency: Option.getOrNull(order.currency),
   metadata: Option.getOrNull(order.metadata),
@@ -36,7 +37,7 @@ const newRow = ({ order, traceparent }: Extract<Command, { readonly _tag: "Inser
 
 const encodeError = Schema.encodeSync(LastError)
 
-const recordRow = ({ at, key, outcome, run, took }: Extract<Command, { readonly _tag: "Record" }>) => ({
+const recordRow = ({ at, key, outcome, run, took }: CommandOf<"Record">) => ({
   seq: key,
   run,
   at: at.epochMillis,
@@ -91,10 +92,7 @@ const make = Effect.gen(function* () {
       decodePruned
     )
 
-  const insert = Effect.fnUntraced(function* (
-    commands: ReadonlyArray<Extract<Command, { readonly _tag: "Insert" }>>,
-    now: number
-  ) {
+  const insert = Effect.fnUntraced(function* (commands: ReadonlyArray<CommandOf<"Insert">>, now: number) {
     const orders = commands.map((command) => command.order)
     const firstOf = new Map<string, number>()
     for (const [index, order] of orders.entries()) {
@@ -184,10 +182,7 @@ const make = Effect.gen(function* () {
 
   const waits = sql.literal(`'${transitions.release.to}'`)
 
-  const record = Effect.fnUntraced(function* (
-    records: ReadonlyArray<Extract<Command, { readonly _tag: "Record" }>>,
-    now: number
-  ) {
+  const record = Effect.fnUntraced(function* (records: ReadonlyArray<CommandOf<"Record">>, now: number) {
     const rows = yield* sql<{
       seq: number
       order_id: string
@@ -226,7 +221,7 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const release = Effect.fnUntraced(function* ({ key }: Extract<Command, { _tag: "Release" }>, now: number) {
+  const release = Effect.fnUntraced(function* ({ key }: CommandOf<"Release">, now: number) {
     const rows = yield* sql<{ seq: number; order_id: string; user_id: string; attempts: number }>`
       UPDATE orders
       SET status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL, due_at = ${stillDue(now)}
@@ -241,7 +236,7 @@ const make = Effect.gen(function* () {
   /** The rows of the index that was made for it, so that what is not removed is not read. */
   const isPrunable = sql.literal(`status IN (${prunable.map((status) => `'${status}'`).join(", ")})`)
 
-  const prune = Effect.fnUntraced(function* ({ asOf, before, limit }: Extract<Command, { readonly _tag: "Prune" }>) {
+  const prune = Effect.fnUntraced(function* ({ asOf, before, limit }: CommandOf<"Prune">) {
     const old = yield* sql<{ seq: number }>`
       SELECT seq, ${orderColumns} FROM orders INDEXED BY orders_prunable
       WHERE ${isPrunable} AND finished_at < ${before.epochMillis}
@@ -260,10 +255,7 @@ const make = Effect.gen(function* () {
     return { results: [Result.Pruned({ count: old.length })], changes: [] }
   })
 
-  const rebase = Effect.fnUntraced(function* (
-    { after, by, limit, until }: Extract<Command, { readonly _tag: "Rebase" }>,
-    now: number
-  ) {
+  const rebase = Effect.fnUntraced(function* ({ after, by, limit, until }: CommandOf<"Rebase">, now: number) {
     /** By the index that moving them leaves as it is. */
     const line = sql.literal("orders INDEXED BY orders_status")
     const waiting = sql`${statusIs(transitions.claim.from[0])} AND seq > ${after}`
@@ -346,10 +338,7 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const reopenMany = Effect.fnUntraced(function* (
-    { filter, keys }: Extract<Command, { readonly _tag: "ReopenMany" }>,
-    now: number
-  ) {
+  const reopenMany = Effect.fnUntraced(function* ({ filter, keys }: CommandOf<"ReopenMany">, now: number) {
     const status = reopenable(filter)
     if (Option.isNone(status)) return { results: [Result.Reopened({ count: 0 })], changes: [] }
     const hasError = filter.error_code === undefined ? sql`TRUE` : sql`error_code = ${filter.error_code}`

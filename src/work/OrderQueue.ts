@@ -107,7 +107,6 @@ const makeRebase = Effect.gen(function* () {
       const [move, ...others] = moves
       if (move === undefined) break
       const result = yield* commits.settle(Command.Rebase({ ...move, limit: piece }))
-      if (result._tag !== "Rebased") break
       moves = Option.match(result.next, { onNone: () => others, onSome: (after) => [{ ...move, after }, ...others] })
       if (move.by === 0) anew += result.count
     }

@@ -229,7 +229,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       const released = yield* commits
         .write(Command.Release({ key: Option.none() }))
         .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.option)
-      if (Option.isSome(released) && released.value._tag === "Released" && released.value.count > 0) {
+      if (Option.isSome(released) && released.value.count > 0) {
         yield* Effect.logInfo(`Put back ${released.value.count} orders whose processing was not finished`)
       }
     })
@@ -238,7 +238,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const recovered = yield* Effect.raceFirst(commits.settle(Command.Recover({ maxAttempts })), fault)
     // Reading may have met damage too, by now.
     yield* Effect.whenEffect(fault, Deferred.isDone(repo.fault))
-    if (recovered._tag === "Recovered" && recovered.pending + recovered.failed > 0) {
+    if (recovered.pending + recovered.failed > 0) {
       yield* Effect.logInfo(
         `The last process ended while it worked on ${recovered.pending + recovered.failed} orders; ` +
           `${recovered.pending} are worked again, ${recovered.failed} failed`

@@ -77,7 +77,6 @@ export const RetentionLive = Layer.scopedDiscard(
       let count = 0
       while (true) {
         const result = yield* commits.settle(Command.Prune({ before, asOf, limit: batch }))
-        if (result._tag !== "Pruned") break
         count += result.count
         if (result.count < batch) break
         yield* Effect.sleep(pause)

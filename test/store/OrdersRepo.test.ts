@@ -21,7 +21,16 @@ import {
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { OrderId, type Status, transitions } from "../../src/order/Order.ts"
 import type { RowKey } from "../../src/order/OrderChange.ts"
-import { Command, type Commit, type Filter, type Lane, type Looked, Outcome, Result } from "../../src/store/Command.ts"
+import {
+  answersOf,
+  Command,
+  type Commit,
+  type Filter,
+  type Lane,
+  type Looked,
+  Outcome,
+  Result
+} from "../../src/store/Command.ts"
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
@@ -33,7 +42,17 @@ const same = (actual: unknown, expected: unknown, message?: string) =>
   assert.deepStrictEqual(plain(actual), plain(expected), message)
 
 const write = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
-  Effect.flatMap(OrdersRepo, (repo) => repo.write(commands))
+  Effect.flatMap(OrdersRepo, (repo) => repo.write(commands)).pipe(
+    Effect.tap(({ results }) =>
+      Effect.sync(() => {
+        assert.lengthOf(results, commands.length)
+        for (const [{ _tag }, result] of Arr.zip(commands, results)) {
+          const possible: ReadonlyArray<string> = answersOf[_tag]
+          assert.include(possible, result._tag)
+        }
+      })
+    )
+  )
 const results = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
   Effect.map(write(...commands), ({ results }) => results)
 const tags = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
