@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Path from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { Effect } from "effect"
 
 const program = Path.resolve("dist/cli.js")
@@ -57,8 +58,8 @@ export const startCli = (args: ReadonlyArray<string>, { env, folder, input, url 
 export const cli = (args: ReadonlyArray<string>, options?: CliOptions) =>
   Effect.scoped(Effect.flatMap(startCli(args, options), ({ ended }) => ended))
 
-/** Waits, by looking again and again, until it holds. */
+/** Waits, by looking again and again, less and less often, until it holds. */
 export const until = (holds: () => boolean | Promise<boolean>) =>
-  Effect.promise(async () => {
-    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10))
-  }).pipe(Effect.timeout("100 seconds"))
+  Effect.promise(async (signal) => {
+    for (let pause = 5; !signal.aborted && !(await holds()); pause = Math.min(pause * 1.5, 100)) await setTimeout(pause)
+  })
