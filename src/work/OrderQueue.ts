@@ -1,4 +1,4 @@
-import { Cause, Clock, Context, Effect, Layer, Option, Queue } from "effect"
+import { Cause, Clock, Context, Effect, Layer, Option, Queue, type Scope } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { keepRunning } from "../KeepRunning.ts"
 import { makeLogLimit } from "../LogLimit.ts"
@@ -21,10 +21,11 @@ const lookAgain = 5000
 export class OrderQueue extends Context.Tag("orders/OrderQueue")<
   OrderQueue,
   {
-    /** The key of the lane's next order due, which is handed out once until it is `settled`. Waits for one. */
-    readonly take: (lane: Lane) => Effect.Effect<RowKey>
-    /** The claim of a taken key has been decided; should the order be Pending again, it may be handed out again. */
-    readonly settled: (lane: Lane, key: RowKey) => void
+    /**
+     * The key of the lane's next order due. Waits for one. It is handed out once until the scope ends, by when its claim
+     * must have been decided; should the order be Pending then, it is handed out again.
+     */
+    readonly take: (lane: Lane) => Effect.Effect<RowKey, never, Scope.Scope>
     /** Whether the table could be read the last time. */
     readonly ready: Effect.Effect<boolean>
   }
@@ -41,7 +42,6 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
       }
       return {
         take: (lane) => lanes[lane].take,
-        settled: (lane, key) => lanes[lane].settled(key),
         ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())
       }
     })
@@ -132,7 +132,7 @@ const makeLane = Effect.fnUntraced(function* (
 
   const queue = yield* Effect.acquireRelease(Queue.bounded<RowKey>(capacity), Queue.shutdown)
   const wake = yield* Queue.sliding<void>(1)
-  /** Handed out and not yet settled: what lies in the queue, and at most one for each worker. */
+  /** Handed out and not yet decided: what lies in the queue, and at most one for each worker. */
   const handedOut = new Set<RowKey>()
   /** The table may hold due orders that were not handed out. */
   let behind = true
@@ -193,12 +193,13 @@ const makeLane = Effect.fnUntraced(function* (
   yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(Effect.flatMap(fill, waitForWork)))
 
   return {
-    take: Effect.map(Queue.take(queue), (key) => {
-      onDepth(depth())
-      wakeIfLow()
-      return key
-    }),
-    settled: (key: RowKey) => void handedOut.delete(key),
+    take: Effect.uninterruptibleMask((restore) =>
+      Effect.tap(restore(Queue.take(queue)), (key) => {
+        onDepth(depth())
+        wakeIfLow()
+        return Effect.addFinalizer(() => Effect.sync(() => handedOut.delete(key)))
+      })
+    ),
     isReady: () => ready
   }
 })

@@ -1,5 +1,6 @@
 import {
   Array as Arr,
+  Cause,
   DateTime,
   Deferred,
   Duration,
@@ -168,29 +169,13 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       )
     }
 
+    /** Only a shutdown ends a worker. */
     const survive = (logAnnotations: Record<string, unknown>) =>
       Effect.catchAllCause((cause) =>
-        Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations)
+        stopping && Cause.isInterruptedOnly(cause)
+          ? Effect.interrupt
+          : Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations)
       )
-
-    const handle = Effect.fnUntraced(function* (lane: Lane, key: RowKey, permit: Permit) {
-      if (stopping) return
-      // Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases.
-      const result = yield* Effect.orElse(commits.write(Command.Claim({ key })), () =>
-        commits.settle(Command.Release({ key: Option.some(key) }))
-      )
-      queue.settled(lane, key)
-      if (result._tag !== "Claimed") return
-      const { claim } = result
-      metrics.workerBusy(1)
-      if (!cancelled.has(key)) {
-        const processed = traced ? processInSpan(claim, permit) : processClaimed(claim, permit)
-        const ended = Effect.map(processed, ({ outcome }) => metrics.attemptEnded(outcome))
-        yield* survive(logAnnotations(claim))(ended)
-      }
-      metrics.workerBusy(-1)
-      cancelled.delete(key)
-    })
 
     const ready: Effect.Effect<void> = Effect.catchAllCause(
       Effect.suspend(() => processor.ready),
@@ -201,21 +186,44 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         )
     )
 
-    /** The next order to claim, once the processor is there for it. */
-    const next = Effect.fnUntraced(function* (lane: Lane) {
-      const key = yield* queue.take(lane)
-      yield* ready
-      return { key, permit: yield* breaker.admit(key) }
+    /** Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases. */
+    const claim = (key: RowKey) =>
+      Effect.orElse(commits.write(Command.Claim({ key })), () =>
+        commits.settle(Command.Release({ key: Option.some(key) }))
+      )
+
+    /** Claims the next order, once the processor is there for it. However that ends, its key goes back to the queue. */
+    const claimNext = Effect.fnUntraced(function* (lane: Lane) {
+      const key = yield* Effect.interruptible(queue.take(lane))
+      yield* Effect.interruptible(ready)
+      const permit = yield* Effect.interruptible(breaker.admit(key))
+      const giveBack = Effect.sync(permit.giveBack)
+      const result = stopping ? undefined : yield* Effect.onError(claim(key), () => giveBack)
+      if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
+      yield* giveBack
+      return Option.none()
+    }, Effect.scoped)
+
+    const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
+      metrics.workerBusy(1)
+      if (!cancelled.has(claim.key)) {
+        const processed = traced ? processInSpan(claim, permit) : processClaimed(claim, permit)
+        const ended = Effect.map(processed, ({ outcome }) => metrics.attemptEnded(outcome))
+        yield* survive(logAnnotations(claim))(ended)
+      }
+      metrics.workerBusy(-1)
+      cancelled.delete(claim.key)
+      permit.giveBack()
     })
 
     /** Can be interrupted only while it waits for an order. */
-    const work = Effect.fnUntraced(function* (lane: Lane) {
-      while (true) {
-        const { key, permit } = yield* Effect.interruptible(next(lane))
-        yield* survive({})(handle(lane, key, permit))
-        permit.giveBack()
-      }
-    }, Effect.uninterruptible)
+    const work = (lane: Lane) =>
+      claimNext(lane).pipe(
+        Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: handle })),
+        survive({}),
+        Effect.forever,
+        Effect.uninterruptible
+      )
 
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true

@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, type Context, DateTime, Effect, Exit, Fiber, Layer, type Scope, TestClock } from "effect"
+import { Array as Arr, type Context, DateTime, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
@@ -55,9 +55,21 @@ const test = <E>(
 }
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
-const takeFrom = (lane: Lane) => Effect.flatMap(OrderQueue, (queue) => queue.take(lane))
+/** How long each key is handed out. */
+const held = new Map<string, Scope.CloseableScope>()
+const takeFrom = Effect.fnUntraced(function* (lane: Lane) {
+  const { take } = yield* OrderQueue
+  const scope = yield* Scope.make()
+  const key = yield* Scope.extend(take(lane), scope)
+  held.set(`${lane} ${key}`, scope)
+  return key
+})
 const take = takeFrom("open")
-const settled = (key: RowKey, lane: Lane = "open") => Effect.map(OrderQueue, (queue) => queue.settled(lane, key))
+const settled = (key: RowKey, lane: Lane = "open") =>
+  Effect.suspend(() => {
+    const scope = held.get(`${lane} ${key}`)
+    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+  })
 const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 
 /** What a worker does with a key. */

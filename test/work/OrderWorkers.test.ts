@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Array as Arr,
   Clock,
+  Context,
   DateTime,
   Deferred,
   Duration,
@@ -1250,4 +1251,25 @@ describe("the simulated processor", () => {
       assert.isTrue((yield* observe({ processingFailures: 1 }, Arr.range(1, 20))).every((end) => end.failed))
     })
   )
+})
+
+it.scoped("a claim that dies leaves its order for the next one", () => {
+  let deaths = 0
+  const repo = Layer.map(memoryRepo, (context) => {
+    const repo = Context.get(context, OrdersRepo)
+    return Context.make(OrdersRepo, {
+      ...repo,
+      write: (commands) =>
+        commands.some(({ _tag }) => _tag === "Claim") && deaths < 4
+          ? Effect.sync(() => deaths++).pipe(Effect.zipRight(Effect.dieMessage("a fault of the repository")))
+          : repo.write(commands)
+    })
+  })
+  return Effect.gen(function* () {
+    yield* insert(1)
+    const nextLook = Effect.zipRight(settle, TestClock.adjust("5 seconds"))
+    yield* Effect.repeat(nextLook, { until: () => deaths === 4 })
+    yield* nextLook
+    assert.strictEqual((yield* finished(1)).status, "Completed")
+  }).pipe(Effect.provide(engine({ repo }, () => Effect.void)))
 })
