@@ -166,9 +166,11 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         const inputs = Object.keys(metafile.inputs)
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
-          ["Api", "Client", "Documented", "Numbers", "Order", "Problem", "Time", "Version"].map(
-            (name) => `node_modules/@order-backend/orders/dist/lib/${name}.js`
-          )
+          [
+            ...["Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Numbers", "Problem", "Problems"],
+            ...["Time", "Version"],
+            "../order/Order"
+          ].map((name) => Path.join("node_modules/@order-backend/orders/dist/lib/api", `${name}.js`))
         )
         assert.isEmpty(inputs.filter((file) => /better-sqlite3|platform-node|Sqlite/.test(file)))
       })

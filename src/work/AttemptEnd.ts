@@ -2,7 +2,8 @@ import { createHash } from "node:crypto"
 import { Cause, Data, type Duration, Either, Exit, Inspectable, Option } from "effect"
 import { isDeeperThan, maxDepth } from "../Json.ts"
 import { maxErrorCode } from "../order/Order.ts"
-import type { Verdict } from "./CircuitBreaker.ts"
+import type { Verdict } from "./Breaker.ts"
+
 import { maxResult, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
 
 const maxMessageBytes = 1024
