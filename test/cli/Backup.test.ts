@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Database } from "better-sqlite3"
 import { Effect, Schedule } from "effect"
 import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
-import { cli } from "../support/CliProcess.ts"
+import { cli, command } from "../support/CliProcess.ts"
 import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
 import { copyOf, temporaryFolder } from "../support/TestLayers.ts"
 
@@ -39,11 +39,11 @@ const statusOf = (url: string, id: number) =>
 
 const files = (folder: string) => Fs.readdirSync(folder).sort()
 
-const backup = (folder: string, to: string) => cli(["backup", to], { folder })
-const restore = (folder: string, from: string) => cli(["restore", from], { folder })
+const backup = (folder: string, to: string) => command(["backup", to], { folder })
+const restore = (folder: string, from: string) => command(["restore", from], { folder })
 
-const fails = Effect.fnUntraced(function* (command: ReturnType<typeof cli>, line: RegExp, exit = 1) {
-  const { code, stderr, stdout } = yield* command
+const fails = Effect.fnUntraced(function* (run: ReturnType<typeof command>, line: RegExp, exit = 1) {
+  const { code, stderr, stdout } = yield* run
   assert.strictEqual(code, exit, stdout + stderr)
   assert.strictEqual(stdout, "")
   assert.match(stderr, line)
@@ -89,7 +89,7 @@ describe("orders backup", { timeout: 300_000 }, () => {
       assert.lengthOf(files(Path.join(folder, "nights")), 3)
       assert.deepStrictEqual(files(folder), ["always.db", "data", "nights"])
       yield* submit(url, [4])
-      assert.strictEqual((yield* cli(["doctor", "--database", "always.db"], { folder })).code, 0)
+      assert.strictEqual((yield* command(["doctor", "--database", "always.db"], { folder })).code, 0)
       const json = yield* cli(["backup", "--json", "--database", "file:data/orders.db", "other.db"], { folder })
       const { backup: file, ok, orders } = JSON.parse(json.stdout)
       assert.deepStrictEqual([file, ok, orders], [Path.join(Fs.realpathSync(folder), "other.db"), true, 4])
@@ -110,12 +110,13 @@ describe("orders backup", { timeout: 300_000 }, () => {
         { until: (id) => id > 300, schedule: Schedule.spaced("10 millis") }
       )
       const before = id - 8
-      const { code, stdout } = yield* backup(folder, "backup.db")
+      // From another process, as this one goes on pouring.
+      const { code, stdout } = yield* cli(["backup", "backup.db"], { folder })
       assert.strictEqual(code, 0, stdout)
       const ids = idsIn(Path.join(folder, "backup.db"))
       assert.isAtLeast(ids.length, before)
       assert.isTrue(Array.from({ length: before }, (_, index) => index + 1).every((id) => ids.includes(id)))
-      assert.strictEqual((yield* cli(["doctor", "--database", "backup.db"], { folder })).code, 0)
+      assert.strictEqual((yield* command(["doctor", "--database", "backup.db"], { folder })).code, 0)
     })
   )
 
@@ -134,8 +135,12 @@ describe("orders backup", { timeout: 300_000 }, () => {
       yield* fails(backup(folder, "nowhere/backup.db"), /There is no folder .*nowhere: make it first/)
       yield* fails(backup(folder, "nowhere/"), /There is no folder .*nowhere: make it first/)
       yield* fails(backup(folder, "~/backup.db"), /~ is not read as the home folder/, 2)
-      yield* fails(cli(["backup", "--database", "~/x.db", "b.db"], { folder }), /~ is not read as the home folder/, 2)
-      yield* fails(cli(["backup", "--database", "x.db", "b.db"], { folder }), /There is no database at .*x\.db/, 2)
+      yield* fails(
+        command(["backup", "--database", "~/x.db", "b.db"], { folder }),
+        /~ is not read as the home folder/,
+        2
+      )
+      yield* fails(command(["backup", "--database", "x.db", "b.db"], { folder }), /There is no database at .*x\.db/, 2)
       assert.isTrue(before.equals(Fs.readFileSync(file)))
       assert.deepStrictEqual(files(folder), ["backup.db", "data", "notes.txt", "other.db"])
     })
@@ -180,7 +185,7 @@ describe("orders restore", { timeout: 300_000 }, () => {
     Effect.gen(function* () {
       const { file, folder } = yield* killed
       assert.isAbove(Fs.statSync(`${file}-wal`).size, 0)
-      const { code, stderr, stdout } = yield* restore(folder, "backup.db")
+      const { code, stderr, stdout } = yield* cli(["restore", "backup.db"], { folder })
       assert.strictEqual(code, 0, stdout + stderr)
       assert.match(stdout, /^holds +3 orders, 1 MB$/m)
       const former = /^former +(\S+), (\S+)-wal$/m.exec(stdout)
@@ -198,7 +203,7 @@ describe("orders restore", { timeout: 300_000 }, () => {
       child.kill("SIGTERM")
       assert.strictEqual(yield* exited, 0)
       assert.deepStrictEqual(idsIn(file), [1, 2, 3, 4, 6, 7])
-      assert.strictEqual((yield* cli(["doctor"], { folder })).code, 0)
+      assert.strictEqual((yield* command(["doctor"], { folder })).code, 0)
     })
   )
 

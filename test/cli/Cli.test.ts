@@ -1,15 +1,9 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { answerOf } from "../../src/cli/Answer.ts"
-import { HttpClientLive } from "../../src/cli/Connection.ts"
-import { failureOf } from "../../src/cli/Failure.ts"
 import { splitOptions } from "../../src/cli/Words.ts"
-import { type CliAnswer, cli, startCli, until } from "../support/CliProcess.ts"
+import { type CliAnswer, cli, command, startCli, until } from "../support/CliProcess.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
@@ -55,7 +49,7 @@ describe("orders", () => {
         assert.strictEqual(order.status, "Completed")
         assert.deepStrictEqual(order.item_ids, [1, 2])
         assert.deepStrictEqual(order.metadata, { gift: true })
-        assert.strictEqual(parsed(yield* cli([...anOrder("1"), "--json"], { url })).status, "Completed")
+        assert.strictEqual(parsed(yield* command([...anOrder("1"), "--json"], { url })).status, "Completed")
         const shown = yield* cli(["get", "1"], { url })
         assert.match(shown.stdout, /^order +1\nstatus +Completed\n/)
       })
@@ -64,19 +58,19 @@ describe("orders", () => {
     it.effect("tells a refusal in the service's words, with the places of the faults", () =>
       Effect.gen(function* () {
         const { url } = yield* Running
-        yield* cli(anOrder("2"), { url })
+        yield* command(anOrder("2"), { url })
         isRefusal(
           yield* cli([...anOrder("2"), "--item", "3"], { url }),
           1,
           /^Order 2 was accepted before with .*item_ids/
         )
-        for (const command of ["get", "cancel", "retry"]) {
-          isRefusal(yield* cli([command, "404"], { url }), 1, /^Order 404 not found\n$/)
+        for (const name of ["get", "cancel", "retry"]) {
+          isRefusal(yield* command([name, "404"], { url }), 1, /^Order 404 not found\n$/)
         }
-        isRefusal(yield* cli(["retry", "2"], { url }), 1, /^Order 2 is .*needs it to be Failed or Cancelled/)
+        isRefusal(yield* command(["retry", "2"], { url }), 1, /^Order 2 is .*needs it to be Failed or Cancelled/)
         const order = ["submit", "--order-id", "3", "--user-id", "7", "--amount", "much"]
-        isRefusal(yield* cli(order, { url }), 2, /^submit: --item is missing\.\n/)
-        const faulty = yield* cli([...order, "--item", "1", "--item", "?"], { url })
+        isRefusal(yield* command(order, { url }), 2, /^submit: --item is missing\.\n/)
+        const faulty = yield* command([...order, "--item", "1", "--item", "?"], { url })
         isRefusal(faulty, 2, /^--item \(number 2\): expected .*\n--amount: expected 0 to .*\n$/)
       })
     )
@@ -85,7 +79,7 @@ describe("orders", () => {
       Effect.gen(function* () {
         const { url } = yield* Running
         const problemOf = Effect.fn(function* (args: ReadonlyArray<string>, code: number, to = url) {
-          const answer = yield* cli([...args, "--json"], { url: to })
+          const answer = yield* command([...args, "--json"], { url: to })
           isRefusal(answer, code, /^\{"type":"urn:orders:problem:[a-z-]+","title":"[^"]+",.*\}\n$/)
           return JSON.parse(answer.stderr)
         })
@@ -95,7 +89,7 @@ describe("orders", () => {
           ...{ type: "urn:orders:problem:order-not-found", title: "Order not found", status: 404 },
           detail: "Order 404 not found"
         })
-        yield* cli(anOrder("5"), { url })
+        yield* command(anOrder("5"), { url })
         const conflict = yield* problemOf([...anOrder("5"), "--item", "3"], 1)
         assert.deepStrictEqual([conflict.status, conflict.order_id, conflict.fields], [409, 5, ["item_ids"]])
         const misused = yield* problemOf(["submit"], 2)
@@ -104,6 +98,8 @@ describe("orders", () => {
         assert.include((yield* problemOf(["list", "--limit", "0"], 2)).detail, "--limit: expected a whole number")
         const unreachable = yield* problemOf(["metrics"], 1, "http://127.0.0.1:1")
         assert.include(unreachable.detail, "ECONNREFUSED")
+        const printed = yield* cli(["get", "404", "--json"], { url })
+        isRefusal(printed, 1, /^\{.*"detail":"Order 404 not found".*\}\n$/)
       })
     )
 
@@ -135,8 +131,8 @@ describe("orders", () => {
             { index: 3, order_id: 1, result: "invalid" }
           ]
         )
-        isRefusal(yield* cli(["submit", "--file", "nowhere"], { url }), 1, /^nowhere: ENOENT/)
-        isRefusal(yield* cli(["submit", "--file", "-", "--item", "1"], { url }), 2, /not both/)
+        isRefusal(yield* command(["submit", "--file", "nowhere"], { url }), 1, /^nowhere: ENOENT/)
+        isRefusal(yield* command(["submit", "--file", "-", "--item", "1"], { url }), 2, /not both/)
       })
     )
 
@@ -184,7 +180,7 @@ describe("orders", () => {
     it.effect("shows the metrics", () =>
       Effect.gen(function* () {
         const { url } = yield* Running
-        const now = parsed(yield* cli(["metrics", "--json"], { url }))
+        const now = parsed(yield* command(["metrics", "--json"], { url }))
         assert.strictEqual(now.workers, 100)
         assert.match((yield* cli(["metrics"], { url })).stdout, /^orders +\d+\n {2}pending/)
       })
@@ -195,24 +191,24 @@ describe("orders", () => {
     Effect.gen(function* () {
       const settings = { PROCESSING_TIME: "0 millis", PROCESSING_FAILURES: "1", MAX_ATTEMPTS: "1" }
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) => startService(folder, settings))
-      assert.strictEqual((yield* cli(["failures"], { url })).stdout, "No order is Failed.\n")
+      assert.strictEqual((yield* command(["failures"], { url })).stdout, "No order is Failed.\n")
       for (const id of ["1", "2"]) {
-        yield* cli(anOrder(id), { url })
-        assert.match((yield* cli(["get", id, "--wait", "20"], { url })).stdout, /last error +simulated/)
+        yield* command(anOrder(id), { url })
+        assert.match((yield* command(["get", id, "--wait", "20"], { url })).stdout, /last error +simulated/)
       }
-      const [failure] = parsed(yield* cli(["failures", "--json"], { url })).failures
+      const [failure] = parsed(yield* command(["failures", "--json"], { url })).failures
       assert.deepStrictEqual([failure.error_code, failure.count], ["simulated", 2])
       assert.match((yield* cli(["failures"], { url })).stdout, /simulated +2 /)
 
-      isRefusal(yield* cli(["retry"], { url }), 2, /give an order's id/)
-      isRefusal(yield* cli(["retry", "1", "--all"], { url }), 2, /not both/)
-      isRefusal(yield* cli(["retry", "--all"], { url }), 2, /Say --yes/)
-      assert.strictEqual(parsed(yield* cli(["retry", "1", "--json"], { url })).status, "Pending")
-      yield* cli(["get", "1", "--wait", "20"], { url })
+      isRefusal(yield* command(["retry"], { url }), 2, /give an order's id/)
+      isRefusal(yield* command(["retry", "1", "--all"], { url }), 2, /not both/)
+      isRefusal(yield* command(["retry", "--all"], { url }), 2, /Say --yes/)
+      assert.strictEqual(parsed(yield* command(["retry", "1", "--json"], { url })).status, "Pending")
+      yield* command(["get", "1", "--wait", "20"], { url })
       const retried = yield* cli(["retry", "--error-code", "simulated", "--yes", "--json"], { url })
       assert.deepStrictEqual(parsed(retried), { retried: 2 })
-      yield* cli(["get", "2", "--wait", "20"], { url })
-      isRefusal(yield* cli(["cancel", "2"], { url }), 1, /needs it to be Pending or Processing/)
+      yield* command(["get", "2", "--wait", "20"], { url })
+      isRefusal(yield* command(["cancel", "2"], { url }), 1, /needs it to be Pending or Processing/)
     })
   )
 
@@ -221,9 +217,9 @@ describe("orders", () => {
       const { url } = yield* Effect.flatMap(temporaryFolder, (folder) =>
         startService(folder, { PROCESSING_TIME: "1 minute", ATTEMPT_TIMEOUT: "2 minutes", SHUTDOWN_GRACE: "0 millis" })
       )
-      yield* cli(anOrder("1"), { url })
+      yield* command(anOrder("1"), { url })
       assert.strictEqual(parsed(yield* cli(["cancel", "1", "--json"], { url })).status, "Cancelled")
-      assert.strictEqual(parsed(yield* cli(["retry", "--status", "Cancelled", "-y", "--json"], { url })).retried, 1)
+      assert.strictEqual(parsed(yield* command(["retry", "--status", "Cancelled", "-y", "--json"], { url })).retried, 1)
     })
   )
 
@@ -233,7 +229,7 @@ describe("orders", () => {
       const serving = yield* startCli(["serve"], { folder, env: { PORT: "0", LOG_FORMAT: "json" } })
       yield* until(() => serving.output.stdout.includes("Listening on"))
       const url = /Listening on (http:[^"]+)/.exec(serving.output.stdout)?.[1] ?? ""
-      yield* cli(anOrder("1"), { url })
+      yield* command(anOrder("1"), { url })
       serving.child.kill("SIGTERM")
       assert.strictEqual((yield* serving.ended).code, 0)
       const refused = yield* cli(["serve"], { folder, env: { PORT: "http" } })
@@ -248,52 +244,44 @@ describe("orders", () => {
       const how =
         /^No order service answers at http:\/\/127\.0\.0\.1:1 \(ECONNREFUSED\)\. Start it with `orders serve`.*\n$/
       for (const args of [["metrics"], ["watch"], ["simulate"], ["get", "1"]])
-        isRefusal(yield* cli(args, { url }), 1, how)
+        isRefusal(yield* command(args, { url }), 1, how)
     })
   )
 
   it.live("answers what it does not understand on standard error, with 2", () =>
     Effect.gen(function* () {
       isRefusal(yield* cli(["bogus"]), 2, /^orders: there is no command bogus\. There are submit, get, .*simulate\.\n$/)
-      isRefusal(yield* cli(["get"]), 2, /^get: .*<id>\nSee orders get --help\.\n$/)
-      isRefusal(yield* cli(["list", "--limit=0"]), 2, /--limit: expected a whole number from 1 to 500/)
+      isRefusal(yield* command(["get"]), 2, /^get: .*<id>\nSee orders get --help\.\n$/)
+      isRefusal(yield* command(["list", "--limit=0"]), 2, /--limit: expected a whole number from 1 to 500/)
     })
   )
 
-  /** What it would print, without a process for each. */
-  const refused = (args: ReadonlyArray<string>) =>
-    Effect.flip(answerOf(args, "").run).pipe(
-      Effect.map(failureOf),
-      Effect.map(({ exitCode, lines }): CliAnswer => ({ code: exitCode, stdout: "", stderr: `${lines.join("\n")}\n` })),
-      Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, HttpClientLive))
-    )
-
   it.live("does not understand values out of range, and names of nothing", () =>
     Effect.gen(function* () {
-      isRefusal(yield* refused(["get", "!"]), 2, /expected a positive whole number/)
+      isRefusal(yield* command(["get", "!"]), 2, /expected a positive whole number/)
       for (const limit of ["0", "501", "0x10", "+5", "1e1", "05", "-1"]) {
-        isRefusal(yield* refused(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
+        isRefusal(yield* command(["list", `--limit=${limit}`]), 2, /--limit: expected a whole number from 1 to 500/)
       }
-      isRefusal(yield* refused(["get", "1", "--wait", "1e1"]), 2, /--wait: expected 0 to 30 seconds/)
+      isRefusal(yield* command(["get", "1", "--wait", "1e1"]), 2, /--wait: expected 0 to 30 seconds/)
       isRefusal(
-        yield* refused(["simulate", "--orders", "0x10"]),
+        yield* command(["simulate", "--orders", "0x10"]),
         2,
         /--orders: expected a whole number from 1 to 1000000/
       )
       for (const time of ["5", "-1", "03/04/2020", "2027-02-30", "2026-01-31T12:00"]) {
-        isRefusal(yield* refused(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
-        isRefusal(yield* refused(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
+        isRefusal(yield* command(["list", "--accepted-after", time]), 2, /--accepted-after: expected a date such as/)
+        isRefusal(yield* command(["retry", "--accepted-before", time]), 2, /--accepted-before: expected a date such as/)
       }
       isRefusal(
-        yield* refused(["list", "--status", "failed"]),
+        yield* command(["list", "--status", "failed"]),
         2,
         /^list: --status: expected one of Pending, Processing/
       )
-      isRefusal(yield* refused(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
-      isRefusal(yield* refused(["list", "--url", "ftp://x"]), 2, /--url/)
-      isRefusal(yield* refused(["list", "--url", "http://x/?a=1"]), 2, /--url/)
-      isRefusal(yield* refused(["get", "1", "2"]), 2, /^get: the argument 2 is not expected\.\n/)
-      isRefusal(yield* refused(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
+      isRefusal(yield* command(["list", "--nonsense"]), 2, /^list: there is no option --nonsense\.\n/)
+      isRefusal(yield* command(["list", "--url", "ftp://x"]), 2, /--url/)
+      isRefusal(yield* command(["list", "--url", "http://x/?a=1"]), 2, /--url/)
+      isRefusal(yield* command(["get", "1", "2"]), 2, /^get: the argument 2 is not expected\.\n/)
+      isRefusal(yield* command(["--completions", "tcsh"]), 2, /expected one of bash, zsh, fish/)
     })
   )
 

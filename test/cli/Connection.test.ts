@@ -4,8 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import { withAnswerLimit } from "../../src/cli/Connection.ts"
 import { failureOf } from "../../src/cli/Failure.ts"
-import { cli, startCli, until } from "../support/CliProcess.ts"
-import { aNewOrder, startService } from "../support/ServiceProcess.ts"
+import { cli, command, startCli, until } from "../support/CliProcess.ts"
+import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
 type Answer = (response: Http.ServerResponse) => void
@@ -114,19 +114,22 @@ describe("orders, when the service does not answer well", { timeout: 300_000 }, 
       for (const [index, ending] of ["", "/", "//"].entries()) {
         const to = { url: `${front}/shop/orders${ending}` }
         const id = String(index + 1)
-        const submitted = yield* cli(["submit", "--order-id", id, "--user-id", "1", "--item", "1", "--amount", "1"], to)
+        const submitted = yield* command(
+          ["submit", "--order-id", id, "--user-id", "1", "--item", "1", "--amount", "1"],
+          to
+        )
         assert.strictEqual(submitted.code, 0, submitted.stderr)
         for (const args of [["get", id], ["list"], ["failures"], ["metrics"], ["retry", "--all", "--yes"]]) {
-          const { code, stderr } = yield* cli(args, to)
+          const { code, stderr } = yield* command(args, to)
           assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
         }
         const input = JSON.stringify(aNewOrder(100 + index))
         assert.strictEqual((yield* cli(["submit", "--file", "-"], { ...to, input })).stdout, "1 accepted\n")
         const watching = yield* startCli(["watch", "--json"], to)
         yield* until(() => watching.output.stderr === `Watching ${front}/shop/orders\n`)
-        yield* cli(["submit", "--file", "-"], { ...to, input: JSON.stringify(aNewOrder(200 + index)) })
+        yield* Effect.promise(() => post(url, aNewOrder(200 + index)))
         yield* until(() => watching.output.stdout.includes(`"order_id":${200 + index}`))
-        const simulated = yield* cli(["simulate", "--orders", "5", "--json"], to)
+        const simulated = yield* command(["simulate", "--orders", "5", "--json"], to)
         assert.deepStrictEqual(
           [simulated.code, JSON.parse(simulated.stdout).connections_lost],
           [0, 0],
@@ -134,7 +137,7 @@ describe("orders, when the service does not answer well", { timeout: 300_000 }, 
         )
         assert.notInclude(simulated.stderr, "Going on without events")
       }
-      const wrong = yield* cli(["metrics"], { url: `${front}/elsewhere/` })
+      const wrong = yield* command(["metrics"], { url: `${front}/elsewhere/` })
       assert.strictEqual(wrong.code, 1)
       assert.include(wrong.stderr, `${front}/elsewhere answered 404`)
     })

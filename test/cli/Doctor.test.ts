@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
-import { cli, until } from "../support/CliProcess.ts"
+import { cli, command, until } from "../support/CliProcess.ts"
 import { aNewOrder, clockAhead, post, startService } from "../support/ServiceProcess.ts"
 import { copyOf, temporaryFolder } from "../support/TestLayers.ts"
 
@@ -39,7 +39,7 @@ interface Found {
 }
 
 const examine = Effect.fnUntraced(function* (folder: string) {
-  const { code, stderr, stdout } = yield* cli(["doctor", "--json"], { folder })
+  const { code, stderr, stdout } = yield* command(["doctor", "--json"], { folder })
   assert.strictEqual(stderr, "")
   const { checks, ok }: { checks: ReadonlyArray<Found>; ok: boolean } = JSON.parse(stdout)
   assert.strictEqual(code, ok ? 0 : 1)
@@ -55,7 +55,7 @@ const finds = Effect.fnUntraced(function* (folder: string, name: string, state: 
 })
 
 const cannotOpen = Effect.fnUntraced(function* (folder: string, file: string, line: RegExp) {
-  const { code, stderr, stdout } = yield* cli(["doctor", "--database", file], { folder })
+  const { code, stderr, stdout } = yield* command(["doctor", "--database", file], { folder })
   assert.strictEqual(code, 2, stdout + stderr)
   assert.strictEqual(stdout, "")
   assert.match(stderr, line)
@@ -133,7 +133,7 @@ describe("orders doctor", () => {
       yield* Effect.promise(() => post(url, aNewOrder(77)))
       yield* until(async () => (await (await fetch(`${url}/api/order/77`)).text()).includes('"Processing"'))
       yield* change(folder, `VACUUM INTO '${Path.join(folder, "backup.db")}'`)
-      const shown = yield* cli(["doctor", "--database", "./backup.db"], { folder })
+      const shown = yield* command(["doctor", "--database", "./backup.db"], { folder })
       assert.strictEqual(shown.code, 0, shown.stdout + shown.stderr)
       assert.match(shown.stdout, /^settings +ok +journal_mode delete, .*; the service sets wal when it starts$/m)
       assert.match(shown.stdout, /^processing +ok +1 order Processing; /m)
@@ -181,6 +181,7 @@ describe("orders doctor", () => {
       yield* finds(folder, "pending", "warning", /^1 order of 1 Pending due for more than an hour$/)
       yield* finds(folder, "schema", "error", /^differs in: index orders_failed$/)
       const shown = yield* cli(["doctor"], { folder })
+      assert.strictEqual(shown.code, 1)
       assert.match(shown.stdout, /^pending +No service runs: start it\.$/m)
     })
   )
@@ -194,7 +195,7 @@ describe("orders doctor", () => {
          CREATE TABLE _litestream_lock (id INTEGER)`
       )
       assert.match(
-        (yield* cli(["doctor"], { folder })).stdout,
+        (yield* command(["doctor"], { folder })).stdout,
         /^schema +ok +.*as the migrations make them, and Litestream's$/m
       )
       yield* change(folder, "CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text)")
@@ -232,7 +233,7 @@ describe("orders doctor", () => {
       ] as const) {
         yield* Effect.promise(() => Fs.writeFile(file, Buffer.from(whole).fill(0xa5, from, to)))
         yield* finds(folder, "integrity", "error", found)
-        const shown = yield* cli(["doctor"], { folder })
+        const shown = yield* command(["doctor"], { folder })
         assert.strictEqual(shown.code, 1)
         assert.match(shown.stdout, /^integrity +Stop the service, and go back to a backup/m)
       }

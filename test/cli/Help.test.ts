@@ -8,7 +8,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import { completions } from "../../src/cli/Completions.ts"
 import { helpWidth } from "../../src/cli/Help.ts"
 import { pages } from "../../src/cli/Pages.ts"
-import { cli } from "../support/CliProcess.ts"
+import { cli, command } from "../support/CliProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
 const execute = promisify(execFile)
@@ -28,7 +28,7 @@ describe("the help of orders", { timeout: 300_000 }, () => {
       for (const title of ["USAGE", "ORDERS", "EXAMPLES", "ENVIRONMENT", "EXIT CODES"]) {
         assert.include(stdout, `\n${title}\n`)
       }
-      for (const args of [[], ["-h"], ["help"]]) assert.strictEqual((yield* cli(args)).stdout, stdout)
+      for (const args of [[], ["-h"], ["help"]]) assert.strictEqual((yield* command(args)).stdout, stdout)
       assert.strictEqual((yield* cli(["--version"])).stdout, `${packageJson.version}\n`)
     })
   )
@@ -36,7 +36,7 @@ describe("the help of orders", { timeout: 300_000 }, () => {
   for (const { args, name, options } of pages.map(({ manual, name }) => ({ ...manual, name }))) {
     it.live(`shows all that ${name} takes`, () =>
       Effect.gen(function* () {
-        const { code, stderr, stdout } = yield* cli([name, "--help"])
+        const { code, stderr, stdout } = yield* command([name, "--help"])
         assert.deepStrictEqual([code, stderr], [0, ""])
         isNarrow(stdout)
         assert.match(stdout, new RegExp(`\\nUSAGE\\n  orders ${name} `))
@@ -53,14 +53,14 @@ describe("the help of orders", { timeout: 300_000 }, () => {
           assert.notStrictEqual(about, "", `${name} ${names}`)
           assert.include(stdout, `${names[0]}`)
         }
-        if (name !== "serve") assert.strictEqual((yield* cli(["help", name])).stdout, stdout)
+        if (name !== "serve") assert.strictEqual((yield* command(["help", name])).stdout, stdout)
       })
     )
   }
 
   it("says what is taken where an option is not given", () => {
-    const aboutOf = (command: string, option: string) =>
-      pages.find(({ name }) => name === command)?.manual.options.find(({ names }) => names.includes(option))?.about
+    const aboutOf = (of: string, option: string) =>
+      pages.find(({ name }) => name === of)?.manual.options.find(({ names }) => names.includes(option))?.about
     for (const { name, manual } of pages) {
       if (manual.options.some(({ names }) => names.includes("--url"))) {
         assert.match(aboutOf(name, "--url") ?? "", /\[default: http:\/\/127\.0\.0\.1:3000\]$/)

@@ -4,7 +4,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Chunk, Context, Effect, Layer, Stream } from "effect"
 import { type Entry, readOrders } from "../../src/cli/OrderFile.ts"
 import { piecesOf } from "../../src/cli/Pieces.ts"
-import { type CliAnswer, cli } from "../support/CliProcess.ts"
+import { type CliAnswer, cli, command } from "../support/CliProcess.ts"
 import { aNewOrder, type ServiceProcess, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
@@ -155,7 +155,7 @@ describe("orders submit --file", { timeout: 300_000 }, () => {
         const submit = (content: Buffer, ...args: ReadonlyArray<string>) =>
           Effect.zipRight(
             Effect.promise(() => Fs.writeFile(file, content)),
-            cli(["submit", "--file", file, ...args], { url })
+            command(["submit", "--file", file, ...args], { url })
           )
         const latin1 = Buffer.from([named(1, "Muller"), named(2, "Müller"), named(3, "Meier")].join("\n"), "latin1")
         const refused = yield* submit(latin1)

@@ -2,7 +2,14 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Path from "node:path"
 import { setTimeout } from "node:timers/promises"
-import { Effect } from "effect"
+import { stripVTControlCharacters } from "node:util"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import { Clock, ConfigProvider, Console, Effect, Layer } from "effect"
+import { answerOf } from "../../src/cli/Answer.ts"
+import { HttpClientLive } from "../../src/cli/Connection.ts"
+import { failureOf } from "../../src/cli/Failure.ts"
 
 const program = Path.resolve("dist/cli.js")
 
@@ -57,6 +64,50 @@ export const startCli = (args: ReadonlyArray<string>, { env, folder, input, url 
 /** Runs the command line to its end. */
 export const cli = (args: ReadonlyArray<string>, options?: CliOptions) =>
   Effect.scoped(Effect.flatMap(startCli(args, options), ({ ended }) => ended))
+
+/**
+ * Runs a command in the process of the tests, which costs a tenth of a process of its own: for what a command does, not
+ * for how the program starts, reads, writes and ends. Commands in a folder run one at a time.
+ */
+export const command = (args: ReadonlyArray<string>, { folder, url }: Pick<CliOptions, "folder" | "url"> = {}) =>
+  Effect.gen(function* () {
+    const output = { stdout: "", stderr: "" }
+    const to = (name: keyof typeof output) => (text: unknown) =>
+      Effect.sync(() => {
+        output[name] += `${stripVTControlCharacters(String(text))}\n`
+      })
+    const { isJson, run } = answerOf(args, "")
+    const environment = new Map([
+      ...(url === undefined ? [] : [["ORDERS_URL", url] as const]),
+      ...(folder === undefined ? [] : [["DATABASE_URL", `file:${Path.join(folder, "data/orders.db")}`] as const])
+    ])
+    const code = yield* run.pipe(
+      Effect.as(0),
+      Effect.catchAll((error) => {
+        const failure = failureOf(error)
+        const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
+        return Effect.as(failure.lines.length === 0 ? Effect.void : Console.error(text), failure.exitCode)
+      }),
+      (self) =>
+        Console.consoleWith((console) =>
+          Effect.withConsole(self, { ...console, log: to("stdout"), error: to("stderr") })
+        ),
+      Effect.withConfigProvider(ConfigProvider.fromMap(environment)),
+      Effect.withClock(Clock.make()),
+      Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer, HttpClientLive))
+    )
+    return { code, ...output } satisfies CliAnswer
+  }).pipe((self) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => process.cwd()),
+      () =>
+        Effect.zipRight(
+          Effect.sync(() => folder && process.chdir(folder)),
+          self
+        ),
+      (before) => Effect.sync(() => process.chdir(before))
+    )
+  )
 
 /** Waits, by looking again and again, less and less often, until it holds. */
 export const until = (holds: () => boolean | Promise<boolean>) =>
