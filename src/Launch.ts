@@ -10,6 +10,7 @@ import { StartupError } from "./StartupError.ts"
 import { OrdersRepo } from "./store/OrdersRepo.ts"
 import * as OrdersRepoSql from "./store/OrdersRepoSql.ts"
 import { SqlLive } from "./store/sqlite/Sqlite.ts"
+import * as SqliteStatements from "./store/sqlite/SqliteStatements.ts"
 import { OrderProcessor } from "./work/OrderProcessor.ts"
 
 /** Off unless it is configured: then no span is made, and what sends them is not even loaded. */
@@ -82,6 +83,7 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(GreetingLive),
     Layer.provide(processor),
     Layer.provide(OrdersRepoSql.layer),
+    Layer.provide(SqliteStatements.layer),
     Layer.provide(SqlLive),
     Layer.provide(TelemetryLive),
     Layer.provide(LoggingLive),

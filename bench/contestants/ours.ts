@@ -6,6 +6,7 @@ import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
 import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
+import * as SqliteStatements from "../../src/store/sqlite/SqliteStatements.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
 const isTimed = process.env.TIMED === "on"
@@ -57,6 +58,7 @@ const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
   Layer.provideMerge(ServiceLive),
   Layer.provide(ProcessorLive),
   Layer.provide(OrdersRepoSql.layer),
+  Layer.provide(SqliteStatements.layer),
   Layer.provide(SqlLive),
   Layer.provide(LoggingLive),
   Layer.provide(AppConfig.layer),

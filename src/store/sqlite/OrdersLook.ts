@@ -1,10 +1,11 @@
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
 import { Array as Arr, Effect, Option, Schema } from "effect"
 import { inTurn } from "../../NextTurn.ts"
-import { OrderId, type Status } from "../../order/Order.ts"
+import { OrderId } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import type { Filter } from "../Command.ts"
+import { makeFragments } from "./Fragments.ts"
 
 /** Keys from the lowest to the highest, both among them. */
 interface Range {
@@ -45,12 +46,8 @@ const size = ({ high, low }: Range) => high - low + 1
  * Looks through orders by an index and by key, at so many at a time that one statement takes little time: a filter may
  * leave few of millions, and nothing tells beforehand where they are.
  */
-export const makeOrdersLook = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-
-  /** Spelled out, not bound, so that SQLite sees that the partial index of that status fits. */
-  const statusIs = (status: Status) => sql.literal(`status = '${status}'`)
-  const by = (index: string) => sql.literal(`orders INDEXED BY ${index}`)
+export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
+  const { by, statusIs } = makeFragments(sql)
 
   /** Where to look, what the index gives, and what is left to be looked at in each order; none if no order can fit. */
   const wayOf = (filter: Filter) => {
@@ -202,4 +199,4 @@ export const makeOrdersLook = Effect.gen(function* () {
   })
 
   return { lookAt, failures }
-})
+}

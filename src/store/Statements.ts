@@ -1,0 +1,118 @@
+import type { SqlError } from "@effect/sql/SqlError"
+import { Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
+import type { ParseError } from "effect/ParseResult"
+import type { Order, OrderId, Status, StorageUnavailable } from "../order/Order.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+import type { CommandOf, Filter, Lane, Looked, PrunedRecord, Totals } from "./Command.ts"
+import type { AllFailures } from "./OrdersRepo.ts"
+
+/** A statement that failed, or a row that is none of ours. */
+export type Fault = SqlError | ParseError
+
+/** A row as it is after its change, as far as others hear of it. */
+export interface Changed {
+  readonly seq: RowKey
+  readonly order_id: string
+  readonly user_id: string
+  readonly attempts: number
+}
+
+type Rows<A> = Effect.Effect<ReadonlyArray<A>, Fault>
+
+/**
+ * What a database must be able to do for the repository: each member is one statement, or a few, however many rows it is
+ * about. Those that change something run within `transaction`, those that read within `reading`. `now` is the wall clock
+ * in milliseconds since 1970, and the same for all commands of a transaction.
+ *
+ * Rows that are given by their status change only if they are in it: a compare-and-set.
+ */
+export class Statements extends Context.Tag("orders/Statements")<
+  Statements,
+  {
+    /**
+     * Runs the body in one transaction, synced before it returns. What fails by the storage's fault is
+     * `StorageUnavailable`, with nothing of it visible; any other failure is a defect, with nothing of it stored.
+     */
+    readonly transaction: <A>(body: Effect.Effect<A, Fault>) => Effect.Effect<A, StorageUnavailable>
+    /** Runs a read. Its failures are those of a transaction. */
+    readonly reading: <A>(read: Effect.Effect<A, Fault>) => Effect.Effect<A, StorageUnavailable>
+    /** Done, with what happened, once nothing can be written any more until a restart. */
+    readonly fault: Deferred.Deferred<string>
+
+    /** Adds orders with ids of their own, in this order, as long as fewer than `maxPending` wait: those it added. */
+    readonly insert: (
+      orders: ReadonlyArray<CommandOf<"Insert">>,
+      maxPending: number,
+      now: number
+    ) => Rows<Changed & { readonly accepted_at: number }>
+    /** Pending -> Processing, with the next run. */
+    readonly claim: (
+      keys: ReadonlyArray<RowKey>,
+      now: number
+    ) => Rows<{
+      readonly key: RowKey
+      readonly order: Order
+      readonly run: number
+      readonly round: number
+      readonly traceparent: Option.Option<string>
+      readonly due_at: number
+      readonly started_at: number
+    }>
+    /** Processing -> what the outcome says, of those that are in that run. */
+    readonly record: (
+      records: ReadonlyArray<CommandOf<"Record">>,
+      now: number
+    ) => Rows<Changed & { readonly status: Status; readonly finished_at: number | null; readonly took: number }>
+    /** Processing -> Pending, uncounted: one order, or all of them. */
+    readonly release: (key: Option.Option<RowKey>, now: number) => Rows<Changed>
+    /** Processing -> Pending, or Failed as `worker_lost`: all of them. */
+    readonly recover: (maxAttempts: number, now: number) => Rows<Changed & { readonly status: Status }>
+    /** -> Cancelled, whatever its status is. */
+    readonly cancel: (key: RowKey, now: number) => Effect.Effect<void, Fault>
+    /** -> Pending, in its next round, whatever its status is. */
+    readonly reopen: (key: RowKey, now: number) => Effect.Effect<void, Fault>
+    /** The same for those of the keys that are in that status, and have that error code if one is given. */
+    readonly reopenMany: (
+      keys: ReadonlyArray<RowKey>,
+      status: Status,
+      error_code: string | undefined,
+      now: number
+    ) => Rows<Changed>
+    /** Removes orders and keeps a record of each: how many. Remembers what time retention believes it is. */
+    readonly prune: (command: CommandOf<"Prune">) => Effect.Effect<number, Fault>
+    /** Moves a piece of the line: how many orders moved, and the key behind which to go on. */
+    readonly rebase: (
+      command: CommandOf<"Rebase">,
+      now: number
+    ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<RowKey> }, Fault>
+    /** Adds to the totals: what they are then. */
+    readonly addToTotals: (added: Totals) => Effect.Effect<Totals, Fault>
+    /** Writes what needs the room of an ordinary order, or of the largest. */
+    readonly probe: (needs: "ordinary" | "largest") => Effect.Effect<void, Fault>
+
+    readonly byId: (id: OrderId) => Effect.Effect<Option.Option<{ readonly key: RowKey; readonly order: Order }>, Fault>
+    readonly known: (ids: ReadonlyArray<string>) => Rows<Order>
+    readonly pruned: (ids: ReadonlyArray<string>) => Rows<PrunedRecord>
+    /** The first `limit` Pending orders of a lane, by due time and arrival. */
+    readonly front: (
+      lane: Lane,
+      limit: number,
+      now: number
+    ) => Rows<{ readonly key: RowKey; readonly due_at: number; readonly isDue: boolean }>
+    /** When the first Pending order of a lane was or will be due. */
+    readonly firstDueAt: (lane: Lane) => Effect.Effect<Option.Option<number>, Fault>
+    /** The keys of orders that fit, from the lowest key to the highest or down from it: of `look` orders, `limit`. */
+    readonly search: (
+      filter: Filter,
+      range: { readonly low: RowKey; readonly high: RowKey },
+      direction: "ASC" | "DESC",
+      limit: number,
+      look: number
+    ) => Effect.Effect<Looked<RowKey>, Fault>
+    /** Those orders, newest first. */
+    readonly byKeys: (keys: ReadonlyArray<RowKey>) => Rows<{ readonly key: RowKey; readonly order: Order }>
+    readonly failures: Effect.Effect<AllFailures, Fault>
+    readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, Fault>
+    readonly totals: Effect.Effect<Totals, Fault>
+  }
+>() {}

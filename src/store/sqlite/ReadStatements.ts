@@ -1,0 +1,77 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import { Array as Arr, type Context, DateTime, Effect, Option, Schema } from "effect"
+import { type OrderId, transitions } from "../../order/Order.ts"
+import { decodeOrderRow } from "../OrderRow.ts"
+import type { Statements } from "../Statements.ts"
+import { type Fragments, keyedOrder, makeFragments } from "./Fragments.ts"
+import { makeOrdersLook } from "./OrdersLook.ts"
+import { PrunedRows } from "./PrunedRows.ts"
+import { totals } from "./Totals.ts"
+
+type Database = Context.Tag.Service<Statements>
+
+const decodePruned = Schema.decodeUnknown(PrunedRows)
+
+const front =
+  (sql: SqlClient.SqlClient, { lane, statusIs }: Fragments): Database["front"] =>
+  (name, limit, now) => {
+    const { front, isIn } = lane(name)
+    return Effect.map(
+      sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
+        SELECT seq, due_at, due_at <= ${now} AS ready
+        FROM ${front}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
+        ORDER BY due_at, seq
+        LIMIT ${limit}`,
+      Arr.map(({ due_at, ready, seq }) => ({ key: seq, due_at, isDue: ready === 1 }))
+    )
+  }
+
+const firstDueAt =
+  (sql: SqlClient.SqlClient, { lane, statusIs }: Fragments): Database["firstDueAt"] =>
+  (name) => {
+    const { front, isIn } = lane(name)
+    return Effect.map(
+      sql<{ due_at: number }>`
+        SELECT due_at FROM ${front}
+        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
+        ORDER BY due_at
+        LIMIT 1`,
+      (rows) => Option.map(Arr.head(rows), ({ due_at }) => due_at)
+    )
+  }
+
+/** The statements that change nothing. */
+export const readStatements = (sql: SqlClient.SqlClient) => {
+  const fragments = makeFragments(sql)
+  const { anyOf, orderColumns } = fragments
+  const { failures, lookAt } = makeOrdersLook(sql)
+  return {
+    byId: (id: OrderId) =>
+      Effect.flatMap(sql<{ seq: number }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
+        Effect.transposeMapOption(Arr.head(rows), keyedOrder)
+      ),
+    known: (ids) =>
+      Effect.flatMap(sql`SELECT ${orderColumns} FROM orders WHERE order_id IN ${anyOf(ids)}`, (rows) =>
+        Effect.forEach(rows, (row) => decodeOrderRow(row))
+      ),
+    pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf(ids)}`, decodePruned),
+    front: front(sql, fragments),
+    firstDueAt: firstDueAt(sql, fragments),
+    search: (filter, range, direction, limit, look) =>
+      Effect.map(lookAt(filter, range, direction, limit, look), ({ keys, next }) => ({ found: keys, next })),
+    byKeys: (keys) =>
+      Effect.flatMap(
+        sql<{ seq: number }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,
+        (rows) => Effect.forEach(rows, keyedOrder)
+      ),
+    failures,
+    retentionTime: Effect.map(
+      sql<{ time: number | null }>`
+        SELECT COALESCE(retention_at, (SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)) AS time
+        FROM totals`,
+      (rows) => Option.map(Option.fromNullable(rows[0]?.time), DateTime.unsafeMake)
+    ),
+    totals: totals(sql)
+  } satisfies Partial<Database>
+}

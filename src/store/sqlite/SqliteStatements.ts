@@ -1,0 +1,25 @@
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Effect, Layer } from "effect"
+import { type Fault, Statements } from "../Statements.ts"
+import { DatabaseFile } from "./DatabaseFile.ts"
+import { readStatements } from "./ReadStatements.ts"
+import { makeOrUnavailable, transaction } from "./Sqlite.ts"
+import { writeStatements } from "./WriteStatements.ts"
+
+/** What the repository needs of a database, in SQLite. Nothing is written to a file that is no longer the one opened. */
+export const layer = Layer.effect(
+  Statements,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const file = yield* DatabaseFile
+    const unavailable = yield* makeOrUnavailable
+    const reading = <A>(read: Effect.Effect<A, Fault>) => unavailable(file.noticing(read))
+    return {
+      ...readStatements(sql),
+      ...writeStatements(sql),
+      reading,
+      transaction: (body) => file.guarded(reading(transaction(sql, body))),
+      fault: file.fault
+    }
+  })
+)

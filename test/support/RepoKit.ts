@@ -1,0 +1,129 @@
+import { assert } from "@effect/vitest"
+import { Array as Arr, type Context, DateTime, Effect, Equal, Option, Order as Ordering } from "effect"
+import { OrderId } from "../../src/order/Order.ts"
+import type { RowKey } from "../../src/order/OrderChange.ts"
+import {
+  answersOf,
+  Command,
+  type Commit,
+  type Filter,
+  type Lane,
+  type Looked,
+  Outcome,
+  Result
+} from "../../src/store/Command.ts"
+import { noTotals } from "../../src/store/CommandGroups.ts"
+import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import { anInsert } from "./TestLayers.ts"
+
+/** Compared as JSON: dates keep caches inside, which must not count. */
+export const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+export const same = (actual: unknown, expected: unknown, message?: string) =>
+  assert.deepStrictEqual(plain(actual), plain(expected), message)
+
+export const write = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.flatMap(OrdersRepo, (repo) => repo.write(commands)).pipe(
+    Effect.tap(({ results }) =>
+      Effect.sync(() => {
+        assert.lengthOf(results, commands.length)
+        for (const [{ _tag }, result] of Arr.zip(commands, results)) {
+          const possible: ReadonlyArray<string> = answersOf[_tag]
+          assert.include(possible, result._tag)
+        }
+      })
+    )
+  )
+export const results = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.map(write(...commands), ({ results }) => results)
+export const tags = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.map(results(...commands), (results) => results.map(({ _tag }) => _tag))
+export const changes = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.map(write(...commands), ({ commit }) =>
+    commit.pipe(
+      Option.map(({ changes }) => changes),
+      Option.getOrThrow
+    )
+  )
+
+export const find = (id: number | string) =>
+  Effect.flatMap(OrdersRepo, (repo) => Effect.flatten(repo.find(OrderId.make(String(id)))))
+export const window = (limit: number, lane: Lane = "open") =>
+  Effect.flatMap(OrdersRepo, (repo) => repo.window(lane, limit))
+/** The ids of a step of a listing, and the key to go on before. */
+export const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option.none(), limit = 100, look?: number) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(repo.list(filter, before, limit, look), ({ found, next }) => ({
+      ids: found.map(({ order }) => order.order_id),
+      next
+    }))
+  )
+
+/** All that steps of a search find together; none finds more than it may. */
+export const gather = <A, E>(
+  step: (place: Option.Option<RowKey>) => Effect.Effect<Looked<A>, E>,
+  limit: number,
+  place = Option.none<RowKey>()
+): Effect.Effect<ReadonlyArray<A>, E> =>
+  Effect.gen(function* () {
+    const all: Array<A> = []
+    let next = place
+    do {
+      const { found, next: after } = yield* step(next)
+      assert.isAtMost(found.length, limit)
+      assert.isFalse(Option.isSome(after) && Equal.equals(after, next))
+      all.push(...found)
+      next = after
+    } while (Option.isSome(next))
+    return all
+  })
+
+export const listing = (repo: Context.Tag.Service<OrdersRepo>, filter: Filter, limit = 100, look?: number) =>
+  gather((before) => repo.list(filter, before, limit, look), limit)
+export const listed = (filter: Filter = {}, limit?: number, look?: number) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(listing(repo, filter, limit, look), (found) => found.map(({ order }) => order.order_id))
+  )
+export const reopenable = (filter: Filter, until = Number.MAX_SAFE_INTEGER, limit = 100, look?: number) =>
+  Effect.flatMap(OrdersRepo, (repo) =>
+    gather(
+      (after) =>
+        repo.reopenable(
+          filter,
+          Option.getOrElse(after, () => 0),
+          until,
+          limit,
+          look
+        ),
+      limit
+    )
+  )
+export const failures = Effect.flatMap(OrdersRepo, (repo) => repo.failures)
+export const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
+
+export const insert = (id: number | string, rest: object = {}) => anInsert(id, rest)
+export const claim = (key: RowKey) => Command.Claim({ key })
+export const at = (millis: number) => DateTime.unsafeMake(millis)
+export const completed = (result: Option.Option<unknown> = Option.none()) => Outcome.Completed({ result })
+export const failed = (message = "no stock", code = "out_of_stock") =>
+  Outcome.Failed({ error: { code, message, attempt: 1, at: at(7000) } })
+export const postponed = (wait: number, code = "busy") =>
+  Outcome.Postponed({ error: { code, message: "later", attempt: 1, at: at(7000) }, wait })
+export const released = (wait?: number) => Outcome.Released({ wait: Option.fromNullable(wait) })
+/** A run that took all the time since 0, unless it is said. */
+export const record = (key: RowKey, run: number, outcome: Outcome = completed(), millis = 0, took = millis) =>
+  Command.Record({ key, run, outcome, at: at(millis), took })
+export const release = Command.Release({ key: Option.none() })
+export const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
+export const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(String(id)) })
+export const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
+export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<RowKey> = Arr.range(1, 20)) =>
+  Command.ReopenMany({ filter, keys })
+export const rebase = (by = 0, after = 0, until = 100, limit = 100) => Command.Rebase({ by, after, until, limit })
+export const rebased = (count: number, next?: RowKey) => Result.Rebased({ count, next: Option.fromNullable(next) })
+export const releaseOne = (key: RowKey) => Command.Release({ key: Option.some(key) })
+
+/** A commit with its changes by key: among neighbours of one kind, the order of the changes is not promised. */
+export const sorted = (commit: Option.Option<Commit>) => {
+  const { changes, totals } = Option.getOrElse(commit, () => ({ changes: [], totals: noTotals }))
+  return { changes: Arr.sortWith(changes, ({ key }) => key, Ordering.number), totals }
+}
