@@ -120,7 +120,7 @@ export const sqlites = [sqlite("FULL", nothingLost), sqlite("NORMAL", lastLost)]
 const plainjob = (synchronous: string, onPowerLoss: string) => ({
   name: `plainjob, ${synchronous}`,
   onPowerLoss,
-  /** Of those orders so many are worked off before the clock starts, which ends after so many seconds at the latest. */
+  /** Of those orders so many are processed before the clock starts, which ends after so many seconds at the latest. */
   startWith: (warmUp: number, orders: number, seconds: number) => {
     const folder = makeFolder()
     const args = [synchronous, String(warmUp), String(orders), String(seconds)]

@@ -44,7 +44,7 @@ const ownerOf = ({
   const entry = file.includes("node_modules") ? file : mapOf(file).findEntry(lineNumber, columnNumber)
   const source = typeof entry === "string" ? entry : "originalSource" in entry ? String(entry.originalSource) : file
   const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(source)?.[1]
-  // A call into SQLite is told as time of the function that makes it.
+  // A call into SQLite counts as time of the function that makes it.
   return name === undefined ? "the service's own code" : name.includes("sqlite") ? "SQLite, by way of its client" : name
 }
 

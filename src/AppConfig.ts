@@ -57,7 +57,7 @@ const isGiven = (name: string) => Config.map(Config.option(Config.string(name)),
 const needed = (name: string, what: string) =>
   ConfigError.InvalidData([name], `${name}: not given, PROCESSOR=webhook needs ${what}`)
 
-/** What of the webhook's settings is missing is told beside what is wrong with the others. */
+/** Missing settings of the webhook are reported beside the mistakes in the others. */
 const webhookIsComplete = Config.all([
   Config.withDefault(Config.string("PROCESSOR"), ""),
   isGiven("WEBHOOK_URL"),

@@ -27,7 +27,7 @@ const TelemetryLive = Layer.unwrapEffect(
   )
 )
 
-/** What is told at the start: what runs here, on what. */
+/** The first line of the log: what runs here, on what. */
 const GreetingLive = Layer.effectDiscard(
   Effect.gen(function* () {
     const { databaseFile, processor } = yield* AppConfig
@@ -44,7 +44,7 @@ const GreetingLive = Layer.effectDiscard(
   })
 )
 
-/** Standard error tells that the log cannot be written, the log that it could not. Until there is one, nothing does. */
+/** Standard error reports that the log cannot be written, and the log that it could not. Nothing does until there is a log. */
 let onRecovery = (_output: string, _why: string, _lost: number) => {}
 
 const guardOutputs = () => {

@@ -3,7 +3,7 @@ import { monotonicMillis } from "./MonotonicClock.ts"
 
 export const lineMillis = 60_000
 
-/** Lets one line of each kind through in a minute; the next one tells how many were left out. There are few kinds. */
+/** Lets one line of each kind through in a minute; the next one says how many were left out. There are few kinds. */
 export const makeLogLimit = Effect.map(monotonicMillis, (now) => {
   const kinds = new Map<string, { readonly at: number; leftOut: number }>()
   return (kind: string, line: Effect.Effect<void>) =>

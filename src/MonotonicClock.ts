@@ -10,7 +10,7 @@ export const monotonicMillis = Effect.map(
 )
 
 /**
- * Tells by how many milliseconds the clock of the wall was set since it was asked last, and 0 if it was not. To be asked
+ * By how many milliseconds the wall clock was set since the last call, and 0 if it was not. To be called
  * every few seconds.
  */
 export const clockJump = Effect.map(Effect.all([Effect.clock, monotonicMillis]), ([clock, monotonic]) => {

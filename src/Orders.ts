@@ -139,7 +139,7 @@ export class Orders extends Context.Tag("orders/Orders")<
         return Option.isSome(order) ? order.value : yield* missing(id)
       })
 
-      /** Who waits for which order to reach a final state. */
+      /** The callers that wait for an order to reach a final state. */
       const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
       yield* events.listen(({ changes }) => {
         if (waiters.size === 0) return
@@ -223,7 +223,7 @@ export class Orders extends Context.Tag("orders/Orders")<
           const monotonic = yield* monotonicMillis
           const pace = makePace(monotonic)
           const until = monotonic() + patienceMillis
-          // One more than is asked for tells whether there is another page.
+          // One more than is asked for shows whether there is another page.
           const found: Array<{ readonly key: RowKey; readonly order: Order }> = []
           let place = before
           do {
@@ -254,6 +254,6 @@ const read = 50
 /** After so long a page goes out with what was found until then. */
 const patienceMillis = 1000
 
-/** Seconds until a tenth of the backlog has been worked off, from 1 to 300; 10 while nothing tells how fast that is. */
+/** Seconds until a tenth of the backlog has been processed, from 1 to 300; 10 while the rate is not known. */
 const untilRoom = (maxPending: number, perSecond: number) =>
   perSecond === 0 ? 10 : Math.min(300, Math.max(1, Math.ceil(maxPending / 10 / perSecond)))

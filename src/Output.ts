@@ -8,7 +8,7 @@ const retryMillis = 250
 const noticeMillis = 60_000
 
 export interface OutputNotices {
-  /** It cannot be written, and why. Told once a minute at most. */
+  /** It cannot be written, and why. Called once a minute at most. */
   readonly onTrouble: (why: string) => void
   /** It is written again, after so many lines were lost. */
   readonly onRecovery: (why: string, lost: number) => void

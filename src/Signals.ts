@@ -6,7 +6,7 @@ import { Metrics } from "./observe/Metrics.ts"
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 type Signal = keyof typeof signals
 
-/** Told at once when the first signal comes, and when SIGUSR1 does; nothing, until there is a log. */
+/** Called at once when the first signal comes, and when SIGUSR1 does. They do nothing until there is a log. */
 let onShutdown: (signal: Signal) => void = () => {}
 let onIgnored: () => void = () => {}
 
@@ -37,7 +37,7 @@ export const handleSignals = () => {
   if (!isDevelopment) process.on("SIGUSR1", () => onIgnored())
 }
 
-/** Tells in the log what a signal began. */
+/** Logs what a signal began. */
 export const SignalsLive = Layer.effectDiscard(
   Effect.gen(function* () {
     const metrics = yield* Metrics

@@ -14,7 +14,7 @@ export interface Telemetry {
   readonly sendsMetrics: boolean
 }
 
-/** A variable, or its mistake, which is not to be told where the variable means nothing. Empty is not given. */
+/** A variable, or its mistake, which is not reported where the variable means nothing. Empty is not given. */
 const variable = <A>(
   name: string,
   fallback: A,
@@ -111,7 +111,7 @@ const variables = {
   sendsMetrics: exportsOtlp("OTEL_METRICS_EXPORTER", ["prometheus", "none"])
 }
 
-/** OpenTelemetry's own variables. They mean nothing without an endpoint, and when telemetry is told to be off. */
+/** OpenTelemetry's own variables. They mean nothing without an endpoint, and when telemetry is switched off. */
 export const telemetry = Config.all({
   isOff: Config.map(Config.withDefault(Config.string("OTEL_SDK_DISABLED"), ""), (given) => /^\s*true\s*$/i.test(given)),
   ...variables

@@ -13,7 +13,7 @@ import { printingOn } from "./cli/Output.ts"
 
 const { isActing, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
 
-/** Told for people, or as a problem by RFC 9457 where the answer is for machines. */
+/** Printed for people, or as a problem by RFC 9457 where the answer is for machines. */
 const fail = (error: unknown) => {
   const failure = failureOf(error)
   if (failure.lines.length === 0) return Effect.succeed(failure.exitCode)
@@ -33,8 +33,8 @@ const onOutlets = Effect.suspend(() => {
     if (isService) return code
     yield* output.flushed
     if (output.lost !== undefined && (isActing || output.lost !== "EPIPE")) {
-      const told = isActing ? " The command has gone on to its end." : ""
-      yield* Console.error(`Standard output could not be written (${output.lost}).${told}`)
+      const note = isActing ? " The command has gone on to its end." : ""
+      yield* Console.error(`Standard output could not be written (${output.lost}).${note}`)
     }
     yield* error.flushed
     return code === 0 && (output.lost ?? error.lost) !== undefined ? 3 : code

@@ -248,7 +248,7 @@ const cancel = act("cancel", "cancel", {
 })
 
 const retry = act("retry", "retry", {
-  summary: "Work an order again",
+  summary: "Retry an order",
   description:
     "A Failed or Cancelled order becomes Pending with a fresh set of attempts. To its processor it is a new order: the " +
     "webhook-id is the next one.",
@@ -283,7 +283,7 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
   .addError(DrainingProblem)
   .annotateContext(
     documented({
-      summary: "Work many orders again",
+      summary: "Retry many orders",
       description:
         "All orders that fit the filter and were accepted before the call; `{}` means all Failed ones. None is retried " +
         "twice. It is done in batches: after a 503 some may have been retried, and the call can be repeated.",
@@ -373,7 +373,7 @@ const ready = HttpApiEndpoint.get("ready", "/readyz")
     documented({
       summary: "Should traffic come here?",
       description:
-        "503 while shutting down, and while writes fail. With `?verbose` it tells what was looked at, and how the circuit " +
+        "503 while shutting down, and while writes fail. With `?verbose` it shows what was checked, and how the circuit " +
         "breaker in front of the processor stands.",
       answers: { 200: { example: { status: "ok", checks: { writes: "ok", reads: "ok", breaker: closedBreaker } } } }
     })
@@ -412,7 +412,7 @@ export class Api extends HttpApi.make("orders")
     OpenApi.annotations({
       title: "Orders",
       version,
-      description: "Takes orders, keeps them durably, works them off in the background and shows what became of each.",
+      description: "Takes orders, keeps them durably, processes them in the background and shows what became of each.",
       license: { name: "MIT", url: "https://opensource.org/license/mit" },
       // The folder that /openapi.json and /docs are in, so that it fits below the path prefix of a proxy too.
       servers: [{ url: ".", description: "This service" }]

@@ -30,7 +30,7 @@ export const ListParameters = Schema.Struct({
   cursor: Schema.optional(Cursor)
 }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
 
-/** Which orders to work again: all that are given must fit; with none given, all Failed ones. */
+/** Which orders to retry: all that are given must fit; with none given, all Failed ones. */
 export const RetryFilter = Schema.Struct({
   status: Schema.optionalWith(
     Schema.Literal("Failed", "Cancelled").annotations({

@@ -1,2 +1,2 @@
-/** The package's version, which the contract tells too. It is not read from package.json, which a browser has not. */
+/** The version of the package and of the contract. It is not read from package.json, for a browser has none. */
 export const version = "0.1.0"

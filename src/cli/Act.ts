@@ -19,7 +19,7 @@ export const cancel = Command.make(
   })
 ).pipe(Command.withDescription("Cancel an order that is Pending or Processing"))
 
-/** What a retry would act on, as far as one page tells. */
+/** The orders that a retry would act on, as far as one page shows. */
 const whichOnes = (status: Status, found: number, more: boolean) =>
   `${found} ${status} ${found === 1 ? "order" : "orders"}${more ? " or more" : ""}`
 
@@ -64,7 +64,7 @@ export const retry = Command.make(
       if (page.orders.length === 0) {
         return yield* json ? printJson({ retried: 0 }) : Console.log(`No ${status} order fits.`)
       }
-      const message = `Work ${whichOnes(status, page.orders.length, page.next_cursor !== undefined)} again?`
+      const message = `Retry ${whichOnes(status, page.orders.length, page.next_cursor !== undefined)}?`
       if (!(yield* Prompt.confirm({ message }))) return yield* failed("Nothing was changed.")
     }
     const { retried } = yield* api.orders.retryMany({ payload: { ...filter, status } })
@@ -72,4 +72,4 @@ export const retry = Command.make(
       ? printJson({ retried })
       : Console.log(`${retried} ${retried === 1 ? "order is" : "orders are"} Pending again.`)
   })
-).pipe(Command.withDescription("Work an order again, or many, that are Failed or Cancelled"))
+).pipe(Command.withDescription("Retry an order, or many, that are Failed or Cancelled"))

@@ -243,7 +243,7 @@ const orders = (count: number) => (count === 1 ? "1 order" : `${count} orders`)
 const checkProcessing = (reader: Reader, held: boolean, now: number): Check => {
   const processing = reader.number("SELECT count(*) FROM orders WHERE status = 'Processing'")
   if (!held && processing > 0) {
-    return ok("processing", `${orders(processing)} Processing; the service works them again when it starts`)
+    return ok("processing", `${orders(processing)} Processing; the service processes them again when it starts`)
   }
   const old = reader.number(
     "SELECT count(*) FROM orders WHERE status = 'Processing' AND started_at < ?",

@@ -3,7 +3,7 @@ import { Data, Effect, Option, Predicate, Schedule, Schema, Stream } from "effec
 import { JsonTime, OrderIdJson, Status, UserIdJson } from "../order/Order.ts"
 import { brokenBy, detailOf, failed, failureOf } from "./Failure.ts"
 
-/** A committed change as the stream tells it. */
+/** A committed change as the stream reports it. */
 export const OrderEvent = Schema.Struct({
   order_id: OrderIdJson,
   status: Status,
@@ -22,9 +22,9 @@ const prefix = "data: "
 
 export interface Watching {
   readonly filter: Readonly<Record<string, string>>
-  /** The stream is open, at first or again. Events of the time in between are not told. */
+  /** The stream is open, at first or again. Events of the time in between are not replayed. */
   readonly onOpen: Effect.Effect<void>
-  /** Told once for each reason until it is open again. It was not open yet at all, or it was. */
+  /** Reported once for each reason until it is open again. It was not open yet at all, or it was. */
   readonly onLost: (why: string, was: "open" | "closed") => Effect.Effect<void>
   readonly onEvent: (event: OrderEvent) => Effect.Effect<void>
 }
@@ -68,12 +68,12 @@ const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`)
  */
 export const watchEvents = (url: string, watching: Watching) => {
   let opened = false
-  let told: string | undefined
+  let reported: string | undefined
   const once = follow(url, {
     ...watching,
     onOpen: Effect.suspend(() => {
       opened = true
-      told = undefined
+      reported = undefined
       return watching.onOpen
     })
   })
@@ -81,8 +81,8 @@ export const watchEvents = (url: string, watching: Watching) => {
     const refused = Predicate.isTagged(error, "Refused") ? error : undefined
     const why = sentence(Predicate.isString(error) ? error : (refused?.why ?? failureOf(error).lines.join(" ")))
     if (!opened && refused !== undefined && !isPassing(refused.status)) return Effect.fail(failed(why))
-    if (told === why) return Effect.void
-    told = why
+    if (reported === why) return Effect.void
+    reported = why
     return watching.onLost(why, opened ? "open" : "closed")
   })
   return Effect.repeat(judged, Schedule.spaced("500 millis"))

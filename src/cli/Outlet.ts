@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 
 /**
- * One of the two streams a command tells things on. Its reader may leave, and its disk may be full: that is noted, and
+ * One of the two streams a command writes to. Its reader may leave, and its disk may be full: that is noted, and
  * never ends the process by itself.
  */
 export class Outlet {

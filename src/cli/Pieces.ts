@@ -1,6 +1,6 @@
 import { utf8Of } from "./Utf8.ts"
 
-/** The bytes of one order: a line, or a member of a JSON array. `fault` tells why they are not all there. */
+/** The bytes of one order: a line, or a member of a JSON array. `fault` says why they are not all there. */
 export interface Piece {
   readonly place: string
   readonly bytes: Buffer

@@ -232,4 +232,4 @@ export const simulate = Command.make(
     if (faults.length > 0) return yield* new Failure({ lines: [], exitCode: 1 })
     if (run.final.size === 0) return yield* failed("No order was accepted, so there was nothing to check.")
   })
-).pipe(Command.withDescription("Play a crowd of shoppers, and check what they were told"))
+).pipe(Command.withDescription("Play a crowd of shoppers, and check the answers they got"))

@@ -10,16 +10,16 @@ export class Run {
   readonly seed: number
   sent: ReadonlyArray<NewOrder> = []
   readonly deliveries = new Map<string, Delivery>()
-  /** Final as far as is known, told or looked up. */
+  /** Final as far as is known, from events or looked up. */
   readonly final = new Set<string>()
-  /** Final as told by events: what was looked up meanwhile may be told again. */
+  /** Final by events: an order that was looked up meanwhile may be reported again. */
   readonly ended = new Set<string>()
   readonly endedTwice = new Set<string>()
   listed: ReadonlyArray<Found> = []
   readonly gone = new Map<string, Status>()
-  /** As last told by an event, or seen when the orders were looked at. */
+  /** By the last event, or as seen when the orders were looked at. */
   readonly lastSeen = new Map<string, Status>()
-  /** Events were told, or the orders were looked at, so that a status not seen yet is Pending. */
+  /** Events came, or the orders were looked at, so that a status not seen yet is Pending. */
   isWatched = false
   connectionsLost = 0
   begunAt = 0

@@ -21,7 +21,7 @@ export interface Summary {
   readonly seconds_to_last_completed: number | null
   readonly accepted_per_second: number
   readonly completed_per_second: number | null
-  /** As last told by events when the orders were not looked at in the end; `null` without events. */
+  /** By the last events when the orders were not looked at in the end; `null` without events. */
   readonly statuses: Readonly<Record<Status, number>> | null
   readonly interrupted: boolean
   /** `null` when it was interrupted, or the service was away for good, before the end. */
@@ -97,7 +97,7 @@ const lastCompleted = ({ check, completed_per_second, seconds_to_last_completed,
 
 const statusesText = ({ check, statuses }: Summary) => {
   if (statuses === null) return notLookedUp
-  return check === null ? `${named(statuses)}, as last told` : named(statuses)
+  return check === null ? `${named(statuses)}, by the last events` : named(statuses)
 }
 
 export const printSummary = Effect.fnUntraced(function* (summary: Summary, json: boolean) {

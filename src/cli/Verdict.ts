@@ -7,7 +7,7 @@ import { Delivery } from "./Delivery.ts"
 
 export type Found = typeof Order.json.Type
 
-/** What was told to the shoppers, and what the service shows afterwards. */
+/** The answers the shoppers got, and what the service shows afterwards. */
 export interface Evidence {
   readonly sent: ReadonlyArray<NewOrder>
   readonly deliveries: ReadonlyMap<string, Delivery>
@@ -15,7 +15,7 @@ export interface Evidence {
   readonly listed: ReadonlyArray<Found>
   /** Orders that ended and were removed after their retention. */
   readonly gone: ReadonlyMap<string, Status>
-  /** Orders that were told to end although they had ended before, and nobody had asked for them again. */
+  /** Orders whose end was reported although they had ended before, and nobody had asked for them again. */
   readonly endedTwice: ReadonlySet<string>
   readonly before: ServiceMetrics
   readonly after: ServiceMetrics

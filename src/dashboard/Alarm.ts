@@ -30,9 +30,9 @@ export const alarm = () => {
     const also = others.length === 0 ? "" : ` Also: ${others.map(({ kind }) => kind.toLowerCase()).join(", ")}.`
     setText(alarmText, worst === undefined ? "" : `${worst.kind}. ${worst.text}${also}`)
     const polling = state?.kind === "polling" ? pollingTexts[state.why] : ""
-    const told = [worst?.counts ?? "", polling].filter((text) => text !== "").join(" ")
-    setText(details, told)
-    setAttribute(details, "title", told)
+    const text = [worst?.counts ?? "", polling].filter((text) => text !== "").join(" ")
+    setText(details, text)
+    setAttribute(details, "title", text)
     setAttribute(strip, "data-kind", worst?.kind ?? "calm")
     alarmText.hidden = worst === undefined
     const isSimulated = metrics?.processor === "simulated"

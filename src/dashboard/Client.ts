@@ -15,7 +15,7 @@ const readMillis = 10_000
 /** A service that stands still is to be seen soon. */
 const pollMillis = 4000
 const sendMillis = 15_000
-/** A million orders are worked again in one request. */
+/** A million orders are retried in one request. */
 const sendManyMillis = 120_000
 
 const silent = "The service does not answer."
@@ -95,7 +95,7 @@ export const readFailures = async (): Promise<FailuresJson> => (await read("api/
 export const act = async (id: string, verb: "cancel" | "retry"): Promise<OrderJson> =>
   (await send(`${pathOf(id)}/${verb}`)).json()
 
-/** All Failed orders, or those with that code. How many are worked again. */
+/** All Failed orders, or those with that code. How many are retried. */
 export const retryMany = async (error_code?: string): Promise<number> => {
   const { retried }: { retried: number } = await (
     await send("api/orders/retry", error_code === undefined ? {} : { error_code }, sendManyMillis)

@@ -114,7 +114,7 @@ export const connect = (listener: Listener) => {
         poll()
       },
       onSign: () => {
-        // What changes from here on is to be told: the counts of now are what it is seen by.
+        // Changes from here on are to come as events: the present counts show whether they do.
         if (watch.sign()) poll()
         if (!isLive) report()
       },

@@ -12,7 +12,7 @@ interface Listener {
   /** Something came: an event, or one of the comments that are sent while there is none. */
   readonly onSign: () => void
   readonly onEvent: (event: OrderEvent) => void
-  /** It was refused, or it ended. Not told of one that was closed. */
+  /** It was refused, or it ended. Not called for one that was closed. */
   readonly onEnd: () => void
 }
 
@@ -24,7 +24,7 @@ const eventOf = (block: string): OrderEvent | undefined => {
 
 /**
  * Reads the stream of events (WHATWG HTML, 9.2) with `fetch`: an `EventSource` keeps the comments to itself, by which
- * alone a quiet stream and one that is held back on the way can be told apart. Answers with what closes it.
+ * alone a quiet stream and one that is held back on the way can be distinguished. Answers with what closes it.
  */
 export const readEvents = ({ onEnd, onEvent, onOpen, onSign }: Listener) => {
   const closing = new AbortController()

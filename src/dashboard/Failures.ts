@@ -11,7 +11,7 @@ import { hashOf } from "./View.ts"
 /** Grouping a million failures takes a while: the next reading waits this long, and many times what the last one took. */
 const rereadMillis = 3000
 const restFactor = 20
-/** Read again even if nothing was told: an event may have been missed. */
+/** Read again even without an event: one may have been missed. */
 const oldMillis = 30_000
 
 const list = byId("failures", HTMLElement)
@@ -24,7 +24,7 @@ const retryAll = byId("retry-all", HTMLButtonElement)
 const retryThese = async (button: HTMLButtonElement, failed: number, code: string | undefined) => {
   if (isBusy(button)) return false
   const isSure = await confirm({
-    title: `Work ${orders(failed)} again?`,
+    title: `Retry ${orders(failed)}?`,
     text: `${code === undefined ? "Every order that has failed" : `Every order that has failed with “${code}”`} becomes Pending again, with a fresh set of attempts.`,
     action: "Retry these"
   })
@@ -32,7 +32,7 @@ const retryThese = async (button: HTMLButtonElement, failed: number, code: strin
   setBusy(button, true)
   try {
     const retried = await retryMany(code)
-    notify(`${orders(retried)} ${retried === 1 ? "is" : "are"} worked again.`)
+    notify(`${orders(retried)} ${retried === 1 ? "is" : "are"} retried.`)
   } catch (error) {
     notify(messageOf(error), "failed")
   }
@@ -62,7 +62,7 @@ const makeGroup = (code: string, retried: () => void) => {
   }
 }
 
-/** What fails and why. It is read again when an order has failed, or one that had is worked again. */
+/** What fails and why. It is read again when an order has failed, or one that had is retried. */
 export const failures = () => {
   const groups = new Map<string, ReturnType<typeof makeGroup>>()
   let failed: number | undefined

@@ -51,7 +51,7 @@ export const between = (from: string, to: string) => duration(Math.max(0, Date.p
 
 const isToday = (date: Date, now: Date) => date.toDateString() === now.toDateString()
 
-/** The time of day, the day and the time, or the day and the year: what tells it from now, and no more. */
+/** The time of day, the day and the time, or the day and the year: as much as it differs from now. */
 export const time = (iso: string, now = new Date()) => {
   const date = new Date(iso)
   if (isToday(date, now)) return timeOfDay.format(date)
@@ -66,7 +66,7 @@ export const moment = (iso: string, now = new Date()) => {
 
 export const fullTime = (iso: string) => inFull.format(new Date(iso))
 
-/** The decimals that a currency has by ISO 4217; two if none is told, and for one that nobody knows. */
+/** The decimals that a currency has by ISO 4217; two without a currency, and for an unknown one. */
 const decimalsOf = (currency: string | null) =>
   currency === null
     ? 2

@@ -2,7 +2,7 @@ import type { MetricsJson } from "./ApiJson.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { count, orders, time } from "./Format.ts"
 
-/** What can be wrong, the worst first: the first one found is told in full, the others are named beside it. */
+/** What can be wrong, the worst first: the first one found is shown in full, the others are named beside it. */
 export const alarmKinds = ["Stale", "Refusing", "Blocked", "Failing"] as const
 export type AlarmKind = (typeof alarmKinds)[number]
 

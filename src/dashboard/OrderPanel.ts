@@ -139,7 +139,7 @@ export const orderPanel = () => {
     try {
       const order = await act(id, verb)
       if (open === id) fill(order)
-      notify(verb === "cancel" ? `Order ${id} is cancelled.` : `Order ${id} is worked again.`)
+      notify(verb === "cancel" ? `Order ${id} is cancelled.` : `Order ${id} is retried.`)
     } catch (error) {
       notify(messageOf(error), "failed")
     }
@@ -163,7 +163,7 @@ export const orderPanel = () => {
   })
   dialog.addEventListener("close", () => {
     if (open === undefined) return
-    // The address tells of it later, and the same order may be opened again before.
+    // The address changes later, and the same order may be opened again before.
     open = undefined
     closeOrder()
   })

@@ -4,7 +4,7 @@ import type { OrderEvent } from "./EventReader.ts"
 import { amount, fullTime, time } from "./Format.ts"
 import { linkToOrder } from "./View.ts"
 
-/** A row of the list: what changes is told to it, and it changes nothing else of itself. */
+/** A row of the list. It changes only what it is given. */
 export const makeRow = (id: string) => {
   const link = make("a", { title: id }, id)
   const badge = statusBadge()

@@ -143,7 +143,7 @@ export const orderTable = () => {
       // The pointer came while it was read.
       if (rows.size > 0 && isHeld()) isStale = true
       else showPage(answer)
-      // What was told meanwhile may be newer than what was read; if it is older, the newer is still to be told.
+      // An event that came meanwhile may be newer than the answer; if it is older, the newer event is still to come.
       reading = undefined
       apply()
     } catch (error) {

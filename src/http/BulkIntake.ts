@@ -17,19 +17,19 @@ const batch = 250
 /** In one call all faults are named up to here; after that, of each bad order the first. */
 const maxFaultsOfCall = 1000
 
-/** The id of what is no order, if it has one at least. */
+/** The id of a value that is not a valid order, if it has one at least. */
 const idOf = (json: unknown) => {
   const id = Predicate.hasProperty(json, "order_id") ? idText(json.order_id) : ""
   return isId(id) ? idInJson(id) : null
 }
 
-const decodeOne = (value: unknown, told: "all" | "first") => {
+const decodeOne = (value: unknown, reported: "all" | "first") => {
   const json = checked(value)
   const whole = (detail: string) => Either.left([{ pointer: "", detail }])
   if (json instanceof Malformed) return whole(`it ${json.why}`)
   if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
     return whole(`an order may have at most ${orderLimit} bytes`)
-  return Either.mapLeft(decodeNewOrder(json, told), (error) =>
+  return Either.mapLeft(decodeNewOrder(json, reported), (error) =>
     faults(ParseResult.ArrayFormatter.formatErrorSync(error)).slice(0, maxFaults)
   )
 }

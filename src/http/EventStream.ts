@@ -45,9 +45,9 @@ const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
 
 /**
  * Committed changes as Server-Sent Events (WHATWG HTML, 9.2). Each client has a buffer of its own that slides, so that
- * a slow one costs nothing and holds up nobody. Nothing is replayed: who connects again reads the state again.
+ * a slow one costs nothing and holds up nobody. Nothing is replayed: a client that connects again reads the state again.
  *
- * When all places are taken, a new stream takes that of the oldest: a client that never reads cannot be told from one
+ * When all places are taken, a new stream takes that of the oldest: a client that never reads looks the same as one
  * that had nothing to read, and is not to keep its place for ever.
  */
 export const makeEventStream = Effect.gen(function* () {

@@ -92,7 +92,7 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       if (found !== undefined) return found
       const responses = new Set<Http.ServerResponse>()
       owed.set(socket, responses)
-      // Node itself tells only the response whose turn it is.
+      // Node itself notifies only the response whose turn it is.
       socket.once("close", () => {
         for (const response of responses) if (response.socket === null) response.emit("close")
       })
@@ -129,7 +129,7 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       if (socket.writableLength > 0 || !answers) socket.destroy()
     })
     server.on("checkExpectation", (_request, response) => {
-      respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for what is not offered."))
+      respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for something that is not offered."))
     })
     server.on("clientError", (error: Error, socket: Socket) => {
       // A complete request before it may be an order that is being stored: its answer must not be replaced by this one.
@@ -165,7 +165,7 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
 /** An address of IPv6 stands in brackets before a port. */
 const authority = (host: string, port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
-/** Tells in the log where it listens. */
+/** Logs where it listens. */
 export const AddressLive = Layer.effectDiscard(
   Effect.flatMap(NodeServer, ({ server }) => {
     const at = server.address()

@@ -92,7 +92,7 @@ const rateOfLastMinute = (startedAt: number) => {
 
 const [lastFinished, lastFinishedMillis] = [100, 3_600_000]
 
-/** How the last orders ended: at any pace it tells whether orders fail now, as a share of a time does not. */
+/** How the last orders ended. It shows at any pace whether orders fail now; a share of a period would not. */
 const recentEnds = (now: () => number) => {
   const ends: Array<{ readonly at: number; readonly failed: boolean }> = []
   return {

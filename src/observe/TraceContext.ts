@@ -17,7 +17,7 @@ export const spanOf = (traceparent: string): Option.Option<Tracer.ExternalSpan> 
 /** Whether spans are exported. It does not change while the service runs. */
 export const isTraced = FiberRef.get(FiberRef.currentTracerEnabled)
 
-/** A span that is told on to those that are called, but not kept. */
+/** A span that is propagated to those that are called, but not kept. */
 export const unkept = (
   name: string,
   parent: Option.Option<Tracer.AnySpan>,

@@ -33,7 +33,7 @@ const explainFirst = Schema.decodeUnknownEither(
 
 /**
  * Decodes a new order as the schema `NewOrder` does, which is asked only where something may be wrong: it explains
- * faults well, and costs several times as much. With "first", of an order's faults only the first is told.
+ * faults well, and costs several times as much. With "first", only the first of an order's faults is reported.
  */
 export const decodeNewOrder = (json: unknown, errors: "all" | "first" = "all"): Either.Either<NewOrder, ParseError> =>
   Option.match(plain(json), {

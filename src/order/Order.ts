@@ -12,7 +12,7 @@ const idRules =
 const Id = <const B extends string>(brand: B) =>
   Schema.String.pipe(Schema.pattern(idPattern, { message: () => idRules }), Schema.brand(brand))
 
-/** The text of an id as JSON brings it. What is no id must not become one by being written out, so it becomes "". */
+/** The text of an id as JSON brings it. A value that is not an id must not become one as text, so it becomes "". */
 export const idText = (json: unknown): string =>
   typeof json === "string"
     ? json

@@ -2,11 +2,11 @@ import { type Exit, Option } from "effect"
 import type { StorageUnavailable } from "../order/Order.ts"
 import type { Command, Result } from "./Command.ts"
 
-/** A command and who waits for it. */
+/** A command, and the caller that waits for its answer. */
 export interface Entry {
   readonly command: Command
   readonly answer: (exit: Exit.Exit<Result, StorageUnavailable>) => void
-  /** When the one who waits is told that the storage does not answer. */
+  /** When the caller is answered that the storage is not available. */
   readonly deadline: number
   readonly weight: number
 }

@@ -127,7 +127,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
         const time = now()
         line.dropOverdue(time)
         const overdue = Arr.filter(waiting, (entry) => entry.deadline <= time)
-        return overdue.length > 0 ? fail(overdue) : health.tell
+        return overdue.length > 0 ? fail(overdue) : health.report
       })
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 

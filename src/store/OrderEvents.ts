@@ -1,13 +1,13 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import type { Commit } from "./Command.ts"
 
-/** Every committed change of status, told once, after its commit. */
+/** Every committed change of status, published once, after its commit. */
 export class OrderEvents extends Context.Tag("orders/OrderEvents")<
   OrderEvents,
   {
-    /** Tells all listeners, in one synchronous step. */
+    /** Calls all listeners, in one synchronous step. */
     readonly publish: (commit: Commit) => Effect.Effect<void>
-    /** Hears of every commit until the scope ends, before anyone is answered because of it. Must not throw or wait. */
+    /** The listener gets every commit until the scope ends, before anyone is answered because of it. It must not throw or wait. */
     readonly listen: (listener: (commit: Commit) => void) => Effect.Effect<void, never, Scope.Scope>
   }
 >() {

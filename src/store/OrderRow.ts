@@ -14,7 +14,7 @@ const isOptionalTime = Predicate.or(Predicate.isNull, isTime)
 
 const optionalTime = (value: number | null) => Option.map(Option.fromNullable(value), DateTime.unsafeMake)
 
-/** What is no text, none of JSON, or `null` in JSON, is nothing. */
+/** Nothing for a value that is not a text of JSON, and for `null`. */
 const json = (value: unknown): unknown => {
   const parsed = typeof value === "string" ? parseJson(value) : undefined
   return parsed instanceof Malformed || parsed === null ? undefined : parsed
@@ -69,6 +69,6 @@ const plain = (row: unknown): Option.Option<Order> => {
 
 const bySchema = Schema.decodeUnknownEither(Order)
 
-/** Decodes a row as the schema `Order` does, which is asked only for what is not plain: it costs several times as much. */
+/** Decodes a row as the schema `Order` does, which is used only for rows that are not plain: it costs several times as much. */
 export const decodeOrderRow = (row: unknown): Either.Either<Order, ParseError> =>
   Option.match(plain(row), { onNone: () => bySchema(row), onSome: Either.right })

@@ -12,7 +12,7 @@ export interface Failures {
   readonly order_ids: ReadonlyArray<OrderId>
 }
 
-/** The groups of the hundred most frequent codes, and what is not among them: orders, and groups of them. */
+/** The groups of the hundred most frequent codes, and how many orders and codes are not among them. */
 export interface AllFailures {
   readonly failures: ReadonlyArray<Failures>
   readonly other: { readonly count: number; readonly groups: number }

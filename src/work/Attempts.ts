@@ -14,7 +14,7 @@ interface Running {
 
 /**
  * The attempts that run now, each in one fiber of its own. What ends one from outside (`ATTEMPT_TIMEOUT`, a cancel, a
- * shutdown) interrupts it and tells its worker at once: an attempt that will not be interrupted is left to itself, so
+ * shutdown) interrupts it and answers its worker at once: an attempt that will not be interrupted is left to itself, so
  * that it never holds its worker.
  */
 export const makeAttempts = Effect.gen(function* () {

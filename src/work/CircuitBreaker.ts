@@ -139,7 +139,7 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
           return Effect.sync(() => waiters.delete(waiter))
         })
 
-      /** Who comes first and has not been tried since the breaker opened. */
+      /** The first waiter that has not been tried since the breaker opened; the first of all if each has. */
       const nextToTry = (tried: ReadonlySet<RowKey>) => {
         const [first] = waiters
         for (const waiter of waiters) if (!tried.has(waiter.key)) return waiter

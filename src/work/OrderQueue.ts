@@ -154,7 +154,7 @@ const makeLane = Effect.fnUntraced(function* (
     }
   })
 
-  /** Fills the queue, and tells when to look again if nothing wakes the feeder before. */
+  /** Fills the queue. Answers when to look again if nothing wakes the feeder before. */
   const fill = Effect.gen(function* () {
     behind = false
     yield* rebase
@@ -176,9 +176,9 @@ const makeLane = Effect.fnUntraced(function* (
     Effect.catchAllCause((cause) => {
       ready = false
       behind = true
-      const told = Cause.isDie(cause) ? limited("read", Effect.logError("Orders cannot be read", cause)) : Effect.void
+      const logged = Cause.isDie(cause) ? limited("read", Effect.logError("Orders cannot be read", cause)) : Effect.void
       return Effect.zipRight(
-        told,
+        logged,
         Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
       )
     })

@@ -249,7 +249,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     if (recovered.pending + recovered.failed > 0) {
       yield* Effect.logInfo(
         `The last process ended while it worked on ${recovered.pending + recovered.failed} orders; ` +
-          `${recovered.pending} are worked again, ${recovered.failed} failed`
+          `${recovered.pending} are processed again, ${recovered.failed} failed`
       )
     }
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]

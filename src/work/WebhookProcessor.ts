@@ -50,7 +50,7 @@ const signed = (secrets: Webhook["secrets"], id: string, seconds: number, body: 
 })
 
 /**
- * By RFC 9110, 10.2.3: seconds, or a date. A date is meant by the clock of the endpoint, which the answer's `Date` tells;
+ * By RFC 9110, 10.2.3: seconds, or a date. A date is meant by the clock of the endpoint, which the answer's `Date` shows;
  * ours may be wrong. What lies in the past asks for nothing.
  */
 const retryAfter = (headers: Headers.Headers, now: number): Option.Option<Duration.Duration> => {

@@ -228,7 +228,7 @@ describe("orders simulate", { timeout: 300_000 }, () => {
       simulation.child.kill("SIGINT")
       const { code, stdout } = yield* simulation.ended
       assert.strictEqual(code, 130)
-      assert.match(stdout, /^last Completed +not looked up\nstatuses .*[1-9]\d* Completed, as last told\n/m)
+      assert.match(stdout, /^last Completed +not looked up\nstatuses .*[1-9]\d* Completed, by the last events\n/m)
     })
   )
 

@@ -197,7 +197,7 @@ inBrowser("Dashboard in a browser", () => {
             await row(page, 5).getByRole("link").click()
             await panel.getByText("A simulated failure").waitFor()
             await panel.getByRole("button", { name: "Retry" }).click()
-            await page.getByText("Order 5 is worked again.").waitFor()
+            await page.getByText("Order 5 is retried.").waitFor()
             await panel.locator("#panel-status").getByText("Failed").waitFor()
           })
           yield* kill(service)
@@ -232,7 +232,7 @@ inBrowser("Dashboard in a browser", () => {
           yield* Effect.promise(async () => {
             await page.getByText("Connected again.").waitFor()
             await group.getByRole("button").click()
-            await dialog.getByText("Work 30 orders again?").waitFor()
+            await dialog.getByText("Retry 30 orders?").waitFor()
             assert.strictEqual(await page.evaluate("document.activeElement.id"), "confirm-no")
             await page.keyboard.press("Escape")
             await dialog.waitFor({ state: "hidden" })
@@ -240,7 +240,7 @@ inBrowser("Dashboard in a browser", () => {
 
             await group.getByRole("button").click()
             await dialog.getByRole("button", { name: "Retry these" }).click()
-            await page.getByText("30 orders are worked again.").waitFor()
+            await page.getByText("30 orders are retried.").waitFor()
             await page.locator(".count", { hasText: "Completed" }).getByText("30", { exact: true }).waitFor()
             await page.getByText("No order has failed.").waitFor()
           })
@@ -407,7 +407,7 @@ inBrowser("Dashboard in a browser", () => {
       assert.strictEqual(await focused(), "Order 41")
       await tabTo("Retry")
       await press("Enter")
-      await page.getByText("Order 41 is worked again.").waitFor()
+      await page.getByText("Order 41 is retried.").waitFor()
       assert.include(["Order 41", "Retry"], await focused())
       await press("Escape")
       assert.strictEqual(await focused(), "41")
@@ -417,7 +417,7 @@ inBrowser("Dashboard in a browser", () => {
       await press("Enter")
       await page.getByRole("alertdialog").waitFor()
       await press("Tab", "Enter")
-      await page.getByText("2 orders are worked again.").waitFor()
+      await page.getByText("2 orders are retried.").waitFor()
       // They are away until they have failed again.
       for (let look = 0; look < 8; look++) {
         assert.include(["Failures", "Retry these"], await focused())

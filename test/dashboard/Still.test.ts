@@ -176,7 +176,7 @@ inBrowser("Nothing that is shown moves what is pointed at", () => {
           const places = async () => [await copy.boundingBox(), await page.locator("#panel-retry").boundingBox()]
           const there = await places()
           await retry.click()
-          await page.getByText("Order 1 is worked again.").waitFor()
+          await page.getByText("Order 1 is retried.").waitFor()
           assert.deepStrictEqual(await places(), there)
         })
       )

@@ -19,7 +19,7 @@ const examining =
 
 /** The files that make up a database in use, and what to do when one of them was taken away. */
 const companions = [
-  ["-wal", "Stop this service with SIGTERM: it then writes what is not yet in the database. Start it again."],
+  ["-wal", "Stop this service with SIGTERM: it then writes the newest orders into the database. Start it again."],
   ["-shm", "Stop this service with SIGTERM, and start it again."],
   [".lock", "Another process may use the database now: stop both, and start one again."]
 ] as const
@@ -67,7 +67,7 @@ interface Look {
 /** What is committed lies in the first two, so they are looked at with each commit; the others now and then. */
 const parts = ["", ...companions.map(([suffix]) => suffix)]
 
-/** One look at the files by their paths, at the others too if no earlier one is given; undefined where it tells nothing. */
+/** One look at the files by their paths, at the others too if no earlier one is given; undefined where it shows nothing. */
 const look = (file: string, index: WalIndex, earlier?: Look): Look | undefined => {
   try {
     const before = index.read()

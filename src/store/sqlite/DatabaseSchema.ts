@@ -38,7 +38,7 @@ const nameOf = ({ name, type }: SchemaRow) => `${type} ${name}`
 const shapesOf = (rows: ReadonlyArray<SchemaRow>) =>
   new Map(rows.map((row) => [nameOf(row), (row.sql ?? "").replace(/\s+/g, " ")]))
 
-/** What is not as it should be, and what is there beside it: tables of other programs, and what belongs to them. */
+/** The objects that differ from ours, and those beside ours: tables of other programs, and their indices. */
 export const compareSchemas = (is: ReadonlyArray<SchemaRow>, should: ReadonlyArray<SchemaRow>) => {
   const [found, wanted] = [shapesOf(is), shapesOf(should)]
   const tables = new Set(should.map(({ tbl_name }) => tbl_name))

@@ -44,7 +44,7 @@ const size = ({ high, low }: Range) => high - low + 1
 
 /**
  * Looks through orders by an index and by key, at so many at a time that one statement takes little time: a filter may
- * leave few of millions, and nothing tells beforehand where they are.
+ * leave few of millions, and it is not known beforehand where they are.
  */
 export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
   const { by, statusIs } = makeFragments(sql)

@@ -96,7 +96,7 @@ const advice = "give the path of a database this service made, or of a new file 
 const refuse = (file: string, why: string, what = advice) =>
   new StartupError({ lines: [`DATABASE_URL: ${file}: ${why}: ${what}`] })
 
-/** SQLite tells some of what a full disk does to it as an I/O error: then the disk is asked. */
+/** SQLite reports some effects of a full disk as an I/O error: then the disk is asked. */
 const isFull = (file: string, code: string) =>
   /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)
     ? Effect.succeed(true)

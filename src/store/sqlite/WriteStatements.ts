@@ -168,7 +168,7 @@ const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
 
 const prune = (sql: SqlClient.SqlClient, { anyOf, by, orderColumns }: Fragments): Database["prune"] =>
   Effect.fnUntraced(function* ({ asOf, before, limit }) {
-    /** The rows of the index that was made for it, so that what is not removed is not read. */
+    /** The rows of the index that was made for it, so that no row is read that is not removed. */
     const isPrunable = sql.literal(`status IN (${prunable.map((status) => `'${status}'`).join(", ")})`)
     const old = yield* sql<{ seq: number }>`
       SELECT seq, ${orderColumns} FROM ${by("orders_prunable")}
