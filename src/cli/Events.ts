@@ -1,22 +1,12 @@
 import * as HttpClient from "@effect/platform/HttpClient"
-import { Data, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
-import { JsonTime, OrderIdJson, Status, UserIdJson } from "../order/Order.ts"
+import { Data, Duration, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
+import { heartbeatSeconds, OrderEvent } from "../api/OrderEvent.ts"
 import { brokenBy, detailOf, failed, failureOf } from "./Failure.ts"
-
-/** A committed change as the stream reports it. */
-export const OrderEvent = Schema.Struct({
-  order_id: OrderIdJson,
-  status: Status,
-  at: JsonTime,
-  attempts: Schema.Int,
-  user_id: UserIdJson
-})
-export type OrderEvent = typeof OrderEvent.Type
 
 const decodeEvent = Schema.decodeUnknown(Schema.parseJson(OrderEvent))
 
-/** The service sends a comment every 15 seconds: after three times as long without a byte the connection is dead. */
-const silence = "45 seconds"
+/** After so long without a byte, not even a heartbeat, the connection is dead. */
+const silence = Duration.seconds(3 * heartbeatSeconds)
 
 const prefix = "data: "
 

@@ -1,6 +1,7 @@
+import type { OrderEvent } from "../api/OrderEvent.ts"
 import { isFinal, type NewOrder, type Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
-import type { OrderEvent } from "./Events.ts"
+
 import { countDeliveries, perSecond, type Summary, spanOf } from "./Summary.ts"
 import { type Found, noStatuses, statusesOf } from "./Verdict.ts"
 

@@ -1,9 +1,10 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { Console, DateTime, Effect, Option, Schema } from "effect"
+import { OrderEvent } from "../api/OrderEvent.ts"
 import { OrderId, UserId } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
-import { OrderEvent, watchEvents } from "./Events.ts"
+import { watchEvents } from "./Events.ts"
 import { status } from "./Look.ts"
 import { json, printJson, statusText } from "./Output.ts"
 

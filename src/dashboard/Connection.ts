@@ -1,14 +1,15 @@
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { MetricsJson } from "./ApiJson.ts"
 import { messageOf, readMetrics, readReadiness } from "./Client.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
-import { type OrderEvent, readEvents } from "./EventReader.ts"
+import { readEvents } from "./EventReader.ts"
 
 interface Listener {
   readonly onState: (state: ConnectionState) => void
   readonly onMetrics: (metrics: MetricsJson) => void
   /** `undefined` if it is ready. */
   readonly onReadiness: (reason: string | undefined) => void
-  readonly onEvent: (event: OrderEvent) => void
+  readonly onEvent: (event: OrderEventJson) => void
   /** Events may have been missed. */
   readonly onGap: () => void
 }

@@ -1,22 +1,15 @@
-import type { Status } from "../order/Order.ts"
-
-export interface OrderEvent {
-  readonly order_id: number | string
-  readonly status: Status
-  readonly at: string
-  readonly attempts: number
-}
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 
 interface Listener {
   readonly onOpen: () => void
   /** Something came: an event, or one of the comments that are sent while there is none. */
   readonly onSign: () => void
-  readonly onEvent: (event: OrderEvent) => void
+  readonly onEvent: (event: OrderEventJson) => void
   /** It was refused, or it ended. Not called for one that was closed. */
   readonly onEnd: () => void
 }
 
-const eventOf = (block: string): OrderEvent | undefined => {
+const eventOf = (block: string): OrderEventJson | undefined => {
   const lines = block.split("\n")
   const data = lines.find((line) => line.startsWith("data: "))
   return lines.includes("event: order") && data !== undefined ? JSON.parse(data.slice(6)) : undefined

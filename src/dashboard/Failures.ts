@@ -1,8 +1,8 @@
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { FailureJson, FailuresJson, MetricsJson } from "./ApiJson.ts"
 import { messageOf, readFailures, retryMany } from "./Client.ts"
 import { confirm } from "./Confirm.ts"
 import { byId, isBusy, make, setAttribute, setBusy, setText } from "./Dom.ts"
-import type { OrderEvent } from "./EventReader.ts"
 import { count, fullTime, orders, time } from "./Format.ts"
 import { holdOf } from "./Hold.ts"
 import { notify } from "./Notices.ts"
@@ -141,7 +141,7 @@ export const failures = () => {
       failed = metrics.orders_failed
       read()
     },
-    event: ({ status }: OrderEvent) => {
+    event: ({ status }: OrderEventJson) => {
       if (status === "Failed") isStale = true
     },
     refresh

@@ -1,6 +1,6 @@
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { OrderJson } from "./ApiJson.ts"
 import { make, setAttribute, setText, statusBadge } from "./Dom.ts"
-import type { OrderEvent } from "./EventReader.ts"
 import { amount, fullTime, time } from "./Format.ts"
 import { linkToOrder } from "./View.ts"
 
@@ -26,7 +26,7 @@ export const makeRow = (id: string) => {
   element.addEventListener("click", ({ target }) => {
     if (!(target instanceof HTMLAnchorElement) && getSelection()?.isCollapsed !== false) location.hash = linkToOrder(id)
   })
-  const change = ({ attempts: made, status }: Pick<OrderEvent, "attempts" | "status">) => {
+  const change = ({ attempts: made, status }: Pick<OrderEventJson, "attempts" | "status">) => {
     badge.show(status)
     setText(attempts, String(made))
   }

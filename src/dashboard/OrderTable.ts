@@ -1,7 +1,7 @@
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { OrderJson } from "./ApiJson.ts"
 import { messageOf, Problem, readOrder, readOrders } from "./Client.ts"
 import { byId, setText } from "./Dom.ts"
-import type { OrderEvent } from "./EventReader.ts"
 import { holdOf } from "./Hold.ts"
 import { makeRow } from "./OrderRow.ts"
 import { pageTrail } from "./Pages.ts"
@@ -52,7 +52,7 @@ export const orderTable = () => {
   let reading: symbol | undefined
   let readAt = 0
   let timer: ReturnType<typeof setTimeout> | undefined
-  const changes = new Map<string, OrderEvent>()
+  const changes = new Map<string, OrderEventJson>()
   let isScheduled = false
 
   const showNote = () => {
@@ -242,7 +242,7 @@ export const orderTable = () => {
   }
 
   return {
-    event: (event: OrderEvent) => {
+    event: (event: OrderEventJson) => {
       // An older page stays what it was but for its rows.
       if (view.cursor === undefined) {
         isStale = true

@@ -1,5 +1,6 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { DateTime, Deferred, Effect, FiberId, Queue, Stream } from "effect"
+import { Chunk, DateTime, Duration, Effect, Exit, Mailbox, Option, Stream } from "effect"
+import { heartbeatSeconds, type OrderEventJson } from "../api/OrderEvent.ts"
 import { TooManyStreams } from "../api/Problems.ts"
 
 import { monotonicMillis } from "../MonotonicClock.ts"
@@ -14,7 +15,6 @@ const maxStreams = 100
 const openAtLeast = 60_000
 /** Events kept for a client that reads slowly; beyond them the oldest are dropped. */
 const bufferSize = 1024
-const heartbeat = "15 seconds"
 
 /** Which changes: all that are given must fit. */
 export interface EventFilter {
@@ -23,14 +23,13 @@ export interface EventFilter {
   readonly status?: Status | undefined
 }
 
+const fits = (filter: EventFilter, { order_id, status, user_id }: OrderChange) =>
+  (filter.order_id ?? order_id) === order_id &&
+  (filter.user_id ?? user_id) === user_id &&
+  (filter.status ?? status) === status
+
 /** Made when it is sent, and once for all clients. */
 const texts = new WeakMap<OrderChange, string>()
-
-const format = (change: OrderChange) => {
-  const text = texts.get(change) ?? textOf(change)
-  texts.set(change, text)
-  return text
-}
 
 const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
   const data = {
@@ -40,7 +39,13 @@ const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
     attempts,
     user_id: idInJson(user_id)
   }
-  return `event: order\ndata: ${JSON.stringify(data)}\n\n`
+  return `event: order\ndata: ${JSON.stringify(data satisfies OrderEventJson)}\n\n`
+}
+
+const format = (change: OrderChange) => {
+  const text = texts.get(change) ?? textOf(change)
+  texts.set(change, text)
+  return text
 }
 
 /**
@@ -55,56 +60,46 @@ export const makeEventStream = Effect.gen(function* () {
   const { draining } = yield* NodeServer
   const now = yield* monotonicMillis
   /** The oldest first. */
-  const streams = new Set<{ readonly openedAt: number; readonly ended: Deferred.Deferred<void> }>()
+  const streams = new Set<{ readonly openedAt: number; readonly changes: Mailbox.Mailbox<OrderChange> }>()
 
-  const open = () => {
+  const open = Effect.map(Mailbox.make<OrderChange>({ capacity: bufferSize, strategy: "sliding" }), (changes) => {
     const [oldest] = streams
     if (oldest !== undefined && streams.size >= maxStreams) {
       streams.delete(oldest)
-      Deferred.unsafeDone(oldest.ended, Effect.void)
+      oldest.changes.unsafeDone(Exit.void)
     }
-    const stream = { openedAt: now(), ended: Deferred.unsafeMake<void>(FiberId.none) }
+    const stream = { openedAt: now(), changes }
     streams.add(stream)
     return stream
-  }
+  })
+
+  const follow = Effect.fnUntraced(function* (filter: EventFilter) {
+    const { changes } = yield* Effect.acquireRelease(open, (stream) => Effect.sync(() => streams.delete(stream)))
+    yield* events.listen((commit) => {
+      for (const change of commit.changes) if (fits(filter, change)) changes.unsafeOffer(change)
+    })
+    const next = changes.takeAll.pipe(
+      Effect.flatMap(([taken, isEnd]) =>
+        isEnd && Chunk.isEmpty(taken)
+          ? Effect.fail(Option.none())
+          : Effect.succeed(Chunk.toReadonlyArray(taken).map(format).join(""))
+      ),
+      Effect.timeoutTo({
+        duration: Duration.seconds(heartbeatSeconds),
+        onSuccess: (text) => text,
+        onTimeout: () => ": still here\n\n"
+      })
+    )
+    return Stream.concat(Stream.make("retry: 2000\n\n"), Stream.repeatEffectOption(next))
+  })
 
   return Effect.fnUntraced(function* (filter: EventFilter) {
     const [oldest] = streams
     if (oldest !== undefined && streams.size >= maxStreams && now() - oldest.openedAt < openAtLeast) {
       return yield* new TooManyStreams({ retry_after: 10 })
     }
-
-    const changes = Effect.gen(function* () {
-      // `unsafeOffer` does not slide: a queue that is full would drop the newest.
-      const buffer: Array<OrderChange> = []
-      const signal = yield* Queue.sliding<void>(1)
-      const { ended } = yield* Effect.acquireRelease(Effect.sync(open), (stream) =>
-        Effect.sync(() => streams.delete(stream))
-      )
-      yield* events.listen((commit) => {
-        for (const change of commit.changes) {
-          const fits =
-            (filter.order_id ?? change.order_id) === change.order_id &&
-            (filter.user_id ?? change.user_id) === change.user_id &&
-            (filter.status ?? change.status) === change.status
-          if (!fits) continue
-          if (buffer.length === bufferSize) buffer.shift()
-          buffer.push(change)
-          signal.unsafeOffer(undefined)
-        }
-      })
-      const next = Effect.suspend(() => (buffer.length > 0 ? Effect.void : Queue.take(signal))).pipe(
-        Effect.map(() => buffer.splice(0).map(format).join("")),
-        Effect.timeoutTo({ duration: heartbeat, onSuccess: (text) => text, onTimeout: () => ": still here\n\n" })
-      )
-      return Stream.concat(
-        Stream.make("retry: 2000\n\n"),
-        Stream.interruptWhen(Stream.repeatEffect(next), Deferred.await(ended))
-      )
-    })
-
     return HttpServerResponse.stream(
-      Stream.unwrapScoped(changes).pipe(Stream.interruptWhen(draining), Stream.encodeText),
+      Stream.unwrapScoped(follow(filter)).pipe(Stream.interruptWhen(draining), Stream.encodeText),
       { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } }
     )
   })

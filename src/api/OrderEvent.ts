@@ -1,0 +1,16 @@
+import { Schema } from "effect"
+import { JsonTime, OrderIdJson, Status, UserIdJson } from "../order/Order.ts"
+
+/** A committed change of status, as the data of an event named `order` in the stream of `GET /api/events`. */
+export const OrderEvent = Schema.Struct({
+  order_id: OrderIdJson,
+  status: Status,
+  at: JsonTime,
+  attempts: Schema.Int,
+  user_id: UserIdJson
+}).annotations({ identifier: "OrderEvent" })
+export type OrderEvent = typeof OrderEvent.Type
+export type OrderEventJson = typeof OrderEvent.Encoded
+
+/** A comment is sent when there has been no event for so many seconds. */
+export const heartbeatSeconds = 15
