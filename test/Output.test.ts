@@ -3,7 +3,7 @@ import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect } from "effect"
+import { Array as Arr, Effect, Exit, Scope } from "effect"
 import { until } from "./support/CliProcess.ts"
 import { closedPort } from "./support/Endpoint.ts"
 import { aNewOrder, post } from "./support/ServiceProcess.ts"
@@ -33,7 +33,7 @@ const start = Effect.fn(function* (stdout: number | "pipe", stderr: number | "pi
 const opened = (path: string, flags: string | number) =>
   Effect.acquireRelease(
     Effect.sync(() => Fs.openSync(path, flags)),
-    (fd) => Effect.ignore(Effect.try(() => Fs.closeSync(fd)))
+    (fd) => Effect.sync(() => Fs.closeSync(fd))
   )
 
 /** A named pipe, which outlives its readers. */
@@ -120,10 +120,12 @@ describe("a service whose output cannot be written goes on", () => {
   it.scopedLive("and logs again when a new reader comes: what it kept, and that it could not", () =>
     Effect.gen(function* () {
       const path = yield* namedPipe
-      const first = yield* reader(path)
+      // Closed once: by the second time its number may be another's, such as that of the output of a child process.
+      const scope = yield* Scope.make()
+      const first = yield* Scope.extend(reader(path), scope)
       const { url } = yield* start(yield* opened(path, Fs.constants.O_WRONLY), "pipe", failing)
       yield* readUntil(first, (text) => text.includes("Listening on"))
-      Fs.closeSync(first)
+      yield* Scope.close(scope, Exit.void)
       yield* accepts(url, 1)
       yield* until(async () => (await (await fetch(`${url}/api/order/1`)).text()).includes('"Failed"'))
       const second = yield* reader(path)
