@@ -153,7 +153,7 @@ export const isDevelopment = process.env.NODE_ENV === "development"
 /** What is wrong with settings, one line for each mistake. */
 export const settingsError = (error: ConfigError.ConfigError) => new StartupError({ lines: lines(error) })
 
-/** Every setting, checked. The README lists them; nothing else in the service reads the environment. */
+/** Every setting, checked. docs/operating.md lists them; nothing else in the service reads the environment. */
 export class AppConfig extends Context.Tag("orders/AppConfig")<AppConfig, Config.Config.Success<typeof settings>>() {
   static readonly layer = Layer.effect(this, Effect.mapError(settings, settingsError)).pipe(
     Layer.provide(EnvironmentLive)

@@ -98,7 +98,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
       })
     )
 
-    it.effect("brings its types: the example and the README pass them, and wrong uses do not", () =>
+    it.effect("brings its types: the example and the documents pass them, and wrong uses do not", () =>
       Effect.gen(function* () {
         const folder = yield* Installed
         // A directive that has no error below it is an error.
@@ -122,8 +122,10 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
           // @ts-expect-error
           export * as Internal from "@order-backend/orders/Sql"
         `
-        const readme = yield* Effect.promise(() => Fs.readFile("README.md", "utf8"))
-        const snippets = Array.from(readme.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => code)
+        const texts = yield* Effect.promise(() =>
+          Promise.all(["docs/api.md", "docs/processors.md"].map((file) => Fs.readFile(file, "utf8")))
+        )
+        const snippets = Array.from(texts.join("\n").matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ""]) => code)
         assert.isAtLeast(snippets.length, 2)
         for (const [index, code] of [misuse, ...snippets].entries()) {
           yield* Effect.promise(() => Fs.writeFile(Path.join(folder, `checked-${index}.ts`), code))
@@ -132,14 +134,14 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
       })
     )
 
-    it.scoped("runs the README's processor as the README says", () =>
+    it.scoped("runs the processor of the documents as they say", () =>
       Effect.gen(function* () {
         const folder = yield* Installed
-        const readme = yield* Effect.promise(() => Fs.readFile("README.md", "utf8"))
+        const text = yield* Effect.promise(() => Fs.readFile("docs/processors.md", "utf8"))
         const { dependencies, devDependencies, version } = packageJson
         const install = `npm install ../orders/order-backend-orders-${version}.tgz effect@${dependencies.effect} tsx@${devDependencies.tsx}`
-        assert.include(readme, `\n${install}\nnpx tsx greeting.ts\n`)
-        const [, code = ""] = /^```ts\n((?:(?!^```).)*GreetingLive.*?)^```$/ms.exec(readme) ?? []
+        assert.include(text, `\n${install}\nnpx tsx greeting.ts\n`)
+        const [, code = ""] = /^```ts\n((?:(?!^```).)*GreetingLive.*?)^```$/ms.exec(text) ?? []
         yield* Effect.promise(() => Fs.writeFile(Path.join(folder, "greeting.ts"), code))
         const settings = { NODE_OPTIONS: "--import tsx", DATABASE_URL: "file:greeting.db" }
         const service = yield* startService(folder, settings, Path.join(folder, "greeting.ts"))

@@ -13,14 +13,14 @@ const execute = promisify(execFile)
 
 interface Step {
   readonly code: string
-  /** What the README shows of its output. */
+  /** What the document shows of its output. */
   readonly answer: string | undefined
 }
 
-/** The README's commands in their order, each with the block behind it if that shows what comes of it. */
-const steps: ReadonlyArray<Step> = (() => {
+/** The commands of a document in their order, each with the block behind it if that shows what comes of it. */
+const stepsOf = (file: string): ReadonlyArray<Step> => {
   const blocks = Array.from(
-    Fs.readFileSync("README.md", "utf8").matchAll(/^```(\w*)\n(.*?)^```\n/gms),
+    Fs.readFileSync(file, "utf8").matchAll(/^```(\w*)\n(.*?)^```\n/gms),
     ({ 0: { length }, 1: language = "", 2: code = "", index }) => ({ language, code, index, end: index + length })
   )
   return blocks.flatMap(({ code, end, language }, position) => {
@@ -28,10 +28,14 @@ const steps: ReadonlyArray<Step> = (() => {
     const isAnswer = next !== undefined && next.index === end + 1 && next.language !== "sh"
     return language === "sh" ? [{ code, answer: isAnswer ? next.code : undefined }] : []
   })
-})()
+}
+
+const documents = ["README.md", ...Fs.readdirSync("docs").map((name) => `docs/${name}`), "CONTRIBUTING.md"].filter(
+  (name) => name.endsWith(".md")
+)
 
 const stepWith = (text: string) => {
-  const [step, ...others] = steps.filter(({ code }) => code.includes(text))
+  const [step, ...others] = documents.flatMap(stepsOf).filter(({ code }) => code.includes(text))
   assert.isTrue(step !== undefined && others.length === 0, `one block with ${text}`)
   return step?.code ?? ""
 }
@@ -62,7 +66,7 @@ const valuesIn = (text: string): ReadonlyArray<unknown> => {
 
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-/** What is found has to be what the README shows, but for times, and for numbers where those differ each time. */
+/** What is found has to be what the document shows, but for times, and for numbers where those differ each time. */
 const isAsShown = (shown: unknown, found: unknown, numbersDiffer: boolean, at: string): void => {
   if (typeof shown === "string" && typeof found === "string") {
     if (time.test(shown)) assert.match(found, time, at)
@@ -119,35 +123,66 @@ const watch = (folder: string, { answer = "", code }: Step, url: string) =>
     assert.sameMembers(Object.keys(found ?? {}), Object.keys(shown ?? {}))
   })
 
-describe("the README", () => {
-  it.scopedLive("its commands give what it says, in their order", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      // Longer than the shell takes from one command of a block to the next.
-      const patient = { PROCESSING_TIME: "8 seconds", PROCESSING_JITTER: "0" }
-      const first = yield* startService(folder, patient)
-      const port = new URL(first.url).port
-      let service: ServiceProcess = first
-      let run = 0
-      for (const step of steps) {
-        const code = step.code.replaceAll("127.0.0.1:3000", `127.0.0.1:${port}`)
-        if (step.code.startsWith("PROCESSING_FAILURES")) {
-          service.child.kill("SIGTERM")
-          assert.strictEqual(yield* service.exited, 0)
-          service = yield* startService(folder, {
-            ...settingsIn(code),
-            PORT: port,
-            PROCESSING_TIME: "50 millis"
-          })
-        } else if (code.includes("curl -N")) yield* watch(folder, { ...step, code }, service.url)
-        else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
-        else continue
-        run += 1
-        yield* untilIdle(service.url)
-      }
-      assert.isAtLeast(run, 12)
-    })
-  )
+/** Follows a document: its requests to the service, with what it shows of the answers. At least so many are made. */
+const follow = (file: string, atLeast: number) =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    // Longer than the shell takes from one command of a block to the next.
+    const patient = { PROCESSING_TIME: "8 seconds", PROCESSING_JITTER: "0" }
+    const first = yield* startService(folder, patient)
+    const port = new URL(first.url).port
+    let service: ServiceProcess = first
+    let run = 0
+    for (const step of stepsOf(file)) {
+      const code = step.code.replaceAll("127.0.0.1:3000", `127.0.0.1:${port}`)
+      if (step.code.startsWith("PROCESSING_FAILURES")) {
+        service.child.kill("SIGTERM")
+        assert.strictEqual(yield* service.exited, 0)
+        service = yield* startService(folder, {
+          ...settingsIn(code),
+          PORT: port,
+          PROCESSING_TIME: "50 millis"
+        })
+      } else if (code.includes("curl -N")) yield* watch(folder, { ...step, code }, service.url)
+      else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
+      else continue
+      run += 1
+      yield* untilIdle(service.url)
+    }
+    assert.isAtLeast(run, atLeast)
+  })
+
+describe("the documents", () => {
+  it.scopedLive("the README's commands give what it says, in their order", () => follow("README.md", 5))
+
+  it.scopedLive("the commands of docs/api.md give what it says, in their order", () => follow("docs/api.md", 11))
+
+  it.scopedLive("those of docs/operating.md do", () => follow("docs/operating.md", 1))
+
+  it("link to files that are there, and to headings", () => {
+    const links = documents.flatMap((file) =>
+      Array.from(
+        Fs.readFileSync(file, "utf8").matchAll(/\]\((?!https?:)([^)#]*)(#[^)]*)?\)/g),
+        ([, path = "", heading = ""]) => ({
+          file,
+          target: path === "" ? file : Path.join(Path.dirname(file), path),
+          heading: heading.slice(1)
+        })
+      )
+    )
+    assert.isAbove(links.length, 10)
+    for (const { file, heading, target } of links) {
+      assert.isTrue(Fs.existsSync(target), `${file}: ${target}`)
+      if (heading === "") continue
+      const headings = Array.from(Fs.readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm), ([, text = ""]) =>
+        text
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9 -]/g, "")
+          .replaceAll(" ", "-")
+      )
+      assert.include(headings, heading, file)
+    }
+  })
 
   it.scopedLive("makes the webhook's secret once, and the service finds it", () =>
     Effect.gen(function* () {
