@@ -6,7 +6,7 @@ import { checked, Malformed, parseJson } from "../Json.ts"
 import { nextTurn } from "../NextTurn.ts"
 import type { Orders } from "../Orders.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
-import { idInJson, idText, isId } from "../order/Order.ts"
+import { idInJson, idText, isOrderId } from "../order/Order.ts"
 import type { Body } from "./RequestBody.ts"
 
 /** So many calls are in hand at a time: each is held in memory as a whole until it is answered. */
@@ -20,7 +20,7 @@ const maxFaultsOfCall = 1000
 /** The id of a value that is not a valid order, if it has one at least. */
 const idOf = (json: unknown) => {
   const id = Predicate.hasProperty(json, "order_id") ? idText(json.order_id) : ""
-  return isId(id) ? idInJson(id) : null
+  return isOrderId(id) ? idInJson(id) : null
 }
 
 const decodeOne = (value: unknown, reported: "all" | "first") => {

@@ -1,6 +1,17 @@
 import { Either, Option, Predicate, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
-import { idText, isCurrency, isId, isMetadata, isMoney, maxItems, NewOrder, unitsOf } from "./Order.ts"
+import {
+  idText,
+  isCurrency,
+  isItemId,
+  isMetadata,
+  isMoney,
+  isOrderId,
+  isUserId,
+  maxItems,
+  NewOrder,
+  unitsOf
+} from "./Order.ts"
 
 const fields = new Set(Object.keys(NewOrder.fields))
 
@@ -12,9 +23,9 @@ const plain = (json: unknown): Option.Option<NewOrder> => {
   if (currency !== null && !isCurrency(currency)) return Option.none()
   if (metadata !== null && !isMetadata(metadata)) return Option.none()
   const [order_id, user_id, total_amount] = [idText(json.order_id), idText(json.user_id), unitsOf(json.total_amount)]
-  if (!isId(order_id) || !isId(user_id) || !isMoney(total_amount)) return Option.none()
+  if (!isOrderId(order_id) || !isUserId(user_id) || !isMoney(total_amount)) return Option.none()
   if (!Array.isArray(json.item_ids) || json.item_ids.length > maxItems) return Option.none()
-  const item_ids = json.item_ids.map(idText).filter(isId)
+  const item_ids = json.item_ids.map(idText).filter(isItemId)
   if (item_ids.length === 0 || item_ids.length < json.item_ids.length) return Option.none()
   return Option.some({
     order_id,

@@ -20,7 +20,13 @@ export const idText = (json: unknown): string =>
       ? String(json)
       : ""
 
-export const isId = (text: string): text is OrderId & UserId & ItemId => idPattern.test(text)
+const isIdOf =
+  <Id extends string>() =>
+  (text: string): text is Id =>
+    idPattern.test(text)
+export const isOrderId = isIdOf<OrderId>()
+export const isUserId = isIdOf<UserId>()
+export const isItemId = isIdOf<ItemId>()
 
 /** An id as it stands in JSON: a canonical safe integer goes out as a number, anything else as a string. */
 export const idInJson = (id: string): number | string =>

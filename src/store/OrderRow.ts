@@ -1,10 +1,11 @@
 import { DateTime, Either, Option, Predicate, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { Malformed, parseJson } from "../Json.ts"
-import { isCurrency, isId, isMetadata, isMoney, Order, Status } from "../order/Order.ts"
+import { isCurrency, isItemId, isMetadata, isMoney, isOrderId, isUserId, Order, Status } from "../order/Order.ts"
 
 const isStatus = Schema.is(Status)
-const isIdText = Predicate.compose(Predicate.isString, isId)
+const isText = <A extends string>(is: (text: string) => text is A) => Predicate.compose(Predicate.isString, is)
+const [isOrderIdText, isUserIdText, isItemIdText] = [isText(isOrderId), isText(isUserId), isText(isItemId)]
 const isInteger = (value: unknown): value is number => Number.isSafeInteger(value)
 
 /** The furthest that a date can be from 1970, in milliseconds. */
@@ -29,8 +30,8 @@ const plain = (row: unknown): Option.Option<Order> => {
   const metadata = row.metadata === null ? null : json(row.metadata)
   return last_error === null &&
     result === null &&
-    isIdText(order_id) &&
-    isIdText(user_id) &&
+    isOrderIdText(order_id) &&
+    isUserIdText(user_id) &&
     isStatus(status) &&
     Predicate.isNumber(total_amount) &&
     isMoney(total_amount) &&
@@ -38,7 +39,7 @@ const plain = (row: unknown): Option.Option<Order> => {
     (currency === null || isCurrency(currency)) &&
     (metadata === null || isMetadata(metadata)) &&
     Array.isArray(item_ids) &&
-    item_ids.every(isIdText) &&
+    item_ids.every(isItemIdText) &&
     isTime(accepted_at) &&
     isOptionalTime(started_at) &&
     isOptionalTime(finished_at) &&
