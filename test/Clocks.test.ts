@@ -5,6 +5,7 @@ import { clockJump } from "../src/MonotonicClock.ts"
 import { Orders } from "../src/Orders.ts"
 import { Metrics } from "../src/observe/Metrics.ts"
 import { OrderId, StorageUnavailable } from "../src/order/Order.ts"
+import { EngineLive } from "../src/Service.ts"
 import { Command, Outcome } from "../src/store/Command.ts"
 import { GroupCommit } from "../src/store/GroupCommit.ts"
 import { OrderEvents } from "../src/store/OrderEvents.ts"
@@ -12,9 +13,6 @@ import { OrdersRepo } from "../src/store/OrdersRepo.ts"
 import { CircuitBreaker } from "../src/work/CircuitBreaker.ts"
 import type { OrderProcessor } from "../src/work/OrderProcessor.ts"
 import { Retryable, Unavailable } from "../src/work/OrderProcessor.ts"
-import { OrderQueue } from "../src/work/OrderQueue.ts"
-import { OrderWorkersLive } from "../src/work/OrderWorkers.ts"
-import { RetentionLive } from "../src/work/Retention.ts"
 import { makeJumpingClock } from "./support/JumpingClock.ts"
 import { anInsert, config, memoryRepo, processor, type Settings, sqlRepo } from "./support/TestLayers.ts"
 
@@ -46,14 +44,8 @@ type Process = Parameters<typeof processor>[0]
 
 /** Everything behind HTTP, on a repository that outlives it. */
 const engine = (process: Process | Layer.Layer<OrderProcessor>, settings: Settings = {}) =>
-  Layer.mergeAll(OrderWorkersLive, RetentionLive).pipe(
+  EngineLive.pipe(
     Layer.provide(typeof process === "function" ? processor(process) : process),
-    Layer.provideMerge(Orders.layer),
-    Layer.provideMerge(OrderQueue.layer),
-    Layer.provideMerge(CircuitBreaker.layer),
-    Layer.provideMerge(Metrics.layer),
-    Layer.provideMerge(GroupCommit.layer),
-    Layer.provideMerge(OrderEvents.layer),
     Layer.provideMerge(config({ workers: 2, retryBase: Duration.seconds(20), ...settings }))
   )
 

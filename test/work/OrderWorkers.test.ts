@@ -16,16 +16,14 @@ import {
   TestClock
 } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
-import { Metrics } from "../../src/observe/Metrics.ts"
 import { Order, OrderId, StorageUnavailable } from "../../src/order/Order.ts"
+import { EngineLive } from "../../src/Service.ts"
 import { Command } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { CircuitBreaker } from "../../src/work/CircuitBreaker.ts"
 import { OrderProcessor, Permanent, Retryable, type Run, Unavailable } from "../../src/work/OrderProcessor.ts"
-import { OrderQueue } from "../../src/work/OrderQueue.ts"
-import { OrderWorkersLive } from "../../src/work/OrderWorkers.ts"
 import { makeJumpingClock } from "../support/JumpingClock.ts"
 import { anInsert, config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "../support/TestLayers.ts"
 
@@ -37,13 +35,8 @@ const engine = (
   process: Process | Layer.Layer<OrderProcessor>
 ) => {
   const repo: Layer.Layer<OrdersRepo, unknown, AppConfig> = options.repo ?? memoryRepo
-  return OrderWorkersLive.pipe(
+  return EngineLive.pipe(
     Layer.provide(typeof process === "function" ? processor(process) : process),
-    Layer.provideMerge(OrderQueue.layer),
-    Layer.provideMerge(CircuitBreaker.layer),
-    Layer.provideMerge(Metrics.layer),
-    Layer.provideMerge(GroupCommit.layer),
-    Layer.provideMerge(OrderEvents.layer),
     Layer.provideMerge(repo),
     Layer.provideMerge(config({ workers: 1, ...options.settings }))
   )
