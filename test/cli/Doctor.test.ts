@@ -157,7 +157,7 @@ describe("orders doctor", () => {
       )
       const { checks, ok } = yield* examine(folder)
       assert.isTrue(ok)
-      assert.match(JSON.stringify(checks), /"1 order Processing; the service works them again when it starts"/)
+      assert.match(JSON.stringify(checks), /"1 order Processing; the service processes them again when it starts"/)
     })
   )
 
