@@ -7,21 +7,16 @@ import { Cause, Console, Effect, Exit, Layer } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { answerOf } from "./cli/Answer.ts"
 import { HttpClientLive } from "./cli/Connection.ts"
-import { failureOf } from "./cli/Failure.ts"
+import { printFailure } from "./cli/Failure.ts"
 import { Outlet } from "./cli/Outlet.ts"
 import { printingOn } from "./cli/Output.ts"
 
 const { isActing, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
 
-/** Printed for people, or as a problem by RFC 9457 where the answer is for machines. */
-const fail = (error: unknown) => {
-  const failure = failureOf(error)
-  if (failure.lines.length === 0) return Effect.succeed(failure.exitCode)
-  const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
-  return Effect.as(Console.error(text), failure.exitCode)
-}
-
-const outcome = run.pipe(Effect.as(0), Effect.catchAll(fail))
+const outcome = run.pipe(
+  Effect.as(0),
+  Effect.catchAll((error) => printFailure(error, isJson))
+)
 
 /** What it prints may be lost. A command that acts goes on all the same; one that only shows has nothing left to do. */
 const onOutlets = Effect.suspend(() => {

@@ -1,6 +1,6 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import type { HttpClientError, RequestError, ResponseError } from "@effect/platform/HttpClientError"
-import { Data, Effect, Option, ParseResult, Predicate, Schema } from "effect"
+import { Console, Data, Effect, Option, ParseResult, Predicate, Schema } from "effect"
 import { Api } from "../api/Api.ts"
 import { problemType } from "../api/Problem.ts"
 import { type OrderId, OrderIdJson } from "../order/Order.ts"
@@ -137,3 +137,11 @@ export const naming = (id: OrderId) =>
     const problem = { ...failureOf(error).toProblem(), detail, order_id: Schema.encodeSync(OrderIdJson)(id) }
     return new Failure({ lines: [detail], exitCode: 1, problem })
   })
+
+/** Printed for people, or as a problem by RFC 9457 where the answer is for machines. Gives the exit code. */
+export const printFailure = (error: unknown, isJson: boolean) => {
+  const failure = failureOf(error)
+  if (failure.lines.length === 0) return Effect.succeed(failure.exitCode)
+  const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
+  return Effect.as(Console.error(text), failure.exitCode)
+}

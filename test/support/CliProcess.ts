@@ -9,7 +9,7 @@ import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Clock, ConfigProvider, Console, Effect, Layer } from "effect"
 import { answerOf } from "../../src/cli/Answer.ts"
 import { HttpClientLive } from "../../src/cli/Connection.ts"
-import { failureOf } from "../../src/cli/Failure.ts"
+import { printFailure } from "../../src/cli/Failure.ts"
 
 const program = Path.resolve("dist/cli.js")
 
@@ -83,11 +83,7 @@ export const command = (args: ReadonlyArray<string>, { folder, url }: Pick<CliOp
     ])
     const code = yield* run.pipe(
       Effect.as(0),
-      Effect.catchAll((error) => {
-        const failure = failureOf(error)
-        const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
-        return Effect.as(failure.lines.length === 0 ? Effect.void : Console.error(text), failure.exitCode)
-      }),
+      Effect.catchAll((error) => printFailure(error, isJson)),
       (self) =>
         Console.consoleWith((console) =>
           Effect.withConsole(self, { ...console, log: to("stdout"), error: to("stderr") })
