@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Context, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { OrderList } from "../src/api/Answers.ts"
-
 import { listing } from "../src/http/Listing.ts"
 import { Order, OrderId, UserId } from "../src/order/Order.ts"
 import { GroupCommit } from "../src/store/GroupCommit.ts"

@@ -5,7 +5,6 @@ import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Predicate, Schema } from "effect"
 import { ServiceMetrics } from "../src/api/Answers.ts"
-
 import { post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
 import { temporaryFolder } from "./support/TestLayers.ts"
 

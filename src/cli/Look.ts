@@ -3,7 +3,6 @@ import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { Console, DateTime, Effect, Option, Schema } from "effect"
 import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
-
 import { DecimalNumber, WholeNumber } from "../api/Numbers.ts"
 import { Time, timeRules } from "../api/Time.ts"
 import { Order, OrderId, Status, UserId } from "../order/Order.ts"

@@ -1,7 +1,6 @@
 import type { OrderEvent } from "../api/OrderEvent.ts"
 import { isFinal, type NewOrder, type Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
-
 import { countDeliveries, perSecond, type Summary, spanOf } from "./Summary.ts"
 import { type Found, noStatuses, statusesOf } from "./Verdict.ts"
 

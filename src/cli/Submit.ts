@@ -4,7 +4,6 @@ import * as Options from "@effect/cli/Options"
 import { Console, Effect, Option, ParseResult, Schema, Stream } from "effect"
 import { type BulkAnswer, OrderReceived } from "../api/Answers.ts"
 import { faults } from "../api/Problems.ts"
-
 import { NewOrder, OrderIdJson } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { Failure, faultLines, misused, withLine } from "./Failure.ts"

@@ -1,6 +1,5 @@
 import { Array as Arr } from "effect"
 import type { ServiceMetrics } from "../api/Answers.ts"
-
 import { isFinal, type NewOrder, type Order, type Status } from "../order/Order.ts"
 import { differences } from "../order/OrderContent.ts"
 import { Delivery } from "./Delivery.ts"

@@ -1,5 +1,4 @@
 import type { FailuresByCode, OrderList, ServiceMetrics } from "../api/Answers.ts"
-
 import type { Order } from "../order/Order.ts"
 
 export type OrderJson = typeof Order.json.Encoded

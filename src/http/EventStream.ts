@@ -2,11 +2,9 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Chunk, DateTime, Duration, Effect, Exit, Mailbox, Option, Stream } from "effect"
 import { heartbeatSeconds, type OrderEventJson } from "../api/OrderEvent.ts"
 import { TooManyStreams } from "../api/Problems.ts"
-
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { idInJson, type Status } from "../order/Order.ts"
 import type { OrderChange } from "../order/OrderChange.ts"
-
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { NodeServer } from "./NodeServer.ts"
 

@@ -114,7 +114,7 @@ const PrometheusRoute = HttpLayerRouter.use(
 )
 
 /** Everything that is served. */
-export const AllRoutes = Layer.mergeAll(
+const AllRoutes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath }).pipe(Layer.provide([OrdersApi, ServiceApi])),
   HttpApiSwagger.layerHttpLayerRouter({ api: Api, path: docsPath }),
   PrometheusRoute,

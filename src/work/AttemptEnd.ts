@@ -3,7 +3,6 @@ import { Cause, Data, type Duration, Either, Exit, Inspectable, Option } from "e
 import { isDeeperThan, maxDepth } from "../Json.ts"
 import { maxErrorCode } from "../order/Order.ts"
 import type { Verdict } from "./Breaker.ts"
-
 import { maxResult, Permanent, Retryable, Unavailable } from "./OrderProcessor.ts"
 
 const maxMessageBytes = 1024

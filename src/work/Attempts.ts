@@ -3,7 +3,6 @@ import { AppConfig } from "../AppConfig.ts"
 import { keepRunning } from "../KeepRunning.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { RowKey } from "../order/OrderChange.ts"
-
 import { TimedOut } from "./AttemptEnd.ts"
 
 interface Running {

@@ -2,9 +2,9 @@ import { Array as Arr, Data, DateTime, Option } from "effect"
 import type { RowKey } from "../order/OrderChange.ts"
 
 /** Attempts in a row, that failed by the processor's fault, which open the breaker. */
-export const threshold = 10
+const threshold = 10
 /** Milliseconds: to the first probe, the most that the wait for the next one doubles to, the most a processor can ask for. */
-export const [firstProbe, longestProbe, longestAsked] = [1000, 30_000, 3_600_000]
+const [firstProbe, longestProbe, longestAsked] = [1000, 30_000, 3_600_000]
 
 /**
  * What the end of an attempt says of the processor. It was "unavailable" to that order at least, or "unreachable" to

@@ -1,7 +1,6 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Fiber, Layer, Record, Schedule, Schema } from "effect"
 import { BulkAnswer } from "../../src/api/Answers.ts"
-
 import { NodeServer } from "../../src/http/NodeServer.ts"
 import { OrderId, StorageUnavailable } from "../../src/order/Order.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"

@@ -26,7 +26,6 @@ import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { OrderId, type Status } from "../../src/order/Order.ts"
 import type { OrderChange } from "../../src/order/OrderChange.ts"
-
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"

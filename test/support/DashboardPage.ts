@@ -3,7 +3,6 @@ import * as axe from "axe-core"
 import { Effect, Schema, type Scope } from "effect"
 import type { Page } from "playwright-core"
 import { ServiceMetrics } from "../../src/api/Answers.ts"
-
 import { openPage } from "./Browser.ts"
 import { aNewOrder, type ServiceProcess, startService } from "./ServiceProcess.ts"
 import { temporaryFolder } from "./TestLayers.ts"
