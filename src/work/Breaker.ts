@@ -1,4 +1,5 @@
 import { Array as Arr, Data, DateTime, Option } from "effect"
+import type { LazyArg } from "effect/Function"
 import type { RowKey } from "../order/OrderChange.ts"
 
 /** Attempts in a row, that failed by the processor's fault, which open the breaker. */
@@ -98,29 +99,35 @@ const waitFor = (wait: number, delay: number) => Math.max(wait, Math.min(longest
 
 const unchanged = (breaker: Breaker, counts: boolean): Step => ({ breaker, counts, notice: Option.none() })
 
-const close = (breaker: Open, why: "answered" | "one order", row: Row, now: Moment, counts: boolean): Step => ({
+const close = (
+  breaker: Open,
+  why: "answered" | "one order",
+  row: Row,
+  now: LazyArg<Moment>,
+  counts: boolean
+): Step => ({
   breaker: Breaker.Closed({ row }),
   counts,
-  notice: Option.some(Notice.Closed({ why, openFor: now.monotonic - breaker.openedAt.monotonic }))
+  notice: Option.some(Notice.Closed({ why, openFor: now().monotonic - breaker.openedAt.monotonic }))
 })
 
 const afterProbe = (
   breaker: Open,
   row: Row,
   { delay, verdict }: Data.TaggedEnum.Value<BreakerEvent, "Ended">,
-  now: Moment
+  now: LazyArg<Moment>
 ): Step => {
   if (isFull(row) && isOfOneOrder(row.keys)) return close(breaker, "one order", row, now, false)
   const wait = Math.min(longestProbe, breaker.wait * 2)
   const probeIn = waitFor(wait, delay)
   return {
-    breaker: Breaker.Open({ ...breaker, row, wait, due: later(now, probeIn), probe: Option.none() }),
+    breaker: Breaker.Open({ ...breaker, row, wait, due: later(now(), probeIn), probe: Option.none() }),
     counts: false,
     notice: Option.some(Notice.StillOpen({ verdict, probeIn }))
   }
 }
 
-const ended = (breaker: Breaker, event: Data.TaggedEnum.Value<BreakerEvent, "Ended">, now: Moment): Step => {
+const ended = (breaker: Breaker, event: Data.TaggedEnum.Value<BreakerEvent, "Ended">, now: LazyArg<Moment>): Step => {
   if (event.verdict === "available") {
     if (breaker._tag === "Open") return close(breaker, "answered", noFailure, now, true)
     return unchanged(breaker.row.count === 0 ? breaker : closed, true)
@@ -134,9 +141,10 @@ const ended = (breaker: Breaker, event: Data.TaggedEnum.Value<BreakerEvent, "End
   if (Option.isSome(event.probe)) return unchanged(Breaker.Closed({ row }), false)
   if (!isFull(row) || isOfOneOrder(row.keys)) return unchanged(Breaker.Closed({ row }), true)
   const probeIn = waitFor(firstProbe, event.delay)
-  const due = later(now, probeIn)
+  const openedAt = now()
+  const due = later(openedAt, probeIn)
   return {
-    breaker: Breaker.Open({ row, openedAt: now, tried: new Set(), wait: firstProbe, due, probe: Option.none() }),
+    breaker: Breaker.Open({ row, openedAt, tried: new Set(), wait: firstProbe, due, probe: Option.none() }),
     counts: true,
     notice: Option.some(Notice.Opened({ failures: row.count, probeIn }))
   }
@@ -145,9 +153,10 @@ const ended = (breaker: Breaker, event: Data.TaggedEnum.Value<BreakerEvent, "End
 /**
  * The breaker after an event. It opens after ten attempts in a row that failed by the processor's fault, unless one
  * order alone did and got through to it. Then one order at a time is tried, after a second, two, four, ... at most
- * thirty; the first that the processor answers closes it.
+ * thirty; the first that the processor answers closes it. The clocks are read only where the time is needed: every
+ * attempt that ends comes this way.
  */
-export const step = (breaker: Breaker, event: BreakerEvent, now: Moment): Step => {
+export const step = (breaker: Breaker, event: BreakerEvent, now: LazyArg<Moment>): Step => {
   switch (event._tag) {
     case "Ended":
       return ended(breaker, event, now)

@@ -85,7 +85,7 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       /** What follows from an event: the new state at once, and what the log says of it. */
       const apply = (event: BreakerEvent) => {
         const before = breaker
-        const after = step(before, event, moment())
+        const after = step(before, event, moment)
         breaker = after.breaker
         if (breaker._tag !== before._tag) {
           metrics.breakerOpen(breaker._tag === "Open")

@@ -1,4 +1,4 @@
-import { Cause, Clock, Context, Effect, Layer, Option, Queue, type Scope } from "effect"
+import { Cause, Clock, Context, Effect, Layer, Option, Queue } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { keepRunning } from "../KeepRunning.ts"
 import { makeLogLimit } from "../LogLimit.ts"
@@ -22,10 +22,11 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
   OrderQueue,
   {
     /**
-     * The key of the lane's next order due. Waits for one. It is handed out once until the scope ends, by when its claim
-     * must have been decided; should the order be Pending then, it is handed out again.
+     * The key of the lane's next order due. Waits for one, and can be interrupted meanwhile. The key is handed out once
+     * until `use` ends, however it ends, by when the claim must have been decided; should the order be Pending then, it
+     * is handed out again.
      */
-    readonly take: (lane: Lane) => Effect.Effect<RowKey, never, Scope.Scope>
+    readonly take: <A, E, R>(lane: Lane, use: (key: RowKey) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Whether the table could be read the last time. */
     readonly ready: Effect.Effect<boolean>
   }
@@ -41,7 +42,7 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
         suspect: yield* makeLane("suspect", suspectCapacity, rebase, () => {})
       }
       return {
-        take: (lane) => lanes[lane].take,
+        take: (lane, use) => lanes[lane].take(use),
         ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())
       }
     })
@@ -193,13 +194,15 @@ const makeLane = Effect.fnUntraced(function* (
   yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(Effect.flatMap(fill, waitForWork)))
 
   return {
-    take: Effect.uninterruptibleMask((restore) =>
-      Effect.tap(restore(Queue.take(queue)), (key) => {
-        onDepth(depth())
-        wakeIfLow()
-        return Effect.addFinalizer(() => Effect.sync(() => handedOut.delete(key)))
-      })
-    ),
+    take: <A, E, R>(use: (key: RowKey) => Effect.Effect<A, E, R>) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.interruptible(Queue.take(queue)), (key) => {
+          onDepth(depth())
+          wakeIfLow()
+          const giveBack = Effect.sync(() => handedOut.delete(key))
+          return Effect.ensuring(restore(Effect.suspend(() => use(key))), giveBack)
+        })
+      ),
     isReady: () => ready
   }
 })

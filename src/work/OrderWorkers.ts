@@ -192,9 +192,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         commits.settle(Command.Release({ key: Option.some(key) }))
       )
 
-    /** Claims the next order, once the processor is there for it. However that ends, its key goes back to the queue. */
-    const claimNext = Effect.fnUntraced(function* (lane: Lane) {
-      const key = yield* Effect.interruptible(queue.take(lane))
+    /** Claims an order, once the processor is there for it. */
+    const claimDue = Effect.fnUntraced(function* (key: RowKey) {
       yield* Effect.interruptible(ready)
       const permit = yield* Effect.interruptible(breaker.admit(key))
       const giveBack = Effect.sync(permit.giveBack)
@@ -202,7 +201,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
       yield* giveBack
       return Option.none()
-    }, Effect.scoped)
+    })
 
     const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
       metrics.workerBusy(1)
@@ -217,13 +216,13 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     })
 
     /** Can be interrupted only while it waits for an order. */
-    const work = (lane: Lane) =>
-      claimNext(lane).pipe(
-        Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: handle })),
-        survive({}),
-        Effect.forever,
-        Effect.uninterruptible
+    const work = Effect.fnUntraced(function* (lane: Lane) {
+      const workNext = Effect.flatMap(
+        queue.take(lane, claimDue),
+        Option.match({ onNone: () => Effect.void, onSome: handle })
       )
+      while (true) yield* survive({})(workNext)
+    }, Effect.uninterruptible)
 
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true

@@ -15,7 +15,7 @@ const times = <A>(count: number, make: (index: number) => A) => Array.from({ len
 
 /** The events, one a second from 0 on, and what the last of them led to. */
 const outcome = (events: ReadonlyArray<BreakerEvent>): Step =>
-  events.reduce<Step>((last, event, index) => step(last.breaker, event, at(index)), {
+  events.reduce<Step>((last, event, index) => step(last.breaker, event, () => at(index)), {
     breaker: closed,
     counts: false,
     notice: Option.none()
@@ -152,8 +152,8 @@ describe("The breaker", () => {
     for (let probe = 1; probe < 9 && breaker._tag === "Open"; probe++) {
       const now = breaker.due
       waits.push(now.monotonic - waits.reduce((sum, wait) => sum + wait, 9000))
-      breaker = step(breaker, tried(probe % 3, probe), now).breaker
-      breaker = step(breaker, ended(probe % 3, "unreachable", { probe }), now).breaker
+      breaker = step(breaker, tried(probe % 3, probe), () => now).breaker
+      breaker = step(breaker, ended(probe % 3, "unreachable", { probe }), () => now).breaker
     }
     assert.deepStrictEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
   })

@@ -1,6 +1,17 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, type Context, DateTime, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
+import {
+  Array as Arr,
+  type Context,
+  DateTime,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  type Scope,
+  TestClock
+} from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
@@ -55,20 +66,23 @@ const test = <E>(
 }
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
-/** How long each key is handed out. */
-const held = new Map<string, Scope.CloseableScope>()
+/** What ends the use of each key. */
+const held = new Map<string, Deferred.Deferred<void>>()
 const takeFrom = Effect.fnUntraced(function* (lane: Lane) {
   const { take } = yield* OrderQueue
-  const scope = yield* Scope.make()
-  const key = yield* Scope.extend(take(lane), scope)
-  held.set(`${lane} ${key}`, scope)
+  const taken = yield* Deferred.make<RowKey>()
+  const used = yield* Deferred.make<void>()
+  const use = (key: RowKey) => Effect.zipRight(Deferred.succeed(taken, key), Deferred.await(used))
+  const fiber = yield* Effect.forkScoped(take(lane, use))
+  const key = yield* Effect.onInterrupt(Deferred.await(taken), () => Fiber.interrupt(fiber))
+  held.set(`${lane} ${key}`, used)
   return key
 })
 const take = takeFrom("open")
 const settled = (key: RowKey, lane: Lane = "open") =>
   Effect.suspend(() => {
-    const scope = held.get(`${lane} ${key}`)
-    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    const used = held.get(`${lane} ${key}`)
+    return used === undefined ? Effect.void : Effect.zipRight(Deferred.succeed(used, undefined), Effect.yieldNow())
   })
 const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 
