@@ -1,11 +1,13 @@
 import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Predicate, Schema } from "effect"
 import { ServiceMetrics } from "../src/api/Answers.ts"
-import { post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
+import { aNewOrder, post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
 import { temporaryFolder } from "./support/TestLayers.ts"
 
 const execute = promisify(execFile)
@@ -122,28 +124,92 @@ const watch = (folder: string, { answer = "", code }: Step, url: string) =>
     assert.sameMembers(Object.keys(found ?? {}), Object.keys(shown ?? {}))
   })
 
-/** Follows a document: its requests to the service, with what it shows of the answers. At least so many are made. */
-const follow = (file: string, atLeast: number) =>
+/** A folder on the PATH in which `orders` is the built command line, whatever stands for it in the document. */
+const commandLine = (folder: string) => {
+  const bin = Path.join(folder, "bin")
+  Fs.mkdirSync(bin, { recursive: true })
+  const link = Path.join(bin, "orders")
+  if (!Fs.existsSync(link)) Fs.symlinkSync(Path.resolve("dist/cli.js"), link)
+  return { PATH: `${bin}:${Path.dirname(process.execPath)}:${process.env.PATH}` }
+}
+
+/** The words of each line but the numbers, and without what lines that begin so show besides. */
+const wordsOf = (text: string, ...varying: ReadonlyArray<string>) =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map(
+      (line) => varying.find((name) => line.startsWith(name)) ?? line.replaceAll(/[\d.]+/g, "0").replaceAll(/ +/g, " ")
+    )
+
+/** `orders watch` until an order changes, and then Ctrl-C. */
+const watchByCommand = (folder: string, code: string, url: string, env: Record<string, string>) =>
+  Effect.promise(async () => {
+    const child = spawn("bash", ["-c", `exec ${code}`], { cwd: folder, env })
+    const ended = once(child, "close")
+    let output = ""
+    child.stdout.on("data", (chunk) => {
+      output += chunk
+    })
+    for (let id = 901; !output.includes("Completed"); id++) {
+      await post(url, { order_id: id, user_id: 1, item_ids: [1], total_amount: 1 })
+      await setTimeout(500)
+    }
+    child.kill("SIGINT")
+    assert.deepStrictEqual(await ended, [130, null])
+  })
+
+/** Follows a document: its requests and commands, with what it shows of the answers. At least so many are made. */
+const follow = (file: string, atLeast: number, processingTime = "8 seconds") =>
   Effect.gen(function* () {
     const folder = yield* temporaryFolder
     // Longer than the shell takes from one command of a block to the next.
-    const patient = { PROCESSING_TIME: "8 seconds", PROCESSING_JITTER: "0" }
-    const first = yield* startService(folder, patient)
+    const settings = { PROCESSING_TIME: processingTime, PROCESSING_JITTER: "0" }
+    const first = yield* startService(folder, settings)
     const port = new URL(first.url).port
+    const database = `file:${Path.join(folder, "data/orders.db")}`
+    const env = { ...commandLine(folder), ORDERS_URL: first.url, DATABASE_URL: database }
+    Fs.writeFileSync(Path.join(folder, "orders.ndjson"), `${JSON.stringify(aNewOrder(111))}\n`)
     let service: ServiceProcess = first
+    const restart = Effect.fnUntraced(function* (settings: Record<string, string>, meanwhile: Effect.Effect<unknown>) {
+      service.child.kill("SIGTERM")
+      assert.strictEqual(yield* service.exited, 0)
+      yield* meanwhile
+      service = yield* startService(folder, { ...settings, PORT: port })
+    })
     let run = 0
     for (const step of stepsOf(file)) {
-      const code = step.code.replaceAll("127.0.0.1:3000", `127.0.0.1:${port}`)
+      const code = step.code
+        .replaceAll("127.0.0.1:3000", `127.0.0.1:${port}`)
+        .replaceAll("npm run -s orders --", "orders")
+        // A tenth of the shoppers shows the same.
+        .replace("--orders 1000", "--orders 100")
+        .replace("--concurrency 1000", "--concurrency 100")
       if (step.code.startsWith("PROCESSING_FAILURES")) {
-        service.child.kill("SIGTERM")
-        assert.strictEqual(yield* service.exited, 0)
-        service = yield* startService(folder, {
-          ...settingsIn(code),
-          PORT: port,
-          PROCESSING_TIME: "50 millis"
-        })
+        yield* restart({ ...settingsIn(code), PROCESSING_TIME: "50 millis" }, Effect.void)
       } else if (code.includes("curl -N")) yield* watch(folder, { ...step, code }, service.url)
-      else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
+      else if (code.startsWith("orders simulate")) {
+        const output = yield* shell(folder, code, env)
+        assert.include(output, "check           ok: every acknowledged order is there, unaltered, and ended once")
+        const varying = ["run ", "sent again", "acceptance", "submitting", "last Completed"]
+        if (step.answer !== undefined) {
+          assert.deepStrictEqual(wordsOf(output, ...varying), wordsOf(step.answer, ...varying))
+        }
+      } else if (code.startsWith("orders doctor")) {
+        const output = yield* shell(folder, code, env)
+        const varying = ["database ", "disk "]
+        assert.deepStrictEqual(wordsOf(output, ...varying), wordsOf(step.answer ?? "", ...varying))
+      } else if (code.startsWith("orders restore")) {
+        const [backup = ""] = Fs.readdirSync(Path.join(folder, "backups"))
+        const restore = shell(folder, code.replace(/orders-\w+\.db/, backup), env)
+        yield* restart(settings, restore)
+      } else if (/^orders /m.test(code)) {
+        for (const line of code.split("\n").filter((line) => line !== "")) {
+          if (line.startsWith("orders watch")) yield* watchByCommand(folder, line, service.url, env)
+          // As there is no terminal to ask on.
+          else yield* shell(folder, line.replace(/(orders retry --error-code \w+)/, "$1 --yes"), env)
+        }
+      } else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
       else continue
       run += 1
       yield* untilIdle(service.url)
@@ -152,11 +218,13 @@ const follow = (file: string, atLeast: number) =>
   })
 
 describe("the documents", () => {
-  it.scopedLive("the README's commands give what it says, in their order", () => follow("README.md", 5))
+  it.scopedLive("the README's commands give what it says, in their order", () => follow("README.md", 6))
 
   it.scopedLive("the commands of docs/api.md give what it says, in their order", () => follow("docs/api.md", 11))
 
-  it.scopedLive("those of docs/operating.md do", () => follow("docs/operating.md", 1))
+  it.scopedLive("those of docs/operating.md do", () => follow("docs/operating.md", 3, "1 second"))
+
+  it.scopedLive("those of docs/cli.md do", () => follow("docs/cli.md", 3, "15 seconds"))
 
   it("link to files that are there, and to headings", () => {
     const links = documents.flatMap((file) =>
