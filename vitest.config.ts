@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config"
 import { SkippedReporter } from "./test/support/SkippedReporter.ts"
 
+/** Tests of what `npm run build` made, and of anything else in a process of its own or a browser. */
+const built = "test/**/*.built.test.ts"
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     reporters: ["default", new SkippedReporter()],
     // Loading the libraries for each file anew would take a fifth of the time.
     isolate: false,
@@ -15,6 +17,23 @@ export default defineConfig({
     poolOptions: { forks: { execArgv: ["--max-semi-space-size=32"] } },
     // For a machine many times slower than any other: they only end what hangs.
     testTimeout: 300_000,
-    hookTimeout: 300_000
+    hookTimeout: 300_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: [built]
+        }
+      },
+      {
+        extends: true,
+        test: {
+          name: "built",
+          include: [built]
+        }
+      }
+    ]
   }
 })

@@ -6,7 +6,7 @@ import { Order, OrderId, UserId } from "../src/order/Order.ts"
 import { GroupCommit } from "../src/store/GroupCommit.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
 import { Permanent, Retryable } from "../src/work/OrderProcessor.ts"
-import { cli } from "./support/CliProcess.ts"
+import { command } from "./support/CliCommand.ts"
 import {
   anInsert,
   baseUrl,
@@ -235,7 +235,7 @@ describe("acting on orders over HTTP", () => {
       yield* Effect.forEach(Arr.range(1, 155), (id) => untilStatus(id, "Failed"))
       const { failures, other } = yield* api.orders.failures()
       assert.deepStrictEqual([failures.length, { ...other }], [100, { count: 55, groups: 55 }])
-      const { stdout } = yield* cli(["failures"], { url: yield* baseUrl })
+      const { stdout } = yield* command(["failures"], { url: yield* baseUrl })
       assert.include(stdout, "\n55 more orders, of 55 other codes.\n")
       for (const { error_code, order_ids } of failures) {
         const { orders } = yield* api.orders.list({ urlParams: { error_code, limit: 9 } })
@@ -436,7 +436,7 @@ describe("a listing that finds little", () => {
       // The command line goes on too, with --all and without.
       const url = yield* baseUrl
       for (const args of [["--limit", "1"], ["--all"]]) {
-        const { code, stdout } = yield* cli(["list", "--json", "--user-id", "2", "--status", "Pending", ...args], {
+        const { code, stdout } = yield* command(["list", "--json", "--user-id", "2", "--status", "Pending", ...args], {
           url
         })
         assert.deepStrictEqual([code, stdout.trim().split("\n").length], [0, 1])

@@ -1,6 +1,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import { importsOf } from "./support/Imports.ts"
 
 /** What any room but `order` and `api` may use: settings, clocks, loops, JSON. */
 const base = [
@@ -49,12 +50,6 @@ const roomOf = (file: string) => {
   if (file === "cli.ts") return "cli"
   return file === "Orders.ts" ? "Orders" : "top"
 }
-
-/** The files of `src` that a text imports, in whatever way. */
-const importsOf = (file: string, source: string) =>
-  Array.from(source.matchAll(/(?:\bfrom |^import |\bimport\()"(\.[^"]+)"/gm), ([, specifier = ""]) =>
-    Path.posix.join(Path.posix.dirname(file), specifier)
-  ).filter((imported) => imported.endsWith(".ts"))
 
 const breaks = (file: string, source: string) => {
   const room = roomOf(file)

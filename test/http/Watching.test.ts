@@ -1,4 +1,4 @@
-import * as Http from "node:http"
+import type * as Http from "node:http"
 import * as Net from "node:net"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
@@ -16,7 +16,6 @@ import {
   Queue,
   Schedule,
   Schema,
-  type Scope,
   Stream,
   TestClock
 } from "effect"
@@ -29,17 +28,8 @@ import type { OrderChange } from "../../src/order/OrderChange.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"
-import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
-import {
-  baseUrl,
-  client,
-  config,
-  memoryRepo,
-  newOrder,
-  processor,
-  service,
-  temporaryFolder
-} from "../support/TestLayers.ts"
+import { baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
+import { isComment, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
 
 const get = (path: string) =>
   Effect.flatMap(baseUrl, (url) =>
@@ -117,46 +107,6 @@ const waiting = (path: string) =>
     return answer
   })
 
-interface Watcher {
-  readonly status: number
-  readonly headers: Http.IncomingHttpHeaders
-  /** What stands between empty lines, in order. */
-  readonly blocks: Queue.Dequeue<string>
-  /** Whether the response ended as it should. */
-  readonly ended: Effect.Effect<boolean>
-  readonly close: Effect.Effect<void>
-}
-
-/** Opens an event stream, on a connection of its own. */
-const openStream = (url: string, query = ""): Effect.Effect<Watcher, Error, Scope.Scope> =>
-  Effect.gen(function* () {
-    const blocks = yield* Queue.unbounded<string>()
-    const ended = yield* Deferred.make<boolean>()
-    const [request, response] = yield* Effect.acquireRelease(
-      Effect.async<[Http.ClientRequest, Http.IncomingMessage], Error>((resume) => {
-        const request = Http.get(`${url}/api/events${query}`, { agent: false }, (response) => {
-          let text = ""
-          response.setEncoding("utf8").on("data", (chunk: string) => {
-            const parts = (text + chunk).split("\n\n")
-            text = parts.pop() ?? ""
-            for (const part of parts) blocks.unsafeOffer(part)
-          })
-          response.on("error", () => {})
-          response.on("close", () => Deferred.unsafeDone(ended, Effect.succeed(response.complete && text === "")))
-          resume(Effect.succeed([request, response]))
-        }).on("error", (error) => resume(Effect.fail(error)))
-      }),
-      ([request]) => Effect.sync(() => request.destroy())
-    )
-    return {
-      status: response.statusCode ?? 0,
-      headers: response.headers,
-      blocks,
-      ended: Deferred.await(ended),
-      close: Effect.sync(() => request.destroy())
-    }
-  })
-
 const watch = (query?: string) => Effect.flatMap(baseUrl, (url) => openStream(url, query))
 
 /** An event stream that has said its first words. */
@@ -167,38 +117,6 @@ const opened = (query?: string) =>
     assert.strictEqual(yield* Queue.take(stream.blocks), "retry: 2000")
     return stream
   })
-
-const Event = Schema.parseJson(
-  Schema.Struct({
-    order_id: Schema.Union(Schema.Number, Schema.String),
-    status: Schema.String,
-    at: Schema.String.pipe(Schema.pattern(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/)),
-    attempts: Schema.Int,
-    user_id: Schema.Union(Schema.Number, Schema.String)
-  })
-)
-
-const decodeEvent = (block: string) => {
-  const [event, data, ...rest] = block.split("\n")
-  assert.strictEqual(event, "event: order")
-  assert.isEmpty(rest)
-  assert.match(data ?? "", /^data: \{/)
-  return Schema.decodeUnknown(Event, { onExcessProperty: "error" })(data?.slice("data: ".length))
-}
-
-const isComment = (block: string) => block.startsWith(":")
-
-/** The comments are told by the clock, so that how many there are in between depends on how long the test took. */
-const nextEvent = ({ blocks }: Watcher) =>
-  Effect.repeat(Queue.take(blocks), { while: isComment }).pipe(
-    Effect.flatMap(decodeEvent),
-    Effect.timeout("20 seconds")
-  )
-
-const nextEvents = (stream: Watcher, count: number) =>
-  Effect.forEach(Arr.range(1, count), () =>
-    Effect.map(nextEvent(stream), ({ order_id, status }) => `${order_id} ${status}`)
-  )
 
 /** Lets the real event loop turn too, which writes need. */
 const adjustTo = (duration: Parameters<typeof TestClock.adjust>[0]) =>
@@ -629,26 +547,5 @@ describe("the event stream", () => {
       yield* publish(change(13, "Failed"))
       for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["13 Failed"])
     }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
-  )
-
-  it.scopedLive("SIGTERM ends the streams that are open as they should end, and the exit is clean", () =>
-    Effect.gen(function* () {
-      const running = yield* startService(yield* temporaryFolder, {
-        PROCESSING_TIME: "1 minute",
-        SHUTDOWN_GRACE: "0 millis"
-      })
-      const streams = yield* Effect.all(
-        Arr.makeBy(20, () => openStream(running.url)),
-        { concurrency: "unbounded" }
-      )
-      for (const { blocks } of streams) assert.strictEqual(yield* Queue.take(blocks), "retry: 2000")
-      yield* Effect.promise(() => post(running.url, aNewOrder(1)))
-      for (const stream of streams) {
-        assert.deepStrictEqual(yield* nextEvents(stream, 2), ["1 Pending", "1 Processing"])
-      }
-      running.child.kill("SIGTERM")
-      for (const { ended } of streams) assert.isTrue(yield* ended)
-      assert.strictEqual(yield* Effect.timeout(running.exited, "10 seconds"), 0)
-    })
   )
 })

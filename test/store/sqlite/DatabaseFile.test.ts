@@ -3,39 +3,21 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
-import type { Database } from "better-sqlite3"
 import { Array as Arr, Deferred, Effect, Layer, Logger, LogLevel, TestClock } from "effect"
 import { AppConfig } from "../../../src/AppConfig.ts"
 import { StorageUnavailable } from "../../../src/order/Order.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
-import { driverPath, loadDriver } from "../../../src/store/sqlite/SqliteDriver.ts"
-import { until } from "../../support/CliProcess.ts"
-import { aNewOrder, post, startService } from "../../support/ServiceProcess.ts"
-import { anInsert, config, sqlRepo, temporaryFolder } from "../../support/TestLayers.ts"
-
-const Sqlite = loadDriver()
+import { driverPath } from "../../../src/store/sqlite/SqliteDriver.ts"
+import { connect, vacuumed } from "../../support/Database.ts"
+import { anInsert, config, sqlRepo } from "../../support/TestLayers.ts"
 
 const write = (...ids: Arr.NonEmptyReadonlyArray<number>) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(Arr.map(ids, (id) => anInsert(id))))
-
-const connect = <A>(file: string, use: (db: Database) => A) => {
-  const db = new Sqlite(file)
-  try {
-    return use(db)
-  } finally {
-    db.close()
-  }
-}
 
 /** A few pages over the automatic checkpoint, so that the database file itself is written. */
 const writeALot = Effect.flatMap(OrdersRepo, (repo) =>
   repo.write(Arr.makeBy(600, (index) => anInsert(1000 + index, { metadata: { text: "x".repeat(8000) } })))
 )
-
-const vacuumed = (file: string) => {
-  connect(file, (db) => db.exec(`VACUUM INTO '${file}.copy'`))
-  return `${file}.copy`
-}
 
 const replaced = "^FILE was replaced$"
 const written = "^FILE was written to, or touched, by another program$"
@@ -161,89 +143,3 @@ it.scopedLive("a database that another program checkpoints all the time goes on"
     assert.isFalse(yield* Deferred.isDone(repo.fault))
   }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
 )
-
-describe("the service", () => {
-  const ready = (url: string) =>
-    Effect.promise(async () => {
-      const answer = await fetch(`${url}/readyz`)
-      return [answer.status, await answer.text()] as const
-    })
-  const submit = (url: string, id: number) =>
-    Effect.promise(() => post(url, aNewOrder(id)).then(({ status }) => status))
-
-  it.scopedLive("whose database is deleted refuses orders, is not ready, says so once, and ends in order", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      const { child, exited, output, url } = yield* startService(folder, {
-        PROCESSING_TIME: "1 minute",
-        SHUTDOWN_GRACE: "0 millis"
-      })
-      assert.strictEqual(yield* submit(url, 1), 202)
-      const file = Path.join(folder, "data/orders.db")
-      Fs.rmSync(file)
-      assert.strictEqual(yield* submit(url, 2), 503)
-      const [status, text] = yield* ready(url)
-      assert.strictEqual(status, 503)
-      assert.match(text, /the database is lost or damaged/)
-      // What was committed can still be read.
-      const found = yield* Effect.promise(() => fetch(`${url}/api/order/1`).then(({ status }) => status))
-      assert.strictEqual(found, 200)
-      child.kill("SIGTERM")
-      assert.strictEqual(yield* exited, 0)
-      assert.lengthOf([...output.stdout.matchAll(/No order is taken until a restart: [^"]*orders.db was deleted/g)], 1)
-      assert.isFalse(Fs.existsSync(file))
-    })
-  )
-
-  it.scopedLive("is not ready soon after its database was replaced, though nobody sends an order", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      const { url } = yield* startService(folder)
-      const file = Path.join(folder, "data/orders.db")
-      Fs.renameSync(vacuumed(file), file)
-      yield* until(async () => (await fetch(`${url}/readyz`)).status === 503)
-      assert.strictEqual(yield* submit(url, 1), 503)
-    })
-  )
-
-  it.scopedLive("whose -wal was deleted writes what was in it into the database when it ends", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      const { child, exited, url } = yield* startService(folder)
-      for (const id of [1, 2, 3]) assert.strictEqual(yield* submit(url, id), 202)
-      const file = Path.join(folder, "data/orders.db")
-      Fs.rmSync(`${file}-wal`)
-      assert.strictEqual(yield* submit(url, 4), 503)
-      child.kill("SIGTERM")
-      assert.strictEqual(yield* exited, 0)
-      assert.deepStrictEqual(
-        connect(file, (db) => db.prepare("SELECT count(*) FROM orders WHERE order_id < 4").pluck().get()),
-        3
-      )
-    })
-  )
-
-  it.scopedLive("that meets a damaged page takes no order from then on", () =>
-    Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      const { output, url } = yield* startService(folder, { PROCESSING_TIME: "0 millis" })
-      yield* submit(url, 1)
-      const file = Path.join(folder, "data/orders.db")
-      // As damage on the disk is: nobody has written to the file.
-      const root = connect(file, (db) => {
-        db.pragma("wal_checkpoint(TRUNCATE)")
-        return Number(db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'orders_user'").pluck().get())
-      })
-      const { atime, mtime } = Fs.statSync(file)
-      const fd = Fs.openSync(file, "r+")
-      Fs.writeSync(fd, Buffer.alloc(4096, 0xa5), 0, 4096, (root - 1) * 4096)
-      Fs.futimesSync(fd, atime, mtime)
-      Fs.closeSync(fd)
-      const answer = yield* Effect.promise(() => fetch(`${url}/api/orders?user_id=8`).then(({ status }) => status))
-      assert.strictEqual(answer, 503, output.stdout)
-      assert.strictEqual(yield* submit(url, 2), 503)
-      assert.strictEqual((yield* ready(url))[0], 503)
-      assert.match(output.stdout, /No order is taken until a restart: [^"]*orders.db is damaged/)
-    })
-  )
-})

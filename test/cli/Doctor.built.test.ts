@@ -3,9 +3,11 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
-import { cli, command, until } from "../support/CliProcess.ts"
+import { command } from "../support/CliCommand.ts"
+import { cli } from "../support/CliProcess.ts"
 import { aNewOrder, clockAhead, post, startService } from "../support/ServiceProcess.ts"
 import { copyOf, temporaryFolder } from "../support/TestLayers.ts"
+import { until } from "../support/Until.ts"
 
 const Sqlite = loadDriver()
 

@@ -8,7 +8,8 @@ import packageJson from "../../package.json" with { type: "json" }
 import { completions } from "../../src/cli/Completions.ts"
 import { helpWidth } from "../../src/cli/Help.ts"
 import { pages } from "../../src/cli/Pages.ts"
-import { cli, command } from "../support/CliProcess.ts"
+import { command } from "../support/CliCommand.ts"
+import { cli } from "../support/CliProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
 const execute = promisify(execFile)

@@ -4,10 +4,10 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Exit, Scope } from "effect"
-import { until } from "./support/CliProcess.ts"
 import { closedPort } from "./support/Endpoint.ts"
 import { aNewOrder, post } from "./support/ServiceProcess.ts"
 import { temporaryFolder } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 const isReady = (url: string) =>
   fetch(`${url}/readyz`).then(

@@ -8,10 +8,10 @@ import { Effect } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { version } from "../src/api/Version.ts"
 import { loadDriver } from "../src/store/sqlite/SqliteDriver.ts"
-import { until } from "./support/CliProcess.ts"
 import { closedPort } from "./support/Endpoint.ts"
 import { aNewOrder, failToStart, post, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
 import { temporaryFolder } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 const isOneLine = (text: string, about: RegExp) => {
   assert.match(text, about)

@@ -2,9 +2,10 @@ import * as Http from "node:http"
 import { text } from "node:stream/consumers"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cli, startCli, until } from "../support/CliProcess.ts"
+import { cli, startCli } from "../support/CliProcess.ts"
 import { startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
+import { until } from "../support/Until.ts"
 
 const totalOf = async (url: string) => {
   const answer = await fetch(`${url}/api/metrics`)

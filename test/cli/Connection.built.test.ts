@@ -4,9 +4,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import { withAnswerLimit } from "../../src/cli/Connection.ts"
 import { failureOf } from "../../src/cli/Failure.ts"
-import { cli, command, startCli, until } from "../support/CliProcess.ts"
+import { command } from "../support/CliCommand.ts"
+import { cli, startCli } from "../support/CliProcess.ts"
 import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
+import { until } from "../support/Until.ts"
 
 type Answer = (response: Http.ServerResponse) => void
 

@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Layer, Schema } from "effect"
 import { NodeServer } from "../src/http/NodeServer.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
-import { until } from "./support/CliProcess.ts"
 import { aNewOrder, type ServiceProcess, startService } from "./support/ServiceProcess.ts"
 import { baseUrl, memoryRepo, service, temporaryFolder } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 interface Connection {
   readonly write: (text: string) => Effect.Effect<void>

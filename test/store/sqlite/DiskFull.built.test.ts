@@ -3,10 +3,10 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect } from "effect"
-import { until } from "../../support/CliProcess.ts"
 import { closedPort } from "../../support/Endpoint.ts"
 import { aNewOrder, observe, post } from "../../support/ServiceProcess.ts"
 import { temporaryFolder } from "../../support/TestLayers.ts"
+import { until } from "../../support/Until.ts"
 
 const canMount = spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
 

@@ -3,9 +3,11 @@ import * as Path from "node:path"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { splitOptions } from "../../src/cli/Words.ts"
-import { type CliAnswer, cli, command, startCli, until } from "../support/CliProcess.ts"
+import { type CliAnswer, command } from "../support/CliCommand.ts"
+import { cli, startCli } from "../support/CliProcess.ts"
 import { aNewOrder, post, type ServiceProcess, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
+import { until } from "../support/Until.ts"
 
 class Running extends Context.Tag("test/Running")<Running, ServiceProcess>() {
   static readonly layer = Layer.scoped(
