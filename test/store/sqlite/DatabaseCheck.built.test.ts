@@ -5,7 +5,7 @@ import type { Database, Options } from "better-sqlite3"
 import { Effect } from "effect"
 import { loadDriver } from "../../../src/store/sqlite/SqliteDriver.ts"
 import { failToStart, startService } from "../../support/ServiceProcess.ts"
-import { temporaryFolder } from "../../support/TestLayers.ts"
+import { copyOf, temporaryFolder } from "../../support/TestLayers.ts"
 
 const Sqlite = loadDriver()
 
@@ -38,7 +38,7 @@ const read = <A>(file: string, use: (db: Database) => A, options: Options = {}) 
 const settings = { PROCESSING_TIME: "1 minute", WORKERS: "2", SHUTDOWN_GRACE: "0 millis" }
 
 /** A service that was killed with orders in the database and its -wal, and a backup from before the last of them. */
-const crashed = (prepare: (file: string) => void = () => {}) =>
+const crash = (prepare: (file: string) => void = () => {}) =>
   Effect.gen(function* () {
     const folder = yield* temporaryFolder
     const file = Path.join(folder, "data/orders.db")
@@ -56,6 +56,16 @@ const crashed = (prepare: (file: string) => void = () => {}) =>
     )
     return { folder, file }
   })
+
+const copyOfCrash = copyOf(Effect.map(crash(), ({ folder }) => folder))
+
+/** A copy of the one that crashed: its files are written anew in the order in which SQLite did, the -wal last. */
+const crashed = Effect.gen(function* () {
+  const folder = yield* copyOfCrash
+  const file = Path.join(folder, "data/orders.db")
+  for (const name of [file, `${file}-wal`]) Fs.writeFileSync(name, Fs.readFileSync(name))
+  return { folder, file }
+})
 
 const contents = (file: string) => ["", "-wal"].map((suffix) => Fs.readFileSync(file + suffix).toString("latin1"))
 
@@ -78,14 +88,14 @@ const starts = Effect.fnUntraced(function* (folder: string, orders: number) {
 describe("a start", () => {
   it.scopedLive("after a crash goes on without looking at everything", () =>
     Effect.gen(function* () {
-      const { folder } = yield* crashed()
+      const { folder } = yield* crash()
       assert.notInclude(yield* starts(folder, 3100), "Checking the whole of")
     })
   )
 
   it.scopedLive("on a backup that was copied over the database, its -wal left, is refused and changes nothing", () =>
     Effect.gen(function* () {
-      const { file, folder } = yield* crashed()
+      const { file, folder } = yield* crashed
       Fs.copyFileSync(Path.join(folder, "backup.db"), file)
       const before = contents(file)
       yield* refuses(
@@ -100,7 +110,7 @@ describe("a start", () => {
     "on a backup that took the place of the database, its -wal left, is refused, even with an old date",
     () =>
       Effect.gen(function* () {
-        const { file, folder } = yield* crashed()
+        const { file, folder } = yield* crashed
         Fs.utimesSync(Path.join(folder, "backup.db"), 0, 0)
         Fs.renameSync(Path.join(folder, "backup.db"), file)
         yield* refuses(folder, /orders\.db is damaged/)
@@ -109,7 +119,7 @@ describe("a start", () => {
 
   it.scopedLive("on an older copy of the file, page by page, its -wal left, is refused", () =>
     Effect.gen(function* () {
-      const { file, folder } = yield* crashed((file) => {
+      const { file, folder } = yield* crash((file) => {
         read(file, (db) => db.pragma("wal_checkpoint(TRUNCATE)"))
         Fs.copyFileSync(file, `${file}.copy`)
       })
@@ -120,7 +130,7 @@ describe("a start", () => {
 
   it.scopedLive("without the -wal that a crash left is refused or loses nothing that is there", () =>
     Effect.gen(function* () {
-      const { file, folder } = yield* crashed()
+      const { file, folder } = yield* crashed
       Fs.rmSync(`${file}-wal`)
       const { code, stderr } = yield* failToStart(folder, { ...settings, HOST: "not.a.host.invalid" })
       assert.strictEqual(code, 1)
@@ -130,7 +140,7 @@ describe("a start", () => {
 
   it.scopedLive("without the database whose -wal a crash left is refused and keeps that", () =>
     Effect.gen(function* () {
-      const { file, folder } = yield* crashed()
+      const { file, folder } = yield* crashed
       Fs.rmSync(file)
       const wal = Fs.readFileSync(`${file}-wal`)
       yield* refuses(folder, /orders\.db is gone or empty, but its -wal is there/)
@@ -140,7 +150,7 @@ describe("a start", () => {
 
   it.scopedLive("on a database that was moved after a crash looks at everything and goes on", () =>
     Effect.gen(function* () {
-      const { file, folder } = yield* crashed()
+      const { file, folder } = yield* crashed
       Fs.copyFileSync(`${file}-wal`, `${file}.wal`)
       Fs.copyFileSync(file, `${file}.copy`)
       Fs.utimesSync(`${file}.wal`, 0, 0)
@@ -165,18 +175,21 @@ describe("a start on a damaged database is refused", () => {
     "whose orders are damaged": (file) => [(rootOf(file, "orders") - 1) * 4096, rootOf(file, "orders") * 4096],
     "that ends too early": (file) => [Fs.statSync(file).size / 2, Number.POSITIVE_INFINITY]
   }
-  it.scopedLive.each(Object.entries(damages))("%s", ([_title, where]) =>
+  const stopped = copyOf(
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
+      const { child, exited, url } = yield* startService(folder, settings)
+      yield* submitMany(url, 1, 501)
+      child.kill("SIGTERM")
+      yield* exited
+      return folder
+    })
+  )
+
+  it.scopedLive.each(Object.entries(damages))("%s", ([_title, where]) =>
+    Effect.gen(function* () {
+      const folder = yield* stopped
       const file = Path.join(folder, "data/orders.db")
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const { child, exited, url } = yield* startService(folder, settings)
-          yield* submitMany(url, 1, 501)
-          child.kill("SIGTERM")
-          yield* exited
-        })
-      )
       const [from, to] = where(file)
       const whole = Fs.readFileSync(file)
       Fs.writeFileSync(file, to > whole.length ? whole.subarray(0, from) : Buffer.from(whole).fill(0xa5, from, to))
