@@ -75,10 +75,10 @@ export class Orders extends Context.Tag("orders/Orders")<
      */
     readonly list: (
       filter: Filter,
-      before: Option.Option<RowKey>,
+      before: Option.Option<number>,
       limit: number
     ) => Effect.Effect<
-      { readonly orders: ReadonlyArray<Order>; readonly next: Option.Option<RowKey> },
+      { readonly orders: ReadonlyArray<Order>; readonly next: Option.Option<number> },
       StorageUnavailable
     >
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>

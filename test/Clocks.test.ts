@@ -5,6 +5,7 @@ import { clockJump } from "../src/MonotonicClock.ts"
 import { Orders } from "../src/Orders.ts"
 import { Metrics } from "../src/observe/Metrics.ts"
 import { OrderId, StorageUnavailable } from "../src/order/Order.ts"
+import { RowKey } from "../src/order/OrderChange.ts"
 import { EngineLive } from "../src/Service.ts"
 import { Command, Outcome } from "../src/store/Command.ts"
 import { GroupCommit } from "../src/store/GroupCommit.ts"
@@ -87,7 +88,7 @@ describe("a clock that was ahead for one start", () => {
           yield* until(isStatus("postponed", "Pending"))
         }).pipe(Effect.provide(engine(fails)))
         const repo = yield* OrdersRepo
-        yield* repo.write([anInsert("new"), anInsert("lost"), Command.Claim({ key: 3 })])
+        yield* repo.write([anInsert("new"), anInsert("lost"), Command.Claim({ key: RowKey(3) })])
 
         yield* setAhead(0)
         let runs = 0
@@ -126,8 +127,8 @@ describe("a clock that was ahead for one start", () => {
       const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(10 * minute) }
       const outcome = Outcome.Failed({ error })
       for (const key of orders) {
-        const record = Command.Record({ key, run: 1, outcome, at: error.at, took: 0 })
-        yield* repo.write([Command.Claim({ key }), record])
+        const record = Command.Record({ key: RowKey(key), run: 1, outcome, at: error.at, took: 0 })
+        yield* repo.write([Command.Claim({ key: RowKey(key) }), record])
       }
       yield* setAhead(0)
       yield* Effect.gen(function* () {
@@ -271,8 +272,10 @@ describe("a clock that is set while the service runs", () => {
     const error = { code: "busy", message: "later", attempt: 1, at: DateTime.unsafeMake(day) }
     const outcome = Outcome.Postponed({ error, wait: 20_000 })
     yield* repo.write(Arr.map(orders, (order) => anInsert(order)))
-    yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key })))
-    yield* repo.write(Arr.map(orders, (key) => Command.Record({ key, run: 1, outcome, at: error.at, took: 0 })))
+    yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key: RowKey(key) })))
+    yield* repo.write(
+      Arr.map(orders, (key) => Command.Record({ key: RowKey(key), run: 1, outcome, at: error.at, took: 0 }))
+    )
     return orders
   })
   /** Does that once, when the first piece of a line that is moved by so much has been moved. */

@@ -3,7 +3,6 @@ import { Effect, Option, Schema } from "effect"
 import { OrderList } from "../api/Answers.ts"
 import { inTurn } from "../NextTurn.ts"
 import { Order } from "../order/Order.ts"
-import type { RowKey } from "../order/OrderChange.ts"
 
 const encodeOrder = Schema.encodeSync(Order.json)
 const encodeList = Schema.encodeSync(OrderList)
@@ -31,7 +30,7 @@ const pieces = (orders: ReadonlyArray<Order>) => {
 /** The answer of a listing, as {@link OrderList} encodes it, written in pieces so that the event loop goes on. */
 export const listing = Effect.fnUntraced(function* (page: {
   readonly orders: ReadonlyArray<Order>
-  readonly next: Option.Option<RowKey>
+  readonly next: Option.Option<number>
 }) {
   const texts: Array<string> = []
   for (const piece of pieces(page.orders)) {

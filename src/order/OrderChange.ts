@@ -1,8 +1,12 @@
-import type { DateTime, Option } from "effect"
+import { Brand, type DateTime, type Option } from "effect"
 import type { Status } from "./Order.ts"
 
-/** The key of an order's row, ascending in the order of arrival. */
-export type RowKey = number
+/**
+ * The key of an order's row, ascending in the order of arrival. The ends of a range, and where a search goes on, are
+ * plain numbers: there need not be a row of that key.
+ */
+export type RowKey = number & Brand.Brand<"RowKey">
+export const RowKey = Brand.nominal<RowKey>()
 
 /** One order's change of status, as committed. */
 export interface OrderChange {

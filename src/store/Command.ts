@@ -45,7 +45,7 @@ export const defaultLook = 1000
 /** What a step of a search found, and the key behind which to go on; none if there is nothing left. */
 export interface Looked<A> {
   readonly found: ReadonlyArray<A>
-  readonly next: Option.Option<RowKey>
+  readonly next: Option.Option<number>
 }
 
 /** What remains of a pruned order. */
@@ -99,7 +99,7 @@ export type Command = Data.TaggedEnum<{
    * have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew. It is done for
    * `limit` Pending orders, in the order of their keys, behind `after` and up to `until`.
    */
-  Rebase: { readonly by: number; readonly after: RowKey; readonly until: RowKey; readonly limit: number }
+  Rebase: { readonly by: number; readonly after: number; readonly until: number; readonly limit: number }
   /** Changes nothing, but proves that a transaction can be committed. */
   Probe: {}
 }>
@@ -124,7 +124,7 @@ export type Result = Data.TaggedEnum<{
   Reopened: { readonly count: number }
   Pruned: { readonly count: number }
   /** How many of the orders were moved, and the key behind which to go on; none if there is nothing left. */
-  Rebased: { readonly count: number; readonly next: Option.Option<RowKey> }
+  Rebased: { readonly count: number; readonly next: Option.Option<number> }
   Recovered: { readonly pending: number; readonly failed: number }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}

@@ -55,15 +55,15 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
      */
     readonly list: (
       filter: Filter,
-      before: Option.Option<RowKey>,
+      before: Option.Option<number>,
       limit: number,
       look?: number
     ) => Effect.Effect<Looked<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
     /** The same the other way, oldest first, behind `after` and up to `until`: the keys of what can be reopened. */
     readonly reopenable: (
       filter: Filter,
-      after: RowKey,
-      until: RowKey,
+      after: number,
+      until: number,
       limit: number,
       look?: number
     ) => Effect.Effect<Looked<RowKey>, StorageUnavailable>

@@ -13,7 +13,7 @@ import {
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { Order, type OrderId, type Status, transitions } from "../order/Order.ts"
-import type { OrderChange, RowKey } from "../order/OrderChange.ts"
+import { type OrderChange, RowKey } from "../order/OrderChange.ts"
 import {
   type Command,
   defaultLook,
@@ -59,6 +59,7 @@ const make = Effect.gen(function* () {
     changed.push(made)
     totals = addTo(totals, [made])
   }
+  const byId = (id: OrderId) => Option.flatMapNullable(Option.fromNullable(keys.get(id)), (key) => rows.get(key))
   const inStatus = (key: RowKey, from: ReadonlyArray<Status>) =>
     Option.filter(Option.fromNullable(rows.get(key)), (row) => from.includes(row.order.status))
 
@@ -130,9 +131,9 @@ const make = Effect.gen(function* () {
   const run = (command: Command, now: number): Result => {
     switch (command._tag) {
       case "Insert": {
-        const known = rows.get(keys.get(command.order.order_id) ?? 0)
+        const known = byId(command.order.order_id)
         const gone = pruned.get(command.order.order_id)
-        if (known !== undefined) return Result.Known({ order: known.order })
+        if (Option.isSome(known)) return Result.Known({ order: known.value.order })
         if (gone !== undefined) return Result.Gone({ record: gone })
         if (totals.Pending >= maxPending) return Result.Full()
         const order = new Order({
@@ -146,7 +147,7 @@ const make = Effect.gen(function* () {
           last_error: Option.none(),
           result: Option.none()
         })
-        const seq = ++lastKey
+        const seq = RowKey(++lastKey)
         keys.set(order.order_id, seq)
         const { traceparent } = command
         put(undefined, { seq, order, run: 0, dueAt: now, wait: 0, losses: 0, round: 1, traceparent }, now, now)
@@ -286,7 +287,7 @@ const make = Effect.gen(function* () {
         return { results, commit: Option.some({ changes, totals }) }
       }),
 
-    find: (id) => Effect.sync(() => Option.map(Option.fromNullable(rows.get(keys.get(id) ?? 0)), (row) => row.order)),
+    find: (id) => Effect.sync(() => Option.map(byId(id), ({ order }) => order)),
 
     findPruned: (id) => Effect.sync(() => Option.fromNullable(pruned.get(id))),
 

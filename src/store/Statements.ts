@@ -84,7 +84,7 @@ export class Statements extends Context.Tag("orders/Statements")<
     readonly rebase: (
       command: CommandOf<"Rebase">,
       now: number
-    ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<RowKey> }, Fault>
+    ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<number> }, Fault>
     /** Adds to the totals: what they are then. */
     readonly addToTotals: (added: Totals) => Effect.Effect<Totals, Fault>
     /** Writes what needs the room of an ordinary order, or of the largest. */
@@ -104,7 +104,7 @@ export class Statements extends Context.Tag("orders/Statements")<
     /** The keys of orders that fit, from the lowest key to the highest or down from it: of `look` orders, `limit`. */
     readonly search: (
       filter: Filter,
-      range: { readonly low: RowKey; readonly high: RowKey },
+      range: { readonly low: number; readonly high: number },
       direction: "ASC" | "DESC",
       limit: number,
       look: number

@@ -58,12 +58,12 @@ const piece = 1000
 /** Orders behind one key and up to another, that are to be moved by so many milliseconds. */
 interface Move {
   readonly by: number
-  readonly after: RowKey
-  readonly until: RowKey
+  readonly after: number
+  readonly until: number
 }
 
 /** What is to be moved when the clock was set once more: what was moved already, what was not yet, and what came since. */
-const movedOn = (moves: ReadonlyArray<Move>, by: number, newest: RowKey): ReadonlyArray<Move> =>
+const movedOn = (moves: ReadonlyArray<Move>, by: number, newest: number): ReadonlyArray<Move> =>
   [
     { by, after: 0, until: moves[0]?.after ?? 0 },
     ...moves.map((move) => ({ ...move, by: move.by + by })),

@@ -24,7 +24,7 @@ import { NodeServer } from "../../src/http/NodeServer.ts"
 import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { OrderId, type Status } from "../../src/order/Order.ts"
-import type { OrderChange } from "../../src/order/OrderChange.ts"
+import { type OrderChange, RowKey } from "../../src/order/OrderChange.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"
@@ -253,7 +253,7 @@ describe("waiting for an order", () => {
 })
 
 const change = (order_id: number, status: Status = "Completed", user_id = "1"): OrderChange => ({
-  key: order_id,
+  key: RowKey(order_id),
   order_id: String(order_id),
   user_id,
   from: Option.none(),

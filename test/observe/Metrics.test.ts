@@ -4,7 +4,7 @@ import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { render } from "../../src/observe/Prometheus.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
-import type { RowKey } from "../../src/order/OrderChange.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { Command, Outcome } from "../../src/store/Command.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
@@ -18,8 +18,9 @@ const snapshot = Effect.flatMap(Metrics, (metrics) => metrics.snapshot)
 const oldestDue = Effect.map(snapshot, (now) => now.oldest_due_seconds)
 const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(0) }
 const failed = Outcome.Failed({ error })
-const work = (key: RowKey, outcome: Outcome) =>
-  write(Command.Claim({ key }), Command.Record({ key, run: 1, outcome, at: DateTime.unsafeMake(0), took: 0 }))
+const claim = (key: number) => Command.Claim({ key: RowKey(key) })
+const work = (key: number, outcome: Outcome) =>
+  write(claim(key), Command.Record({ key: RowKey(key), run: 1, outcome, at: DateTime.unsafeMake(0), took: 0 }))
 
 const layerOn = (repo: Layer.Layer<OrdersRepo, unknown, AppConfig>) =>
   Metrics.layer.pipe(
@@ -46,14 +47,14 @@ for (const [name, repo] of [
       // The first waits for its next attempt, which is not due.
       yield* work(1, Outcome.Postponed({ error, wait: 45_500 }))
       assert.strictEqual(yield* oldestDue, 2.5)
-      yield* write(Command.Claim({ key: 2 }))
+      yield* write(claim(2))
       assert.strictEqual(yield* oldestDue, 0)
       yield* TestClock.setTime(61_000)
       assert.strictEqual(yield* oldestDue, 1)
       // Lost with the process twice, an order is a suspect and waits in another lane.
       yield* write(Command.Cancel({ order_id: anInsert(1).order.order_id }))
       yield* write(Command.Recover({ maxAttempts: 9 }))
-      yield* write(Command.Claim({ key: 2 }))
+      yield* write(claim(2))
       yield* write(Command.Recover({ maxAttempts: 9 }))
       assert.isAbove(yield* oldestDue, 1)
     }).pipe(Effect.provide(layerOn(repo)))

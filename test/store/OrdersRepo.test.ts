@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Exit, Layer, Option, Order as Ordering, TestClock } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import type { Status } from "../../src/order/Order.ts"
-import type { RowKey } from "../../src/order/OrderChange.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { Command, type Filter, Result } from "../../src/store/Command.ts"
 import { noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
@@ -16,6 +16,7 @@ import {
   failures,
   find,
   insert,
+  keyRange,
   listed,
   page,
   postponed,
@@ -213,9 +214,9 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         const claimed = { run: 1, attempt: 1, round: 1, traceparent: Option.none(), begunAt: 3000 }
         same(b.started_at, Option.some(at(3000)))
         same(results, [
-          Result.Claimed({ claim: { key: 2, order: b, ...claimed } }),
+          Result.Claimed({ claim: { key: RowKey(2), order: b, ...claimed } }),
           Result.Unchanged(),
-          Result.Claimed({ claim: { key: 1, order: yield* find("a"), ...claimed } })
+          Result.Claimed({ claim: { key: RowKey(1), order: yield* find("a"), ...claimed } })
         ])
         const made = { from: Option.some("Pending"), status: "Processing", attempts: 1, at: at(3000) }
         same(sorted(commit).changes, [
@@ -673,7 +674,7 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         const traced = (id: number, traceparent: Option.Option<string>) =>
           Command.Insert({ order: newOrder(id), traceparent })
         const [one, other] = [traceparent("1"), traceparent("2")]
-        const claims = (...keys: Arr.NonEmptyReadonlyArray<RowKey>) =>
+        const claims = (...keys: Arr.NonEmptyReadonlyArray<number>) =>
           Effect.map(results(...Arr.map(keys, claim)), (results) =>
             results.map((result) => (result._tag === "Claimed" ? result.claim.traceparent : result))
           )
@@ -992,10 +993,10 @@ const conformance = (name: string, layer: Layer.Layer<OrdersRepo, unknown, AppCo
         assert.deepStrictEqual(yield* reopened({ accepted_before: at(1), error_code: "other" }), [5, 7])
         assert.deepStrictEqual(yield* reopened({ status: "Cancelled" }, 9), [9])
         assert.strictEqual((yield* find(10)).status, "Cancelled")
-        assert.deepStrictEqual(yield* reopened({}), Arr.range(1, 9))
+        assert.deepStrictEqual(yield* reopened({}), keyRange(1, 9))
 
         // What is no longer as it was found is left as it is.
-        assert.deepStrictEqual(yield* reopenable({ error_code: "again" }, 2), [1, 2])
+        assert.deepStrictEqual(yield* reopenable({ error_code: "again" }, 2), keyRange(1, 2))
         yield* write(reopen(1), claim(1), reopen(2))
         yield* write(record(1, 4, failed("no", "new")))
         same(yield* results(reopenMany({ error_code: "again" }, [1, 2, 3, 99])), [Result.Reopened({ count: 1 })])

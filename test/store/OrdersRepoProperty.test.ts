@@ -18,7 +18,9 @@ import {
   rebase,
   record,
   recover,
+  release,
   released,
+  releaseOne,
   reopen,
   reopenMany,
   same,
@@ -53,7 +55,7 @@ const anyCommand = fc.oneof(
   fc
     .tuple(anyKey, fc.integer({ min: 1, max: 3 }), anyOutcome, fc.integer({ min: 0, max: 400 }))
     .map((given) => record(...given)),
-  fc.option(fc.integer({ min: 1, max: 6 })).map((key) => Command.Release({ key: Option.fromNullable(key) })),
+  fc.option(fc.integer({ min: 1, max: 6 })).map((key) => (key === null ? release : releaseOne(key))),
   fc.integer({ min: 1, max: 3 }).map(recover),
   anyKey.map(cancel),
   anyKey.map(reopen),

@@ -1,7 +1,7 @@
 import { assert } from "@effect/vitest"
 import { Array as Arr, type Context, DateTime, Effect, Equal, Option, Order as Ordering } from "effect"
 import { OrderId } from "../../src/order/Order.ts"
-import type { RowKey } from "../../src/order/OrderChange.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import {
   answersOf,
   Command,
@@ -50,7 +50,7 @@ export const find = (id: number | string) =>
 export const window = (limit: number, lane: Lane = "open") =>
   Effect.flatMap(OrdersRepo, (repo) => repo.window(lane, limit))
 /** The ids of a step of a listing, and the key to go on before. */
-export const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option.none(), limit = 100, look?: number) =>
+export const page = (filter: Filter = {}, before: Option.Option<number> = Option.none(), limit = 100, look?: number) =>
   Effect.flatMap(OrdersRepo, (repo) =>
     Effect.map(repo.list(filter, before, limit, look), ({ found, next }) => ({
       ids: found.map(({ order }) => order.order_id),
@@ -60,9 +60,9 @@ export const page = (filter: Filter = {}, before: Option.Option<RowKey> = Option
 
 /** All that steps of a search find together; none finds more than it may. */
 export const gather = <A, E>(
-  step: (place: Option.Option<RowKey>) => Effect.Effect<Looked<A>, E>,
+  step: (place: Option.Option<number>) => Effect.Effect<Looked<A>, E>,
   limit: number,
-  place = Option.none<RowKey>()
+  place = Option.none<number>()
 ): Effect.Effect<ReadonlyArray<A>, E> =>
   Effect.gen(function* () {
     const all: Array<A> = []
@@ -101,7 +101,9 @@ export const failures = Effect.flatMap(OrdersRepo, (repo) => repo.failures)
 export const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
 
 export const insert = (id: number | string, rest: object = {}) => anInsert(id, rest)
-export const claim = (key: RowKey) => Command.Claim({ key })
+/** The keys of the rows that came in those places. */
+export const keyRange = (first: number, last: number) => Arr.map(Arr.range(first, last), (key) => RowKey(key))
+export const claim = (key: number) => Command.Claim({ key: RowKey(key) })
 export const at = (millis: number) => DateTime.unsafeMake(millis)
 export const completed = (result: Option.Option<unknown> = Option.none()) => Outcome.Completed({ result })
 export const failed = (message = "no stock", code = "out_of_stock") =>
@@ -110,17 +112,17 @@ export const postponed = (wait: number, code = "busy") =>
   Outcome.Postponed({ error: { code, message: "later", attempt: 1, at: at(7000) }, wait })
 export const released = (wait?: number) => Outcome.Released({ wait: Option.fromNullable(wait) })
 /** A run that took all the time since 0, unless it is said. */
-export const record = (key: RowKey, run: number, outcome: Outcome = completed(), millis = 0, took = millis) =>
-  Command.Record({ key, run, outcome, at: at(millis), took })
+export const record = (key: number, run: number, outcome: Outcome = completed(), millis = 0, took = millis) =>
+  Command.Record({ key: RowKey(key), run, outcome, at: at(millis), took })
 export const release = Command.Release({ key: Option.none() })
 export const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
 export const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(String(id)) })
 export const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
-export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<RowKey> = Arr.range(1, 20)) =>
-  Command.ReopenMany({ filter, keys })
+export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<number> = Arr.range(1, 20)) =>
+  Command.ReopenMany({ filter, keys: keys.map((key) => RowKey(key)) })
 export const rebase = (by = 0, after = 0, until = 100, limit = 100) => Command.Rebase({ by, after, until, limit })
-export const rebased = (count: number, next?: RowKey) => Result.Rebased({ count, next: Option.fromNullable(next) })
-export const releaseOne = (key: RowKey) => Command.Release({ key: Option.some(key) })
+export const rebased = (count: number, next?: number) => Result.Rebased({ count, next: Option.fromNullable(next) })
+export const releaseOne = (key: number) => Command.Release({ key: Option.some(RowKey(key)) })
 
 /** A commit with its changes by key: among neighbours of one kind, the order of the changes is not promised. */
 export const sorted = (commit: Option.Option<Commit>) => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Option } from "effect"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { type Breaker, BreakerEvent, closed, type Step, step, type Verdict } from "../../src/work/Breaker.ts"
 
 const at = (seconds: number) => ({
@@ -8,8 +9,8 @@ const at = (seconds: number) => ({
 })
 
 const ended = (key: number, verdict: Verdict, { delay = 0, probe }: { delay?: number; probe?: number } = {}) =>
-  BreakerEvent.Ended({ key, verdict, delay, code: Option.some("down"), probe: Option.fromNullable(probe) })
-const tried = (key: number, probe: number) => BreakerEvent.Tried({ key, probe })
+  BreakerEvent.Ended({ key: RowKey(key), verdict, delay, code: Option.some("down"), probe: Option.fromNullable(probe) })
+const tried = (key: number, probe: number) => BreakerEvent.Tried({ key: RowKey(key), probe })
 const givenBack = (probe: number) => BreakerEvent.GivenBack({ probe })
 const times = <A>(count: number, make: (index: number) => A) => Array.from({ length: count }, (_, index) => make(index))
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
 import { Metrics } from "../../src/observe/Metrics.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { CircuitBreaker, type Permit } from "../../src/work/CircuitBreaker.ts"
 import { config, memoryRepo } from "../support/TestLayers.ts"
@@ -15,7 +16,7 @@ const breaker = CircuitBreaker.layer.pipe(
 const test = <E>(title: string, body: Effect.Effect<void, E, CircuitBreaker>) =>
   it.effect(title, () => Effect.provide(body, breaker))
 
-const admit = Effect.flatMap(CircuitBreaker, ({ admit }) => admit(0))
+const admit = Effect.flatMap(CircuitBreaker, ({ admit }) => admit(RowKey(0)))
 
 /** As plain numbers, so that it can be compared. */
 const state = Effect.gen(function* () {
@@ -27,7 +28,7 @@ const closed = (failures = 0) => ({ state: "closed" as const, failures, openedAt
 
 /** An attempt that is admitted at once and ends so; whether it counts. */
 const attempt = (key: number, verdict: "available" | "unavailable" | "unknown", delay?: Duration.Duration) =>
-  Effect.flatMap(admit, (permit) => permit.report(key, verdict, delay))
+  Effect.flatMap(admit, (permit) => permit.report(RowKey(key), verdict, delay))
 const fail = (key: number) => attempt(key, "unavailable")
 const failTimes = (times: number) =>
   Effect.forEach(
@@ -147,7 +148,7 @@ describe("CircuitBreaker", () => {
         failedAt = probeAt + 123_456
         yield* at(failedAt)
         assert.strictEqual(admitted.length, index + 1)
-        assert.isFalse(yield* probe.report(index, "unavailable"))
+        assert.isFalse(yield* probe.report(RowKey(index), "unavailable"))
       }
     })
   )
@@ -160,10 +161,10 @@ describe("CircuitBreaker", () => {
       yield* Effect.forEach(Arr.range(1, 4), join)
       for (const time of [1000, 3000, 7000]) {
         yield* at(time)
-        yield* Effect.flatMap(last, (probe) => probe.report(1, "unavailable"))
+        yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "unavailable"))
       }
       yield* at(15_000)
-      assert.isTrue(yield* Effect.flatMap(last, (probe) => probe.report(1, "available")))
+      assert.isTrue(yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "available")))
       assert.deepStrictEqual(yield* state, closed())
       yield* failTimes(9)
       assert.deepStrictEqual(yield* state, closed(9))
@@ -184,14 +185,14 @@ describe("CircuitBreaker", () => {
       assert.deepStrictEqual(names(), [])
       yield* at(5000)
       assert.deepStrictEqual(names(), [1])
-      yield* Effect.flatMap(last, (probe) => probe.report(1, "unavailable", Duration.minutes(2)))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "unavailable", Duration.minutes(2)))
       assert.strictEqual((yield* state).probeAt, 125_000)
       yield* at(124_999)
       assert.deepStrictEqual(names(), [1])
       yield* at(125_000)
       assert.deepStrictEqual(names(), [1, 2])
       // The own wait has doubled twice meanwhile.
-      yield* Effect.flatMap(last, (probe) => probe.report(2, "unavailable", Duration.seconds(3)))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable", Duration.seconds(3)))
       assert.strictEqual((yield* state).probeAt, 129_000)
     })
   )
@@ -203,14 +204,14 @@ describe("CircuitBreaker", () => {
       yield* open
       yield* Effect.forEach([5, 3, 9, 1, 7], join)
       yield* at(1000)
-      yield* Effect.flatMap(last, (probe) => probe.report(5, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(5), "unavailable"))
       // Who comes again stands behind the others.
       yield* join(5)
       yield* at(3000)
-      yield* Effect.flatMap(last, (probe) => probe.report(3, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(3), "unavailable"))
       assert.deepStrictEqual(names(), [5, 3])
       yield* at(7000)
-      yield* Effect.flatMap(last, (probe) => probe.report(9, "available"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(9), "available"))
       yield* settle
       assert.deepStrictEqual(names(), [5, 3, 9, 1, 7, 5])
       assert.deepStrictEqual(
@@ -240,7 +241,7 @@ describe("CircuitBreaker", () => {
       assert.deepStrictEqual(names(), [1, 2])
       assert.strictEqual((yield* state).state, "half_open")
       // A used one is not given back: the wait is what it would be after one probe.
-      yield* second.report(2, "unavailable")
+      yield* second.report(RowKey(2), "unavailable")
       second.giveBack()
       yield* settle
       assert.deepStrictEqual(names(), [1, 2])
@@ -272,7 +273,7 @@ describe("CircuitBreaker", () => {
         const probes = who === "the probe" ? 1 : 0
         assert.strictEqual(admitted.length, probes)
         const permit = who === "the probe" ? yield* last : before
-        assert.isTrue(yield* permit.report(99, "available"))
+        assert.isTrue(yield* permit.report(RowKey(99), "available"))
         assert.deepStrictEqual(yield* state, closed())
         yield* settle
         assert.deepStrictEqual(names(), Arr.range(1, 20))
@@ -289,16 +290,16 @@ describe("CircuitBreaker", () => {
       const late = yield* Effect.all(Arr.replicate(admit, 3))
       yield* open
       for (const { report } of late) {
-        assert.isFalse(yield* report(1, "unknown"))
-        assert.isFalse(yield* report(1, "unavailable", Duration.minutes(1)))
+        assert.isFalse(yield* report(RowKey(1), "unknown"))
+        assert.isFalse(yield* report(RowKey(1), "unavailable", Duration.minutes(1)))
       }
       assert.deepStrictEqual(yield* state, { state: "open", failures: 13, openedAt: 0, probeAt: 1000 })
       yield* join(1)
       yield* at(1000)
       const { report } = yield* Effect.flatMap(Arr.head(late), Effect.succeed)
-      assert.isFalse(yield* report(1, "unavailable"))
+      assert.isFalse(yield* report(RowKey(1), "unavailable"))
       assert.strictEqual((yield* state).state, "half_open")
-      yield* Effect.flatMap(last, (probe) => probe.report(2, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable"))
       assert.strictEqual((yield* state).probeAt, 3000)
     })
   )
@@ -314,8 +315,8 @@ describe("CircuitBreaker", () => {
         assert.strictEqual((yield* state).probeAt, 3000)
         yield* at(3000)
         const probe = yield* admit
-        yield* before.report(2, "available")
-        assert.isFalse(yield* probe.report(3, verdict))
+        yield* before.report(RowKey(2), "available")
+        assert.isFalse(yield* probe.report(RowKey(3), verdict))
         assert.strictEqual((yield* state).state, "closed")
       })
     )
@@ -329,22 +330,22 @@ describe("CircuitBreaker", () => {
       yield* open
       yield* at(1000)
       const stale = yield* admit
-      yield* before.report(1, "available")
+      yield* before.report(RowKey(1), "available")
       yield* open
       yield* Effect.forEach(Arr.range(1, 3), join)
-      assert.isFalse(yield* stale.report(1, "unavailable", Duration.minutes(5)))
+      assert.isFalse(yield* stale.report(RowKey(1), "unavailable", Duration.minutes(5)))
       stale.giveBack()
       assert.strictEqual((yield* state).probeAt, 2000)
       yield* at(1999)
       assert.deepStrictEqual(names(), [])
       yield* at(2000)
       assert.deepStrictEqual(names(), [1])
-      assert.isFalse(yield* stale.report(1, "unknown"))
+      assert.isFalse(yield* stale.report(RowKey(1), "unknown"))
       stale.giveBack()
       yield* settle
       assert.deepStrictEqual(names(), [1])
       assert.strictEqual((yield* state).state, "half_open")
-      yield* Effect.flatMap(last, (probe) => probe.report(2, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable"))
       assert.strictEqual((yield* state).probeAt, 4000)
     })
   )
@@ -359,10 +360,10 @@ describe("CircuitBreaker", () => {
       yield* at(1000)
       assert.deepStrictEqual(names(), [2])
       yield* Fiber.interrupt(four)
-      yield* Effect.flatMap(last, (probe) => probe.report(2, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable"))
       yield* at(3000)
       assert.deepStrictEqual(names(), [2, 5])
-      yield* Effect.flatMap(last, (probe) => probe.report(5, "unavailable"))
+      yield* Effect.flatMap(last, (probe) => probe.report(RowKey(5), "unavailable"))
       const six = yield* join(6)
       yield* Fiber.interrupt(six)
       yield* at(20_000)

@@ -15,12 +15,13 @@ import {
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
-import type { RowKey } from "../../src/order/OrderChange.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { Command, type Lane, Outcome } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderQueue } from "../../src/work/OrderQueue.ts"
+import { keyRange } from "../support/RepoKit.ts"
 import { anInsert, config, memoryRepo, sqlRepo } from "../support/TestLayers.ts"
 
 type Repo = Context.Tag.Service<OrdersRepo>
@@ -79,7 +80,7 @@ const takeFrom = Effect.fnUntraced(function* (lane: Lane) {
   return key
 })
 const take = takeFrom("open")
-const settled = (key: RowKey, lane: Lane = "open") =>
+const settled = (key: number, lane: Lane = "open") =>
   Effect.suspend(() => {
     const used = held.get(`${lane} ${key}`)
     return used === undefined ? Effect.void : Effect.zipRight(Deferred.succeed(used, undefined), Effect.yieldNow())
@@ -144,7 +145,7 @@ describe("hands out", () => {
         assert.isAtMost((yield* metrics.snapshot).queue_depth, capacity)
       }
       yield* Fiber.join(submitting)
-      assert.deepStrictEqual(keys, Arr.range(1, 500))
+      assert.deepStrictEqual(keys, keyRange(1, 500))
       assert.isAtMost(Math.max(...limits), capacity + 1)
       yield* nothingToTake
     })
@@ -163,7 +164,7 @@ describe("hands out", () => {
       yield* Fiber.interruptAll(fibers)
       assert.deepStrictEqual(
         keys.sort((a, b) => a - b),
-        Arr.range(1, 300)
+        keyRange(1, 300)
       )
     })
   )
@@ -172,7 +173,7 @@ describe("hands out", () => {
     "the next orders however many have been taken and are not settled",
     { pending: 4 * capacity },
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* takeAll, Arr.range(1, 4 * capacity))
+      assert.deepStrictEqual(yield* takeAll, keyRange(1, 4 * capacity))
       yield* nothingToTake
     })
   )
@@ -227,17 +228,17 @@ describe("hands out", () => {
       assert.deepStrictEqual(yield* takeAll, [3])
       yield* TestClock.adjust("1 minute")
       yield* nothingToTake
-      yield* write(Command.Claim({ key: 2 }))
+      yield* write(Command.Claim({ key: RowKey(2) }))
       yield* Effect.all([settled(1), settled(2)])
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(yield* takeAll, [1])
     })
   )
 
-  const lost = (...keys: ReadonlyArray<RowKey>) =>
+  const lost = (...keys: ReadonlyArray<number>) =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      for (const key of keys) yield* repo.write([Command.Claim({ key })])
+      for (const key of keys) yield* repo.write([Command.Claim({ key: RowKey(key) })])
       yield* repo.write([Command.Recover({ maxAttempts: 9 })])
     })
 
@@ -275,10 +276,10 @@ describe("hands out", () => {
       yield* work
       yield* work
       const error = { code: "busy", message: "later", attempt: 1, at: DateTime.unsafeMake(0) }
-      const postpone = (key: RowKey, millis: number) =>
+      const postpone = (key: number, millis: number) =>
         write(
           Command.Record({
-            key,
+            key: RowKey(key),
             run: 1,
             outcome: Outcome.Postponed({ error, wait: millis }),
             at: DateTime.unsafeMake(0),
@@ -315,7 +316,9 @@ describe("hands out", () => {
       yield* latch.release
       yield* turns
       // The queue is more than half full now, and a second reading under way.
-      yield* Effect.forEach([1, 2, 3], (key) => Effect.zipRight(write(Command.Claim({ key })), settled(key)))
+      yield* Effect.forEach([1, 2, 3], (key) =>
+        Effect.zipRight(write(Command.Claim({ key: RowKey(key) })), settled(key))
+      )
       yield* write(insert(11))
       yield* latch.open
       yield* turns
@@ -357,7 +360,7 @@ describe("goes on", () => {
       { pending: 15, window: first(trouble, trouble) },
       Effect.gen(function* () {
         yield* Effect.repeatN(Effect.zipRight(turns, TestClock.adjust("1 second")), 2)
-        assert.deepStrictEqual(yield* Effect.replicateEffect(work, 15), Arr.range(1, 15))
+        assert.deepStrictEqual(yield* Effect.replicateEffect(work, 15), keyRange(1, 15))
         yield* nothingToTake
       })
     )

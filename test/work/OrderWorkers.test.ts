@@ -17,6 +17,7 @@ import {
 } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import { Order, OrderId, StorageUnavailable } from "../../src/order/Order.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { EngineLive } from "../../src/Service.ts"
 import { Command } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
@@ -219,7 +220,7 @@ describe("OrderWorkers", () => {
   it.effect("what a crash left Processing is worked again, as a counted attempt under a new run", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      yield* repo.write([anInsert(1), Command.Claim({ key: 1 })])
+      yield* repo.write([anInsert(1), Command.Claim({ key: RowKey(1) })])
       yield* Effect.gen(function* () {
         const order = yield* finished(1)
         assert.strictEqual(order.attempts, 2)
@@ -668,7 +669,7 @@ describe("OrderWorkers", () => {
       const suspects = [1, 2, 3, 4]
       yield* repo.write(Arr.makeBy(4, (index) => anInsert(index + 1)))
       for (let loss = 0; loss < 2; loss++) {
-        yield* repo.write(Arr.makeBy(4, (index) => Command.Claim({ key: index + 1 })))
+        yield* repo.write(Arr.makeBy(4, (index) => Command.Claim({ key: RowKey(index + 1) })))
         yield* repo.write([Command.Recover({ maxAttempts: 9 })])
       }
       const begun = yield* Queue.unbounded<string>()
@@ -770,7 +771,7 @@ describe("OrderWorkers behind the breaker", () => {
         const repo = yield* OrdersRepo
         yield* repo.write(Arr.map(Arr.range(1, count), (id) => anInsert(id)))
         for (let loss = 0; loss < 2 && suspects > 0; loss++) {
-          yield* repo.write(Arr.makeBy(suspects, (index) => Command.Claim({ key: index + 1 })))
+          yield* repo.write(Arr.makeBy(suspects, (index) => Command.Claim({ key: RowKey(index + 1) })))
           yield* repo.write([Command.Recover({ maxAttempts: 9 })])
         }
         const before = yield* allOrders
@@ -1112,7 +1113,12 @@ describe("what a run is given", () => {
     const retryBase = Duration.millis(1)
     return Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      yield* repo.write([anInsert(1), anInsert("1:1"), Command.Claim({ key: 1 }), Command.Recover({ maxAttempts: 9 })])
+      yield* repo.write([
+        anInsert(1),
+        anInsert("1:1"),
+        Command.Claim({ key: RowKey(1) }),
+        Command.Recover({ maxAttempts: 9 })
+      ])
       const keysOf = (id: string) =>
         shop.runs.flatMap(({ idempotencyKey, order_id }) => (order_id === id ? [idempotencyKey] : []))
       shop.answer = new Retryable({ message: "later", delay: Duration.seconds(1) })
@@ -1133,7 +1139,7 @@ describe("what a run is given", () => {
         yield* round
         yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
         yield* round
-        yield* write(Command.ReopenMany({ filter: {}, keys: [1] }))
+        yield* write(Command.ReopenMany({ filter: {}, keys: [RowKey(1)] }))
         yield* round
       }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { retryBase } }, shop.process)))
       const keys = keysOf("1")

@@ -4,6 +4,7 @@ import type { AppConfig } from "../../src/AppConfig.ts"
 import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { OrderId } from "../../src/order/Order.ts"
+import { RowKey } from "../../src/order/OrderChange.ts"
 import { fingerprint } from "../../src/order/OrderContent.ts"
 import { Command, Outcome } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
@@ -18,14 +19,14 @@ const write = (...commands: readonly [Command, ...Array<Command>]) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(commands))
 const insert = (order: number, rest?: object) => anInsert(order, rest)
 const record = (key: number, outcome: Outcome, at: number) =>
-  Command.Record({ key, run: 1, outcome, at: time(at), took: at })
+  Command.Record({ key: RowKey(key), run: 1, outcome, at: time(at), took: at })
 const failed = Outcome.Failed({ error: { code: "no", message: "no", attempt: 1, at: time(0) } })
 const completed = Outcome.Completed({ result: Option.none() })
 
 /** Orders 1 to 5, accepted at 0: Completed, Failed, Cancelled, Pending, Processing; final at 1000. */
 const oneOfEach = Effect.gen(function* () {
   yield* write(insert(1), insert(2), insert(3), insert(4), insert(5))
-  yield* write(Command.Claim({ key: 1 }), Command.Claim({ key: 2 }), Command.Claim({ key: 5 }))
+  yield* write(Command.Claim({ key: RowKey(1) }), Command.Claim({ key: RowKey(2) }), Command.Claim({ key: RowKey(5) }))
   yield* TestClock.setTime(1000)
   yield* write(record(1, completed, 1000), record(2, failed, 1000), Command.Cancel({ order_id: id(3) }))
 })

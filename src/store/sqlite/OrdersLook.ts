@@ -9,8 +9,8 @@ import { makeFragments } from "./Fragments.ts"
 
 /** Keys from the lowest to the highest, both among them. */
 interface Range {
-  readonly low: RowKey
-  readonly high: RowKey
+  readonly low: number
+  readonly high: number
 }
 
 export type Direction = "ASC" | "DESC"
@@ -18,7 +18,7 @@ export type Direction = "ASC" | "DESC"
 /** Keys that were found, and the key behind which to go on; none if there is nothing left. */
 export interface LookedAt {
   readonly keys: ReadonlyArray<RowKey>
-  readonly next: Option.Option<RowKey>
+  readonly next: Option.Option<number>
 }
 
 /** The keys of a block, whose span of times of acceptance is known. */
@@ -146,7 +146,7 @@ export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
       else if (edge !== undefined) high = edge.seq
     }
     const most = Math.min(limit, look)
-    const rows = yield* sql<{ seq: number }>`
+    const rows = yield* sql<{ seq: RowKey }>`
       SELECT seq FROM ${from}
       WHERE ${sql.and([given, ...rest])} AND seq BETWEEN ${low} AND ${high}
       ${order}

@@ -1,6 +1,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, type Context, DateTime, Effect, Option, Schema } from "effect"
 import { type OrderId, transitions } from "../../order/Order.ts"
+import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Statements } from "../Statements.ts"
 import { type Fragments, keyedOrder, makeFragments } from "./Fragments.ts"
@@ -17,7 +18,7 @@ const front =
   (name, limit, now) => {
     const { front, isIn } = lane(name)
     return Effect.map(
-      sql<{ seq: number; due_at: number; ready: 0 | 1 }>`
+      sql<{ seq: RowKey; due_at: number; ready: 0 | 1 }>`
         SELECT seq, due_at, due_at <= ${now} AS ready
         FROM ${front}
         WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
@@ -48,7 +49,7 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
   const { failures, lookAt } = makeOrdersLook(sql)
   return {
     byId: (id: OrderId) =>
-      Effect.flatMap(sql<{ seq: number }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
+      Effect.flatMap(sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
         Effect.transposeMapOption(Arr.head(rows), keyedOrder)
       ),
     known: (ids) =>
@@ -62,7 +63,7 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
       Effect.map(lookAt(filter, range, direction, limit, look), ({ keys, next }) => ({ found: keys, next })),
     byKeys: (keys) =>
       Effect.flatMap(
-        sql<{ seq: number }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,
+        sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,
         (rows) => Effect.forEach(rows, keyedOrder)
       ),
     failures,

@@ -1,6 +1,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { type Context, DateTime, Effect, Option, Schema } from "effect"
 import { LastError, type Status, transitions } from "../../order/Order.ts"
+import type { RowKey } from "../../order/OrderChange.ts"
 import { type CommandOf, prunable, suspectLosses, workerLost } from "../Command.ts"
 import { recordOf, statusAfter, waitOf } from "../CommandGroups.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
@@ -43,7 +44,7 @@ const claim =
   (sql: SqlClient.SqlClient, { anyOf, orderColumns, statusIs }: Fragments): Database["claim"] =>
   (keys, now) => {
     return Effect.flatMap(
-      sql<{ seq: number; run: number; due_at: number; started_at: number; round: number; traceparent: string | null }>`
+      sql<{ seq: RowKey; run: number; due_at: number; started_at: number; round: number; traceparent: string | null }>`
         UPDATE orders
         SET
           status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,

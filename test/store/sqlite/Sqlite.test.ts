@@ -8,6 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, DateTime, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope, TestClock } from "effect"
 import { AppConfig } from "../../../src/AppConfig.ts"
 import { OrderId, StorageUnavailable } from "../../../src/order/Order.ts"
+import { RowKey } from "../../../src/order/OrderChange.ts"
 import { StartupError } from "../../../src/StartupError.ts"
 import { Command, Outcome, Result } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
@@ -178,7 +179,7 @@ describe("the file", () => {
         const { results } = yield* repo.write([
           Command.Recover({ maxAttempts: 9 }),
           Command.Reopen({ order_id: OrderId.make("failed") }),
-          ...[1, 2, 3, 4].map((key) => Command.Claim({ key }))
+          ...[1, 2, 3, 4].map((key) => Command.Claim({ key: RowKey(key) }))
         ])
         assert.deepStrictEqual(
           results.flatMap((result) =>
@@ -196,9 +197,9 @@ describe("the file", () => {
         const at = yield* DateTime.now
         const outcome = Outcome.Completed({ result: Option.none() })
         yield* repo.write([
-          Command.Record({ key: 1, run: 1, outcome, at, took: 0 }),
-          Command.Record({ key: 2, run: 4, outcome, at, took: 0 }),
-          Command.Record({ key: 3, run: 6, outcome, at, took: 0 })
+          Command.Record({ key: RowKey(1), run: 1, outcome, at, took: 0 }),
+          Command.Record({ key: RowKey(2), run: 4, outcome, at, took: 0 }),
+          Command.Record({ key: RowKey(3), run: 6, outcome, at, took: 0 })
         ])
         assert.strictEqual((yield* repo.totals).Completed, 4)
         for (const id of ["new", "lost", "failed", "done"]) {
