@@ -65,47 +65,36 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           for (const entry of entries) answer(entry, Exit.fail(new StorageUnavailable({})))
         })
 
-      const commit = (entries: Arr.NonEmptyReadonlyArray<Entry>): Effect.Effect<void> =>
-        Effect.suspend(() => repo.write(Arr.map(entries, (entry) => entry.command))).pipe(
-          Effect.exit,
-          Effect.flatMap((exit) => {
-            if (Exit.isSuccess(exit)) {
-              const { commit, results } = exit.value
-              // A batch that had nothing to write proves nothing; one that wrote little, not that there is room again.
-              const written = Option.isSome(commit)
-              const proves = entries.some(isProbe) || (written && health.isHealthy())
-              return Effect.all(
-                [
-                  proves ? health.proven : Effect.sync(() => written && startProbe()),
-                  Option.match(commit, { onNone: () => Effect.void, onSome: events.publish }),
-                  Effect.sync(() => {
-                    for (const [entry, result] of Arr.zip(entries, results)) answer(entry, Exit.succeed(result))
-                  })
-                ],
-                { discard: true }
-              )
-            }
-            if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) return fail(entries)
-            // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
-            return entries.length > 1
-              ? Effect.forEach(entries, (entry) => commit([entry]), { discard: true })
-              : Effect.all(
-                  [
-                    health.failed,
-                    limited("defect", Effect.logError("A command could not be written", exit.cause)),
-                    Effect.sync(() => answer(entries[0], Exit.failCause(exit.cause)))
-                  ],
-                  { discard: true }
-                )
-          })
-        )
+      const commitBatch = Effect.fnUntraced(function* (
+        entries: Arr.NonEmptyReadonlyArray<Entry>
+      ): Effect.fn.Return<void> {
+        const commands = Arr.map(entries, ({ command }) => command)
+        const exit = yield* Effect.exit(Effect.suspend(() => repo.write(commands)))
+        if (Exit.isSuccess(exit)) {
+          const { commit, results } = exit.value
+          const written = Option.isSome(commit)
+          // A batch that had nothing to write proves nothing; one that wrote little, not that there is room again.
+          if (entries.some(isProbe) || (written && health.isHealthy())) yield* health.proven
+          else if (written) startProbe()
+          if (written) yield* events.publish(commit.value)
+          for (const [entry, result] of Arr.zip(entries, results)) answer(entry, Exit.succeed(result))
+        } else if (Cause.isFailure(exit.cause) || Cause.isInterrupted(exit.cause)) {
+          yield* fail(entries)
+        } else if (entries.length > 1) {
+          // Not the storage's fault but a command's: on its own each fails, or succeeds, for itself.
+          for (const entry of entries) yield* commitBatch([entry])
+        } else {
+          yield* health.failed
+          yield* limited("defect", Effect.logError("A command could not be written", exit.cause))
+          answer(entries[0], Exit.failCause(exit.cause))
+        }
+      })
 
-      const commitArrived = Effect.suspend(() => {
+      const commitArrived = Effect.gen(function* () {
         const [others, probes] = Arr.partition(line.take(maxBatch), isProbe)
-        const commitSome = (entries: ReadonlyArray<Entry>) =>
-          Arr.isNonEmptyReadonlyArray(entries) ? commit(entries) : Effect.void
         // A probe needs room that the others may not need.
-        return Effect.zipRight(commitSome(others), commitSome(probes))
+        if (Arr.isNonEmptyReadonlyArray(others)) yield* commitBatch(others)
+        if (Arr.isNonEmptyReadonlyArray(probes)) yield* commitBatch(probes)
       })
 
       yield* Effect.addFinalizer(() =>
@@ -116,10 +105,11 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       )
       // What has been taken is committed or answered, even if this fiber is interrupted meanwhile.
       const commitNext = Effect.uninterruptibleMask((restore) =>
-        Effect.suspend(() => (line.length() > 0 ? Effect.void : restore(Queue.take(signal)))).pipe(
-          Effect.zipRight(nextTurn),
-          Effect.zipRight(commitArrived)
-        )
+        Effect.gen(function* () {
+          if (line.length() === 0) yield* restore(Queue.take(signal))
+          yield* nextTurn
+          yield* commitArrived
+        })
       )
       yield* keepRunning("commit fiber", Effect.forever(commitNext))
 

@@ -173,25 +173,22 @@ const makeLane = Effect.fnUntraced(function* (
     }
     onDepth(depth())
     return window.nextDueAt
-  }).pipe(
-    Effect.catchAllCause((cause) => {
-      ready = false
-      behind = true
-      const logged = Cause.isDie(cause) ? limited("read", Effect.logError("Orders cannot be read", cause)) : Effect.void
-      return Effect.zipRight(
-        logged,
-        Effect.map(Clock.currentTimeMillis, (now) => Option.some(now + 1000))
-      )
-    })
-  )
+  })
 
-  const waitForWork = (nextDueAt: Option.Option<number>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const untilDue = Option.match(nextDueAt, { onNone: () => lookAgain, onSome: (dueAt) => dueAt - now })
-      return Effect.timeoutOption(Queue.take(wake), Math.min(lookAgain, Math.max(0, untilDue)))
-    })
+  const unreadable = Effect.fnUntraced(function* (cause: Cause.Cause<StorageUnavailable>) {
+    ready = false
+    behind = true
+    if (Cause.isDie(cause)) yield* limited("read", Effect.logError("Orders cannot be read", cause))
+    return Option.some((yield* Clock.currentTimeMillis) + 1000)
+  })
 
-  yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(Effect.flatMap(fill, waitForWork)))
+  const feed = Effect.gen(function* () {
+    const nextDueAt = yield* Effect.catchAllCause(fill, unreadable)
+    const now = yield* Clock.currentTimeMillis
+    const untilDue = Option.match(nextDueAt, { onNone: () => lookAgain, onSome: (dueAt) => dueAt - now })
+    yield* Effect.timeoutOption(Queue.take(wake), Math.min(lookAgain, Math.max(0, untilDue)))
+  })
+  yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(feed))
 
   return {
     take: <A, E, R>(use: (key: RowKey) => Effect.Effect<A, E, R>) =>
