@@ -15,23 +15,25 @@ export default defineConfig({
     minWorkers: 2,
     // As the service is started: collecting the young generation often would take a sixth of the time.
     poolOptions: { forks: { execArgv: ["--max-semi-space-size=32"] } },
-    // For a machine many times slower than any other: they only end what hangs.
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
     projects: [
       {
         extends: true,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: [built]
+          exclude: [built],
+          testTimeout: 10_000,
+          hookTimeout: 10_000
         }
       },
       {
         extends: true,
         test: {
           name: "built",
-          include: [built]
+          include: [built],
+          // For a machine many times slower than any other: they only end what hangs.
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       }
     ]

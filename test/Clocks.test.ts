@@ -15,6 +15,7 @@ import { CircuitBreaker } from "../src/work/CircuitBreaker.ts"
 import type { OrderProcessor } from "../src/work/OrderProcessor.ts"
 import { Retryable, Unavailable } from "../src/work/OrderProcessor.ts"
 import { makeJumpingClock } from "./support/JumpingClock.ts"
+import { longTest } from "./support/Limits.ts"
 import { anInsert, config, memoryRepo, processor, type Settings, sqlRepo } from "./support/TestLayers.ts"
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000]
@@ -74,7 +75,7 @@ const test = <E>(
   }
 }
 
-describe("a clock that was ahead for one start", () => {
+describe("a clock that was ahead for one start", { timeout: longTest }, () => {
   for (const [span, ahead] of [
     ["5 minutes", 5 * minute],
     ["30 days", 30 * day]
@@ -138,7 +139,7 @@ describe("a clock that was ahead for one start", () => {
     }))
 })
 
-describe("a clock that is set while the service runs", () => {
+describe("a clock that is set while the service runs", { timeout: longTest }, () => {
   for (const [which, by] of [
     ["back", -hour],
     ["ahead", hour]
@@ -372,7 +373,7 @@ describe("a clock that is set while the service runs", () => {
   })
 })
 
-describe("retention", () => {
+describe("retention", { timeout: longTest }, () => {
   const settings = { retention: Option.some(Duration.days(30)) }
   const kept = Effect.flatMap(OrdersRepo, (repo) =>
     Effect.map(repo.list({}, Option.none(), 100), ({ found }) =>

@@ -7,6 +7,8 @@ import { GroupCommit } from "../src/store/GroupCommit.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
 import { Permanent, Retryable } from "../src/work/OrderProcessor.ts"
 import { command } from "./support/CliCommand.ts"
+import { makeJumpingClock } from "./support/JumpingClock.ts"
+import { longTest } from "./support/Limits.ts"
 import {
   anInsert,
   baseUrl,
@@ -50,6 +52,14 @@ const untilStatus = (id: number | string, status: string) =>
     Effect.zipRight(find(id))
   )
 
+const untilCount = (status: "orders_failed" | "orders_completed", count: number) =>
+  Effect.flatMap(client, (api) =>
+    Effect.repeat(api.service.metrics(), {
+      until: (now) => now[status] === count,
+      schedule: Schedule.spaced("10 millis")
+    })
+  )
+
 /** A request the typed client would not send, or whose answer is to be seen as it is. */
 const problem = (method: string, path: string, body?: string) =>
   Effect.flatMap(baseUrl, (url) =>
@@ -76,7 +86,7 @@ const byName: Process = ({ order_id }, { run }) =>
         ? Effect.never
         : Effect.succeed({ run })
 
-describe("acting on orders over HTTP", () => {
+describe("acting on orders over HTTP", { timeout: longTest }, () => {
   test(
     "an order that fails twice is Completed at its third attempt, with the clock of the wall",
     (_order, { attempt }) => (attempt < 3 ? new Retryable({ message: "not yet" }) : Effect.succeed({ attempt })),
@@ -232,7 +242,7 @@ describe("acting on orders over HTTP", () => {
     Effect.gen(function* () {
       const api = yield* client
       yield* Effect.forEach(Arr.range(1, 155), (id) => submit(id), { concurrency: 20 })
-      yield* Effect.forEach(Arr.range(1, 155), (id) => untilStatus(id, "Failed"))
+      yield* untilCount("orders_failed", 155)
       const { failures, other } = yield* api.orders.failures()
       assert.deepStrictEqual([failures.length, { ...other }], [100, { count: 55, groups: 55 }])
       const { stdout } = yield* command(["failures"], { url: yield* baseUrl })
@@ -261,14 +271,9 @@ describe("acting on orders over HTTP", () => {
       yield* Effect.forEach(ids, (id) => commits.write(anInsert(id)), {
         concurrency: "unbounded"
       })
-      const until = (status: "orders_failed" | "orders_completed") =>
-        Effect.repeat(api.service.metrics(), {
-          until: (now) => now[status] === 1200,
-          schedule: Schedule.spaced("20 millis")
-        }).pipe(Effect.timeout("100 seconds"))
-      yield* until("orders_failed")
+      yield* untilCount("orders_failed", 1200)
       assert.strictEqual((yield* api.orders.retryMany({ payload: { status: "Failed" } })).retried, 1200)
-      yield* until("orders_completed")
+      yield* untilCount("orders_completed", 1200)
       const repo = yield* OrdersRepo
       for (const { order } of (yield* repo.list({}, Option.none(), 1200, 1200)).found) {
         assert.deepStrictEqual(order.result, Option.some({ run: 2 }))
@@ -277,7 +282,7 @@ describe("acting on orders over HTTP", () => {
   )
 })
 
-describe("listing over HTTP", () => {
+describe("listing over HTTP", { timeout: longTest }, () => {
   test(
     "takes every filter, and names every bad parameter",
     byName,
@@ -404,12 +409,14 @@ describe("cancelling over HTTP", () => {
 })
 
 describe("a listing that finds little", () => {
+  const { clock, setTime } = makeJumpingClock()
   /** Each step of a search looks at one order only, and takes over a second. */
   const slowRepo = Layer.map(sqlRepo, (context) => {
     const repo = Context.get(context, OrdersRepo)
     return Context.make(OrdersRepo, {
       ...repo,
-      list: (filter, before, limit) => Effect.delay(repo.list(filter, before, limit, 1), "1010 millis")
+      list: (filter, before, limit) =>
+        Effect.zipRight(setTime(clock.unsafeCurrentTimeMillis() + 1010), repo.list(filter, before, limit, 1))
     })
   })
 
@@ -449,7 +456,8 @@ describe("a listing that finds little", () => {
           processor: processor(() => Effect.never),
           settings: { workers: 0, shutdownGrace: Duration.zero }
         })
-      )
+      ),
+      Effect.withClock(clock)
     )
   )
 })

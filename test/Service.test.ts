@@ -4,6 +4,7 @@ import type { AppConfig } from "../src/AppConfig.ts"
 import { type NewOrder, OrderId } from "../src/order/Order.ts"
 import { OrderEvents } from "../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
+import { longTest } from "./support/Limits.ts"
 import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./support/TestLayers.ts"
 
 const find = (order_id: string) =>
@@ -96,7 +97,7 @@ const submitAll = (orders: ReadonlyArray<NewOrder>) =>
     Effect.forEach(orders, (payload) => api.orders.submit({ payload }), { concurrency: 20 })
   )
 
-describe("Service", () => {
+describe("Service", { timeout: longTest }, () => {
   it.live("1,000 orders at once over HTTP and SQLite: all accepted, each completed exactly once", () =>
     manyAtOnce(1000, sqlRepo)
   )

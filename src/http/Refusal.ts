@@ -10,7 +10,6 @@ import {
   InternalErrorProblem,
   MalformedRequestProblem,
   MethodNotAllowedProblem,
-  MisdirectedRequestProblem,
   RouteNotFoundProblem,
   UnsupportedMediaTypeProblem
 } from "../api/Problems.ts"
@@ -18,7 +17,6 @@ import {
 /** Everything that can be refused before a handler sees the request. */
 const Refusal = Schema.Union(
   MalformedRequestProblem,
-  MisdirectedRequestProblem,
   ForeignOriginProblem,
   RouteNotFoundProblem,
   MethodNotAllowedProblem,

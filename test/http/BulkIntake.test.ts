@@ -6,6 +6,7 @@ import { OrderId, StorageUnavailable } from "../../src/order/Order.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
+import { longTest } from "../support/Limits.ts"
 import { baseUrl, client, memoryRepo, newOrder, Problem, service, sqlRepo } from "../support/TestLayers.ts"
 
 const linesType = "application/x-ndjson"
@@ -109,47 +110,50 @@ const manyFields = (order_id: number, fields: number) => ({
 const closedProcessor = Layer.succeed(OrderProcessor, { ready: Effect.never, process: () => Effect.never })
 
 describe("BulkIntake", () => {
-  it.live("10,000 orders in one call, 7 of them bad: the others are completed, and replayed when sent again", () =>
-    Effect.gen(function* () {
-      const bad: Record<number, object> = {
-        0: { ...order(1), order_id: undefined },
-        249: order(250, { total_amount: -1 }),
-        250: order(251, { colour: "red" }),
-        5000: order(5001, { item_ids: [] }),
-        7777: order(7778, { item_ids: [1, 0] }),
-        9998: order(9999, { user_id: " ", currency: "eur" }),
-        9999: order(10_000, { metadata: "none" })
-      }
-      const values = orders(10_000).map((good, index) => bad[index] ?? good)
-      const invalid = {
-        0: ["/order_id"],
-        249: ["/total_amount"],
-        250: ["/colour"],
-        5000: ["/item_ids"],
-        7777: ["/item_ids/1"],
-        9998: ["/user_id", "/currency"],
-        9999: ["/metadata"]
-      }
+  it.live(
+    "10,000 orders in one call, 7 of them bad: the others are completed, and replayed when sent again",
+    () =>
+      Effect.gen(function* () {
+        const bad: Record<number, object> = {
+          0: { ...order(1), order_id: undefined },
+          249: order(250, { total_amount: -1 }),
+          250: order(251, { colour: "red" }),
+          5000: order(5001, { item_ids: [] }),
+          7777: order(7778, { item_ids: [1, 0] }),
+          9998: order(9999, { user_id: " ", currency: "eur" }),
+          9999: order(10_000, { metadata: "none" })
+        }
+        const values = orders(10_000).map((good, index) => bad[index] ?? good)
+        const invalid = {
+          0: ["/order_id"],
+          249: ["/total_amount"],
+          250: ["/colour"],
+          5000: ["/item_ids"],
+          7777: ["/item_ids/1"],
+          9998: ["/user_id", "/currency"],
+          9999: ["/metadata"]
+        }
 
-      const first = yield* sendAll(values)
-      assert.deepStrictEqual(counts(first), { accepted: 9993, invalid: 7 })
-      assert.deepStrictEqual(pointers(first), invalid)
-      for (const { index, order_id, result } of first.results) {
-        assert.strictEqual(order_id, index === 0 ? null : String(index + 1))
-        assert.strictEqual(result, index in bad ? "invalid" : "accepted")
-      }
+        const first = yield* sendAll(values)
+        assert.deepStrictEqual(counts(first), { accepted: 9993, invalid: 7 })
+        assert.deepStrictEqual(pointers(first), invalid)
+        for (const { index, order_id, result } of first.results) {
+          assert.strictEqual(order_id, index === 0 ? null : String(index + 1))
+          assert.strictEqual(result, index in bad ? "invalid" : "accepted")
+        }
 
-      yield* waitUntil(Effect.map(metrics, (now) => now.orders_completed >= 9993))
-      const second = yield* sendAll(values)
-      assert.deepStrictEqual(counts(second), { replayed: 9993, invalid: 7 })
-      assert.deepStrictEqual(pointers(second), invalid)
-      for (const result of second.results) {
-        if (result.result === "replayed") assert.strictEqual(result.status, "Completed")
-      }
-      const end = yield* metrics
-      assert.strictEqual(end.total_orders, 9993)
-      assert.strictEqual(end.orders_completed, 9993)
-    }).pipe(Effect.provide(service({ repo: sqlRepo })))
+        yield* waitUntil(Effect.map(metrics, (now) => now.orders_completed >= 9993))
+        const second = yield* sendAll(values)
+        assert.deepStrictEqual(counts(second), { replayed: 9993, invalid: 7 })
+        assert.deepStrictEqual(pointers(second), invalid)
+        for (const result of second.results) {
+          if (result.result === "replayed") assert.strictEqual(result.status, "Completed")
+        }
+        const end = yield* metrics
+        assert.strictEqual(end.total_orders, 9993)
+        assert.strictEqual(end.orders_completed, 9993)
+      }).pipe(Effect.provide(service({ repo: sqlRepo }))),
+    longTest
   )
 
   it.live(

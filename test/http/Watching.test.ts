@@ -28,6 +28,7 @@ import { type OrderChange, RowKey } from "../../src/order/OrderChange.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"
+import { longTest } from "../support/Limits.ts"
 import { baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
 import { isComment, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
 
@@ -300,7 +301,7 @@ const unread = Effect.gen(function* () {
   return socket
 })
 
-describe("the event stream", () => {
+describe("the event stream", { timeout: longTest }, () => {
   it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, LogLevel, TestClock } from "effect"
+import { Effect, Layer, LogLevel } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import { keepRunning } from "../../src/KeepRunning.ts"
 import { LoggingLive } from "../../src/observe/Logging.ts"
+import { adjust, jumping } from "../support/JumpingClock.ts"
 
 /** What is printed meanwhile, in that format. */
 const printed = (logFormat: "json" | "logfmt", log: Effect.Effect<void>) =>
@@ -75,15 +76,13 @@ describe("the log", () => {
     Effect.gen(function* () {
       const lines = yield* printed(
         "json",
-        Effect.scoped(
-          Effect.zipRight(keepRunning("loop", Effect.die("no")), Effect.repeatN(TestClock.adjust("100 millis"), 650))
-        )
+        Effect.scoped(Effect.zipRight(keepRunning("loop", Effect.die("no")), adjust("65 seconds")))
       )
       const [first, second, ...others] = lines.map((line): Record<string, unknown> => JSON.parse(line))
       assert.deepStrictEqual(others, [])
       assert.deepInclude(first, { level: "ERROR", message: "The loop ended and is started again" })
       assert.isUndefined(first?.left_out)
       assert.isAbove(Number(second?.left_out), 100)
-    })
+    }).pipe(jumping)
   )
 })

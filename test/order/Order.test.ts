@@ -5,6 +5,7 @@ import { Api } from "../../src/api/Api.ts"
 import { isFinal, Money, NewOrder, Order, OrderIdJson, Status, transitions } from "../../src/order/Order.ts"
 import { Command } from "../../src/store/Command.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import { longTest } from "../support/Limits.ts"
 import { config, sqlRepo } from "../support/TestLayers.ts"
 
 const decode = Schema.decodeUnknownSync(NewOrder)
@@ -164,38 +165,41 @@ describe("NewOrder", () => {
     assert.deepStrictEqual(content(decode(overTheWire(encode(order)))), sample.content)
   })
 
-  it.effect("comes back equal from the database, and goes out with the same content", () =>
-    Effect.gen(function* () {
-      const repo = yield* OrdersRepo
-      const seed = Date.now()
-      const samples = new Map(
-        FastCheck.sample(sample, { numRuns: 300, seed }).map((sample) => [sample.content.order_id, sample])
-      )
-      const orders = Arr.map([...samples.values()], ({ json }) => decode(overTheWire(json)))
-      const inserts = orders.map((order) => Command.Insert({ order, traceparent: Option.none() }))
-      if (!Arr.isNonEmptyArray(inserts)) return assert.fail("no samples")
-      yield* repo.write(inserts)
-      for (const order of orders) {
-        const stored = yield* Effect.flatten(repo.find(order.order_id))
-        const sent = samples.get(order.order_id)?.content
-        assert.deepStrictEqual(content(stored), sent, `seed ${seed}`)
-
-        const json = Schema.encodeSync(Order.json)(stored)
-        const { currency = null, metadata = null, ...rest } = encode(order)
-        assert.strictEqual(
-          JSON.stringify({
-            order_id: json.order_id,
-            user_id: json.user_id,
-            item_ids: json.item_ids,
-            total_amount: json.total_amount,
-            currency: json.currency,
-            metadata: json.metadata
-          }),
-          JSON.stringify({ ...rest, currency, metadata })
+  it.effect(
+    "comes back equal from the database, and goes out with the same content",
+    () =>
+      Effect.gen(function* () {
+        const repo = yield* OrdersRepo
+        const seed = Date.now()
+        const samples = new Map(
+          FastCheck.sample(sample, { numRuns: 300, seed }).map((sample) => [sample.content.order_id, sample])
         )
-        assert.deepStrictEqual(content(Schema.decodeUnknownSync(Order.json)(overTheWire(json))), sent)
-      }
-    }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
+        const orders = Arr.map([...samples.values()], ({ json }) => decode(overTheWire(json)))
+        const inserts = orders.map((order) => Command.Insert({ order, traceparent: Option.none() }))
+        if (!Arr.isNonEmptyArray(inserts)) return assert.fail("no samples")
+        yield* repo.write(inserts)
+        for (const order of orders) {
+          const stored = yield* Effect.flatten(repo.find(order.order_id))
+          const sent = samples.get(order.order_id)?.content
+          assert.deepStrictEqual(content(stored), sent, `seed ${seed}`)
+
+          const json = Schema.encodeSync(Order.json)(stored)
+          const { currency = null, metadata = null, ...rest } = encode(order)
+          assert.strictEqual(
+            JSON.stringify({
+              order_id: json.order_id,
+              user_id: json.user_id,
+              item_ids: json.item_ids,
+              total_amount: json.total_amount,
+              currency: json.currency,
+              metadata: json.metadata
+            }),
+            JSON.stringify({ ...rest, currency, metadata })
+          )
+          assert.deepStrictEqual(content(Schema.decodeUnknownSync(Order.json)(overTheWire(json))), sent)
+        }
+      }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config()))),
+    longTest
   )
 
   it.effect.prop("is refused at exactly the pointer that is wrong", { sample, fault }, ({ fault, sample }) =>

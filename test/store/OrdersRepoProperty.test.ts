@@ -6,6 +6,7 @@ import type { RowKey } from "../../src/order/OrderChange.ts"
 import { Command, type Filter } from "../../src/store/Command.ts"
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
+import { longTest } from "../support/Limits.ts"
 import {
   at,
   cancel,
@@ -161,5 +162,5 @@ it.effect.prop(
         )
       }
     }).pipe(Effect.scoped, Effect.provide(config({ maxPending: 3 }))),
-  { fastCheck: { numRuns: 60 }, timeout: 300_000 }
+  { fastCheck: { numRuns: 60 }, timeout: longTest }
 )

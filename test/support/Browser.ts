@@ -19,9 +19,7 @@ const args = [
   "--no-first-run",
   "--disable-background-networking",
   "--disable-component-update",
-  "--disable-sync",
-  // A name that somebody else points at this machine.
-  "--host-resolver-rules=MAP evil.test 127.0.0.1"
+  "--disable-sync"
 ]
 
 let browser: Browser | undefined

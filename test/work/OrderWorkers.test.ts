@@ -12,8 +12,7 @@ import {
   Option,
   Queue,
   Random,
-  Scope,
-  TestClock
+  Scope
 } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import { Order, OrderId, StorageUnavailable } from "../../src/order/Order.ts"
@@ -25,8 +24,14 @@ import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { CircuitBreaker } from "../../src/work/CircuitBreaker.ts"
 import { OrderProcessor, Permanent, Retryable, type Run, Unavailable } from "../../src/work/OrderProcessor.ts"
-import { makeJumpingClock } from "../support/JumpingClock.ts"
+import * as JumpingClock from "../support/JumpingClock.ts"
+import { longTest } from "../support/Limits.ts"
 import { anInsert, config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "../support/TestLayers.ts"
+import { turn, turns } from "../support/Until.ts"
+
+/** A test on a clock that jumps. */
+const effect = <A, E>(name: string, body: () => Effect.Effect<A, E, Scope.Scope>, timeout?: number) =>
+  it.scoped(name, () => JumpingClock.jumping(Effect.suspend(body)), timeout)
 
 type Process = Parameters<typeof processor>[0]
 
@@ -48,13 +53,6 @@ const insert = (id: number | string) => write(anInsert(id))
 const cancel = (id: number | string) => write(Command.Cancel({ order_id: OrderId.make(String(id)) }))
 
 const millisOf = (time: Option.Option<DateTime.Utc>) => DateTime.toEpochMillis(Option.getOrThrow(time))
-
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
-/** Enough turns of the event loop for every fiber to get as far as it can. */
-const settle = Effect.repeatN(turn, 20)
 
 const find = (id: number | string) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.find(OrderId.make(String(id)))).pipe(Effect.flatten)
@@ -99,7 +97,7 @@ const cyclic: { self?: unknown } = {}
 cyclic.self = cyclic
 
 describe("OrderWorkers", () => {
-  it.effect("every way to fail ends an order's only attempt as Failed with its reason, and no worker", () => {
+  effect("every way to fail ends an order's only attempt as Failed with its reason, and no worker", () => {
     const ways: Record<string, { readonly code: string; readonly process: ReturnType<Process> | (() => never) }> = {
       retryable: { code: "retryable", process: Effect.fail(new Retryable({ message: "later" })) },
       coded: { code: "no_stock", process: Effect.fail(new Retryable({ code: "no_stock", message: "later" })) },
@@ -139,7 +137,7 @@ describe("OrderWorkers", () => {
     )
   })
 
-  it.effect("codes and messages are cut to size", () =>
+  effect("codes and messages are cut to size", () =>
     Effect.gen(function* () {
       yield* insert(1)
       const error = yield* (yield* finished(1)).last_error
@@ -152,7 +150,7 @@ describe("OrderWorkers", () => {
     )
   )
 
-  it.effect("a result is kept, the processor gets the order, the run and the attempt", () =>
+  effect("a result is kept, the processor gets the order, the run and the attempt", () =>
     Effect.gen(function* () {
       yield* insert(1)
       const order = yield* finished(1)
@@ -164,14 +162,14 @@ describe("OrderWorkers", () => {
     )
   )
 
-  it.effect("an attempt that takes too long fails with `timeout`, even if it will not be interrupted", () =>
+  effect("an attempt that takes too long fails with `timeout`, even if it will not be interrupted", () =>
     Effect.gen(function* () {
       const end = yield* Deferred.make<void>()
       const ended = yield* Deferred.make<void>()
       yield* Effect.gen(function* () {
         yield* insert("stuck")
         yield* untilStatus("stuck", "Processing")
-        yield* TestClock.adjust("10 seconds")
+        yield* JumpingClock.adjust("10 seconds")
         const order = yield* finished("stuck")
         assert.strictEqual((yield* order.last_error).code, "timeout")
         // The one worker is free again although the attempt still runs.
@@ -193,7 +191,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("an order is claimed only when the processor is ready", () =>
+  effect("an order is claimed only when the processor is ready", () =>
     Effect.gen(function* () {
       const ready = yield* Deferred.make<void>()
       const asked = yield* Deferred.make<void>()
@@ -217,7 +215,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("what a crash left Processing is worked again, as a counted attempt under a new run", () =>
+  effect("what a crash left Processing is worked again, as a counted attempt under a new run", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       yield* repo.write([anInsert(1), Command.Claim({ key: RowKey(1) })])
@@ -231,7 +229,7 @@ describe("OrderWorkers", () => {
     }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
   )
 
-  it.effect("a shutdown lets attempts finish within the grace, then puts the rest back uncounted", () =>
+  effect("a shutdown lets attempts finish within the grace, then puts the rest back uncounted", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const started = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>()])
@@ -253,7 +251,7 @@ describe("OrderWorkers", () => {
       yield* Effect.yieldNow()
       yield* Deferred.succeed(finish, undefined)
       yield* Effect.provide(finished("quick"), context)
-      yield* TestClock.adjust("25 seconds")
+      yield* JumpingClock.adjust("25 seconds")
       yield* closing
 
       const rows = yield* Effect.forEach(["quick", "slow", "waiting"], (id) => find(id))
@@ -268,7 +266,7 @@ describe("OrderWorkers", () => {
     }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
   )
 
-  it.effect("a worker keeps its order until the outcome is committed", () =>
+  effect("a worker keeps its order until the outcome is committed", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const failed = yield* Deferred.make<void>()
@@ -285,13 +283,13 @@ describe("OrderWorkers", () => {
         yield* Deferred.await(failed)
         assert.strictEqual((yield* find(1)).status, "Processing")
         failing = false
-        yield* TestClock.adjust("2 seconds")
+        yield* JumpingClock.adjust("2 seconds")
         assert.strictEqual((yield* finished(1)).attempts, 1)
       }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, flaky) }, () => Effect.void)))
     }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
   )
 
-  it.effect("an attempt that failed is made again when the backoff says, and an order is Completed at last", () =>
+  effect("an attempt that failed is made again when the backoff says, and an order is Completed at last", () =>
     Effect.gen(function* () {
       const starts: Array<readonly [at: number, run: number, attempt: number]> = []
       yield* Effect.gen(function* () {
@@ -300,16 +298,16 @@ describe("OrderWorkers", () => {
         // 0.75 of the caps: 0.75 of 10 s, then 0.75 of 20 s.
         assert.strictEqual(millisOf(first.next_attempt_at), 7500)
         assert.strictEqual(Option.getOrThrow(first.last_error).code, "no_stock")
-        yield* TestClock.setTime(7499)
-        yield* settle
+        yield* JumpingClock.setTime(7499)
+        yield* turns
         assert.strictEqual(starts.length, 1)
-        yield* TestClock.setTime(7500)
-        yield* settle
+        yield* JumpingClock.setTime(7500)
+        yield* turns
         assert.strictEqual(millisOf((yield* find(1)).next_attempt_at), 22_500)
-        yield* TestClock.setTime(22_499)
-        yield* settle
+        yield* JumpingClock.setTime(22_499)
+        yield* turns
         assert.strictEqual(starts.length, 2)
-        yield* TestClock.setTime(22_500)
+        yield* JumpingClock.setTime(22_500)
         const order = yield* finished(1)
         assert.deepStrictEqual(starts, [
           [0, 1, 1],
@@ -363,7 +361,7 @@ describe("OrderWorkers", () => {
           for (const { from, status } of changes) if (Option.contains(from, "Processing")) ends.unsafeOffer(status)
         })
         yield* insert(1)
-        while ((yield* Queue.take(ends)) === "Pending") yield* TestClock.adjust(found.at(-1) ?? 0)
+        while ((yield* Queue.take(ends)) === "Pending") yield* JumpingClock.adjust(found.at(-1) ?? 0)
         return yield* find(1)
       }).pipe(Effect.scoped, Effect.provide(engine({ repo: noting, settings }, fail)), Effect.withRandom(random))
       return { waits: found, order }
@@ -372,7 +370,7 @@ describe("OrderWorkers", () => {
   const later = () => new Retryable({ code: "no_stock", message: "later" })
   const backoff = { retryBase: Duration.millis(100), retryMax: Duration.seconds(3), maxAttempts: 10 }
 
-  it.effect("the cap of the backoff doubles up to RETRY_MAX; the last attempt ends in Failed with its error", () =>
+  effect("the cap of the backoff doubles up to RETRY_MAX; the last attempt ends in Failed with its error", () =>
     Effect.gen(function* () {
       const longest = yield* waits(backoff, Random.fixed([1]), later)
       assert.deepStrictEqual(longest.waits, [100, 200, 400, 800, 1600, 3000, 3000, 3000, 3000])
@@ -383,7 +381,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("full jitter: every wait lies between nothing and the cap, and they are spread over it", () =>
+  effect("full jitter: every wait lies between nothing and the cap, and they are spread over it", () =>
     Effect.gen(function* () {
       const caps = [100, 200, 400, 800, 1600, 3000, 3000, 3000, 3000]
       const shares: Array<number> = []
@@ -402,7 +400,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("no attempt is made before the delay that a processor asks for is over", () =>
+  effect("no attempt is made before the delay that a processor asks for is over", () =>
     Effect.gen(function* () {
       for (const fail of [
         () => new Retryable({ message: "later", delay: Duration.seconds(20) }),
@@ -414,7 +412,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("every passing failure is tried again, and no other", () => {
+  effect("every passing failure is tried again, and no other", () => {
     const ways: Record<string, Effect.Effect<unknown, Retryable | Permanent | Unavailable>> = {
       retryable: new Retryable({ message: "later" }),
       unavailable: new Unavailable({ message: "down" }),
@@ -430,15 +428,15 @@ describe("OrderWorkers", () => {
         yield* insert(code)
         if (code === "timeout") {
           yield* untilStatus(code, "Processing")
-          yield* settle
-          yield* TestClock.adjust("30 seconds")
+          yield* turns
+          yield* JumpingClock.adjust("30 seconds")
         }
         const order = yield* isPassing ? untilPostponed(code) : finished(code)
         assert.strictEqual(order.status, isPassing ? "Pending" : "Failed")
         assert.strictEqual(order.attempts, 1)
         assert.strictEqual(Option.getOrThrow(order.last_error).code, code)
         if (!isPassing) continue
-        yield* TestClock.setTime(millisOf(order.next_attempt_at))
+        yield* JumpingClock.setTime(millisOf(order.next_attempt_at))
         assert.strictEqual((yield* finished(code)).status, "Completed")
       }
     }).pipe(
@@ -448,7 +446,7 @@ describe("OrderWorkers", () => {
     )
   })
 
-  it.effect("an order that waits for a retry holds no worker, and takes its turn by due time", () =>
+  effect("an order that waits for a retry holds no worker, and takes its turn by due time", () =>
     Effect.gen(function* () {
       const order: Array<string> = []
       yield* Effect.gen(function* () {
@@ -459,7 +457,7 @@ describe("OrderWorkers", () => {
           yield* insert(id)
           assert.strictEqual((yield* finished(id)).status, "Completed")
         }
-        yield* TestClock.setTime(dueAt)
+        yield* JumpingClock.setTime(dueAt)
         assert.strictEqual((yield* finished("retried")).attempts, 2)
         assert.deepStrictEqual(order, ["retried", "a", "b", "c", "retried"])
       }).pipe(
@@ -474,9 +472,9 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("a retry that is due while hundreds of new orders wait: both make progress, each in its turn", () =>
+  effect("a retry that is due while hundreds of new orders wait: both make progress, each in its turn", () =>
     Effect.gen(function* () {
-      const half = 200
+      const half = 100
       const begun: Array<string> = []
       const gate = yield* Effect.makeLatch(true)
       const all = yield* Deferred.make<void>()
@@ -486,9 +484,9 @@ describe("OrderWorkers", () => {
         yield* insert("retried")
         yield* untilPostponed("retried")
         yield* gate.close
-        yield* TestClock.setTime(500)
+        yield* JumpingClock.setTime(500)
         yield* submit(1)
-        yield* TestClock.setTime(1500)
+        yield* JumpingClock.setTime(1500)
         yield* submit(1 + half)
         yield* gate.open
         yield* Deferred.await(all)
@@ -508,7 +506,7 @@ describe("OrderWorkers", () => {
     })
   )
 
-  it.effect("a retry survives a restart, and is made when it is due", () => {
+  effect("a retry survives a restart, and is made when it is due", () => {
     const starts: Array<number> = []
     const process: Process = (_order, { attempt }) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -523,14 +521,14 @@ describe("OrderWorkers", () => {
       ): Effect.Effect<A, unknown> =>
         Effect.provide(body, engine({ repo: sqlRepo, settings: { ...settings, workers: 1 } }, process))
       const before = yield* again(Effect.zipRight(insert(1), untilPostponed(1)))
-      yield* TestClock.setTime(30_000)
+      yield* JumpingClock.setTime(30_000)
       yield* again(
         Effect.gen(function* () {
           assert.deepStrictEqual({ ...(yield* find(1)) }, { ...before })
-          yield* TestClock.setTime(59_999)
-          yield* settle
+          yield* JumpingClock.setTime(59_999)
+          yield* turns
           assert.deepStrictEqual(starts, [0])
-          yield* TestClock.setTime(60_000)
+          yield* JumpingClock.setTime(60_000)
           const order = yield* finished(1)
           assert.deepStrictEqual([order.status, order.attempts], ["Completed", 2])
           assert.deepStrictEqual(starts, [0, 60_000])
@@ -540,7 +538,7 @@ describe("OrderWorkers", () => {
   })
 
   for (const ignores of [false, true]) {
-    it.effect(
+    effect(
       `a cancel frees the worker at once${ignores ? ", even if the attempt ignores it, whose end changes nothing" : ""}`,
       () =>
         Effect.gen(function* () {
@@ -562,7 +560,7 @@ describe("OrderWorkers", () => {
             assert.strictEqual(order.status, "Cancelled")
             if (ignores) yield* Deferred.succeed(end, undefined)
             assert.strictEqual(yield* Deferred.await(ended), ignores)
-            yield* settle
+            yield* turns
             assert.deepStrictEqual({ ...(yield* find("long")) }, { ...order })
           }).pipe(
             Effect.provide(
@@ -575,7 +573,7 @@ describe("OrderWorkers", () => {
     )
   }
 
-  it.effect("an order cancelled while its outcome cannot be written, and asked for again, is worked again", () =>
+  effect("an order cancelled while its outcome cannot be written, and asked for again, is worked again", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const failed = yield* Deferred.make<void>()
@@ -596,7 +594,7 @@ describe("OrderWorkers", () => {
         yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
         const order = yield* finished(1)
         assert.deepStrictEqual([order.status, order.result], ["Completed", Option.some(2)])
-        yield* TestClock.adjust("5 seconds")
+        yield* JumpingClock.adjust("5 seconds")
         assert.deepStrictEqual({ ...(yield* find(1)) }, { ...order })
       }).pipe(
         Effect.provide(
@@ -608,62 +606,65 @@ describe("OrderWorkers", () => {
     }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
   )
 
-  it.effect("a cancel racing completion 1,000 times: one of the two, and the canceller is told which", () =>
-    Effect.gen(function* () {
-      const gates = new Map<string, Effect.Latch>()
-      const gate = (id: string) => {
-        const latch = gates.get(id) ?? Effect.unsafeMakeLatch(false)
-        gates.set(id, latch)
-        return latch
-      }
-      const ids = Arr.makeBy(1000, (index) => String(index))
-      yield* Effect.gen(function* () {
-        const finals = new Map<string, Array<string>>()
-        const events = yield* OrderEvents
-        yield* events.listen(({ changes }) => {
-          for (const { order_id, status } of changes) {
-            if (status === "Pending" || status === "Processing") continue
-            finals.set(order_id, [...(finals.get(order_id) ?? []), status])
-          }
-        })
-        const random = Random.make("race")
-        const counts = { Completed: 0, Cancelled: 0 }
-        yield* Effect.forEach(
-          ids,
-          (id) =>
-            Effect.gen(function* () {
-              yield* insert(id)
-              yield* untilStatus(id, "Processing")
-              const [early, late] = [yield* random.nextIntBetween(0, 3), yield* random.nextIntBetween(0, 3)]
-              const [answer] = yield* Effect.all(
-                [
-                  Effect.zipRight(Effect.repeatN(turn, early), cancel(id)),
-                  Effect.zipRight(Effect.repeatN(turn, late), gate(id).open)
-                ],
-                { concurrency: 2 }
-              )
-              const order = yield* untilStatus(id, "Completed", "Cancelled")
-              if (answer._tag !== "Acted") return yield* Effect.die(answer)
-              assert.strictEqual(answer.order.status, order.status)
-              assert.strictEqual(answer.changed, order.status === "Cancelled")
-              counts[order.status === "Cancelled" ? "Cancelled" : "Completed"] += 1
-            }),
-          { concurrency: 20, discard: true }
+  effect(
+    "a cancel racing completion 1,000 times: one of the two, and the canceller is told which",
+    () =>
+      Effect.gen(function* () {
+        const gates = new Map<string, Effect.Latch>()
+        const gate = (id: string) => {
+          const latch = gates.get(id) ?? Effect.unsafeMakeLatch(false)
+          gates.set(id, latch)
+          return latch
+        }
+        const ids = Arr.makeBy(1000, (index) => String(index))
+        yield* Effect.gen(function* () {
+          const finals = new Map<string, Array<string>>()
+          const events = yield* OrderEvents
+          yield* events.listen(({ changes }) => {
+            for (const { order_id, status } of changes) {
+              if (status === "Pending" || status === "Processing") continue
+              finals.set(order_id, [...(finals.get(order_id) ?? []), status])
+            }
+          })
+          const random = Random.make("race")
+          const counts = { Completed: 0, Cancelled: 0 }
+          yield* Effect.forEach(
+            ids,
+            (id) =>
+              Effect.gen(function* () {
+                yield* insert(id)
+                yield* untilStatus(id, "Processing")
+                const [early, late] = [yield* random.nextIntBetween(0, 3), yield* random.nextIntBetween(0, 3)]
+                const [answer] = yield* Effect.all(
+                  [
+                    Effect.zipRight(Effect.repeatN(turn, early), cancel(id)),
+                    Effect.zipRight(Effect.repeatN(turn, late), gate(id).open)
+                  ],
+                  { concurrency: 2 }
+                )
+                const order = yield* untilStatus(id, "Completed", "Cancelled")
+                if (answer._tag !== "Acted") return yield* Effect.die(answer)
+                assert.strictEqual(answer.order.status, order.status)
+                assert.strictEqual(answer.changed, order.status === "Cancelled")
+                counts[order.status === "Cancelled" ? "Cancelled" : "Completed"] += 1
+              }),
+            { concurrency: 20, discard: true }
+          )
+          yield* turns
+          for (const id of ids) assert.deepStrictEqual(finals.get(id), [(yield* find(id)).status])
+          // Otherwise there was no race.
+          assert.isAbove(counts.Completed, 50)
+          assert.isAbove(counts.Cancelled, 50)
+          assert.strictEqual(counts.Completed + counts.Cancelled, 1000)
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(engine({ settings: { workers: 20 } }, (order) => gate(order.order_id).await))
         )
-        yield* settle
-        for (const id of ids) assert.deepStrictEqual(finals.get(id), [(yield* find(id)).status])
-        // Otherwise there was no race.
-        assert.isAbove(counts.Completed, 50)
-        assert.isAbove(counts.Cancelled, 50)
-        assert.strictEqual(counts.Completed + counts.Cancelled, 1000)
-      }).pipe(
-        Effect.scoped,
-        Effect.provide(engine({ settings: { workers: 20 } }, (order) => gate(order.order_id).await))
-      )
-    })
+      }),
+    longTest
   )
 
-  it.effect("suspects are worked one at a time, beside the other workers", () =>
+  effect("suspects are worked one at a time, beside the other workers", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
       const suspects = [1, 2, 3, 4]
@@ -682,7 +683,7 @@ describe("OrderWorkers", () => {
             yield* insert(id + other)
             assert.strictEqual((yield* finished(id + other)).status, "Completed")
           }
-          yield* settle
+          yield* turns
           assert.strictEqual(yield* Queue.size(begun), 0)
           assert.strictEqual((yield* repo.totals).Processing, 1)
           yield* latches.get(id)?.open ?? Effect.void
@@ -729,15 +730,15 @@ const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
 const untilBreaker = (state: string) => until(Effect.map(breaker, (it) => it.state === state))
 const untilProcessing = (count: number) => until(Effect.map(totals, ({ Processing }) => Processing === count))
 
-const untilProbe = Effect.flatMap(breaker, ({ next_probe_at }) => TestClock.setTime(millisOf(next_probe_at)))
+const untilProbe = Effect.flatMap(breaker, ({ next_probe_at }) => JumpingClock.setTime(millisOf(next_probe_at)))
 
 /** Makes the next probe, which fails: who it was. Nobody else is claimed, before it or with it. */
 const failedProbe = (shop: ReturnType<typeof makeShop>) =>
   Effect.gen(function* () {
     const { next_probe_at } = yield* breaker
     const before = shop.runs.length
-    yield* TestClock.setTime(millisOf(next_probe_at) - 1)
-    yield* settle
+    yield* JumpingClock.setTime(millisOf(next_probe_at) - 1)
+    yield* turns
     assert.strictEqual(shop.runs.length, before)
     yield* untilProbe
     yield* until(Effect.sync(() => shop.runs.length > before))
@@ -749,7 +750,7 @@ const failedProbe = (shop: ReturnType<typeof makeShop>) =>
 
 /** Lets seconds pass until so many are Completed. */
 const untilCompleted = (count: number) =>
-  Effect.repeat(Effect.zipRight(Effect.zipRight(TestClock.adjust("1 second"), settle), totals), {
+  Effect.repeat(Effect.zipRight(Effect.zipRight(JumpingClock.adjust("1 second"), turns), totals), {
     until: ({ Completed }) => Completed === count
   })
 
@@ -764,7 +765,7 @@ describe("OrderWorkers behind the breaker", () => {
     { workers: 1, suspects: 6 },
     { workers: 3, suspects: 6 }
   ]) {
-    it.effect(`${workers} workers park the orders, ${suspects} suspects among them, and try one at a time`, () =>
+    effect(`${workers} workers park the orders, ${suspects} suspects among them, and try one at a time`, () =>
       Effect.gen(function* () {
         const shop = makeShop()
         const count = 30
@@ -818,36 +819,40 @@ describe("OrderWorkers behind the breaker", () => {
     )
   }
 
-  it.effect("an outage of two hours turns no order Failed, and uses up ten attempts in all", () => {
-    const shop = makeShop()
-    const count = 200
-    const { clock, setTime } = makeJumpingClock()
-    return Effect.gen(function* () {
-      yield* insertMany(1, count)
-      yield* untilBreaker("open")
-      while ((yield* Clock.currentTimeMillis) < 7_200_000) {
-        yield* untilProcessing(0)
-        const [{ next_probe_at }, before] = [yield* breaker, shop.runs.length]
-        yield* setTime(millisOf(next_probe_at))
-        yield* until(Effect.sync(() => shop.runs.length > before))
+  effect(
+    "an outage of two hours turns no order Failed, and uses up ten attempts in all",
+    () => {
+      const shop = makeShop()
+      const count = 200
+      const { clock, setTime } = JumpingClock.makeJumpingClock()
+      return Effect.gen(function* () {
+        yield* insertMany(1, count)
         yield* untilBreaker("open")
-        assert.strictEqual(shop.runs.length, before + 1)
-      }
-      assert.strictEqual(attemptsOf(yield* allOrders), 10)
-      shop.answer = Effect.void
-      yield* setTime(millisOf((yield* breaker).next_probe_at))
-      yield* until(Effect.map(totals, ({ Completed }) => Completed === count))
-      assert.strictEqual(attemptsOf(yield* allOrders), count + 10)
-      // As often as 30 s allow, after the first few.
-      assert.isBelow(shop.runs.length, 110 + 7200 / 30 + 5 + count)
-    }).pipe(
-      Effect.provide(engine({ repo: sqlRepo, settings: { workers: 100 } }, shop.process)),
-      Effect.withClock(clock)
-    )
-  })
+        while ((yield* Clock.currentTimeMillis) < 7_200_000) {
+          yield* untilProcessing(0)
+          const [{ next_probe_at }, before] = [yield* breaker, shop.runs.length]
+          yield* setTime(millisOf(next_probe_at))
+          yield* until(Effect.sync(() => shop.runs.length > before))
+          yield* untilBreaker("open")
+          assert.strictEqual(shop.runs.length, before + 1)
+        }
+        assert.strictEqual(attemptsOf(yield* allOrders), 10)
+        shop.answer = Effect.void
+        yield* setTime(millisOf((yield* breaker).next_probe_at))
+        yield* until(Effect.map(totals, ({ Completed }) => Completed === count))
+        assert.strictEqual(attemptsOf(yield* allOrders), count + 10)
+        // As often as 30 s allow, after the first few.
+        assert.isBelow(shop.runs.length, 110 + 7200 / 30 + 5 + count)
+      }).pipe(
+        Effect.provide(engine({ repo: sqlRepo, settings: { workers: 100 } }, shop.process)),
+        Effect.withClock(clock)
+      )
+    },
+    longTest
+  )
 
   for (const isDownFirst of [false, true]) {
-    it.effect(
+    effect(
       `one bad order ends Failed${isDownFirst ? " after an outage too" : ", and costs the good ones nothing"}`,
       () => {
         const shop = makeShop()
@@ -870,8 +875,8 @@ describe("OrderWorkers behind the breaker", () => {
           let order = yield* find("bad")
           while (order.status !== "Failed") {
             assert.strictEqual((yield* breaker).state, "closed")
-            yield* TestClock.adjust("10 seconds")
-            yield* settle
+            yield* JumpingClock.adjust("10 seconds")
+            yield* turns
             order = yield* find("bad")
           }
           const error = yield* order.last_error
@@ -892,7 +897,7 @@ describe("OrderWorkers behind the breaker", () => {
     )
   }
 
-  it.effect("what ends without a word of the processor while it is open is put back uncounted", () => {
+  effect("what ends without a word of the processor while it is open is put back uncounted", () => {
     const ends: Record<string, ReturnType<Process>> = {
       defect: Effect.die(new Error("boom")),
       interrupted: Effect.interrupt,
@@ -908,7 +913,7 @@ describe("OrderWorkers behind the breaker", () => {
         yield* untilBreaker("open")
         yield* go.open
         yield* untilProcessing(1)
-        yield* TestClock.setTime(30_000)
+        yield* JumpingClock.setTime(30_000)
         yield* untilProcessing(0)
         for (const id of Object.keys(ends)) {
           const { attempts, last_error, started_at, status } = yield* find(id)
@@ -926,8 +931,8 @@ describe("OrderWorkers behind the breaker", () => {
           yield* untilProbe
           yield* until(Effect.sync(() => shop.runs.length > runs))
           if (end === ends.timeout) {
-            yield* settle
-            yield* TestClock.adjust("30 seconds")
+            yield* turns
+            yield* JumpingClock.adjust("30 seconds")
           }
           yield* untilBreaker("open")
           yield* untilProcessing(0)
@@ -947,7 +952,7 @@ describe("OrderWorkers behind the breaker", () => {
     })
   })
 
-  it.effect("the time that a processor asks for is waited by the order, and by the next probe", () =>
+  effect("the time that a processor asks for is waited by the order, and by the next probe", () =>
     Effect.gen(function* () {
       const shop = makeShop()
       const go = yield* Effect.makeLatch()
@@ -991,7 +996,7 @@ describe("OrderWorkers behind the breaker", () => {
   }
   for (const [code, { answer, status }] of Object.entries(answers)) {
     for (const isProbe of [true, false]) {
-      it.effect(`${code} by ${isProbe ? "a probe" : "a late attempt"} is recorded, and closes it`, () =>
+      effect(`${code} by ${isProbe ? "a probe" : "a late attempt"} is recorded, and closes it`, () =>
         Effect.gen(function* () {
           const shop = makeShop()
           const go = yield* Effect.makeLatch()
@@ -1000,7 +1005,7 @@ describe("OrderWorkers behind the breaker", () => {
             yield* insertMany(1, 10)
             yield* untilBreaker("open")
             if (isProbe) yield* insert("x")
-            yield* settle
+            yield* turns
             assert.strictEqual((yield* find("x")).status, isProbe ? "Pending" : "Processing")
             shop.answer = Effect.void
             yield* go.open
@@ -1025,14 +1030,14 @@ describe("OrderWorkers behind the breaker", () => {
     }
   }
 
-  it.effect("orders cancelled while they wait for it are passed over, without a probe lost", () => {
+  effect("orders cancelled while they wait for it are passed over, without a probe lost", () => {
     const shop = makeShop()
     return Effect.gen(function* () {
       yield* insertMany(1, 20)
       yield* untilBreaker("open")
       yield* untilProcessing(0)
       yield* insert("last")
-      yield* settle
+      yield* turns
       yield* Effect.forEach(Arr.range(1, 20), cancel)
       assert.strictEqual(yield* failedProbe(shop), "last")
       assert.strictEqual(yield* Clock.currentTimeMillis, 1000)
@@ -1041,7 +1046,7 @@ describe("OrderWorkers behind the breaker", () => {
     }).pipe(Effect.provide(engine({ settings: { workers: 4 } }, shop.process)))
   })
 
-  it.effect("a probe cancelled while it runs leaves its turn to the next at once", () => {
+  effect("a probe cancelled while it runs leaves its turn to the next at once", () => {
     const shop = makeShop()
     return Effect.gen(function* () {
       yield* insertMany(1, 20)
@@ -1054,7 +1059,7 @@ describe("OrderWorkers behind the breaker", () => {
       for (let probe = 1; probe <= 5; probe++) {
         yield* untilBreaker("half_open")
         yield* untilProcessing(1)
-        yield* settle
+        yield* turns
         assert.strictEqual((yield* totals).Processing, 1)
         const order = yield* Arr.findFirst(yield* allOrders, ({ status }) => status === "Processing")
         tried.push(order.order_id)
@@ -1071,7 +1076,7 @@ describe("OrderWorkers behind the breaker", () => {
   })
 
   for (const isProbing of [false, true]) {
-    it.effect(`a shutdown while it is ${isProbing ? "half-" : ""}open ends, and nothing is lost`, () =>
+    effect(`a shutdown while it is ${isProbing ? "half-" : ""}open ends, and nothing is lost`, () =>
       Effect.gen(function* () {
         const repo = yield* OrdersRepo
         const shop = makeShop()
@@ -1089,8 +1094,8 @@ describe("OrderWorkers behind the breaker", () => {
         }).pipe(Effect.provide(context))
         if (isProbing) {
           const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-          yield* settle
-          yield* TestClock.adjust("25 seconds")
+          yield* turns
+          yield* JumpingClock.adjust("25 seconds")
           yield* closing
         } else {
           // Without any time passing.
@@ -1108,7 +1113,7 @@ describe("OrderWorkers behind the breaker", () => {
 })
 
 describe("what a run is given", () => {
-  it.effect("the idempotency key is the same until someone asks for the order again", () => {
+  effect("the idempotency key is the same until someone asks for the order again", () => {
     const shop = makeShop()
     const retryBase = Duration.millis(1)
     return Effect.gen(function* () {
@@ -1129,10 +1134,10 @@ describe("what a run is given", () => {
           for (let run = 1; run <= 2; run++) {
             yield* until(Effect.sync(() => keysOf("1").length === before + run))
             yield* untilProcessing(0)
-            yield* TestClock.adjust("1 second")
+            yield* JumpingClock.adjust("1 second")
           }
           shop.answer = new Permanent({ code: "no", message: "no" })
-          yield* TestClock.adjust("1 second")
+          yield* JumpingClock.adjust("1 second")
           yield* finished(1)
           shop.answer = new Retryable({ message: "later", delay: Duration.seconds(1) })
         })
@@ -1151,7 +1156,7 @@ describe("what a run is given", () => {
     }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
   })
 
-  it.effect("it is part of the trace in which its order was submitted, or of a new one", () =>
+  effect("it is part of the trace in which its order was submitted, or of a new one", () =>
     Effect.gen(function* () {
       const [traceId, spanId] = ["0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"]
       const spans: Array<readonly [id: string, traceId: string, parent: string | undefined]> = []
@@ -1159,7 +1164,7 @@ describe("what a run is given", () => {
         const traceparent = Option.some(`00-${traceId}-${spanId}-01`)
         yield* write(Command.Insert({ order: newOrder("traced"), traceparent }))
         yield* untilPostponed("traced")
-        yield* TestClock.adjust("1 second")
+        yield* JumpingClock.adjust("1 second")
         yield* finished("traced")
         yield* insert("new")
         yield* untilPostponed("new")
@@ -1217,7 +1222,7 @@ describe("the simulated processor", () => {
         { concurrency: "unbounded" }
       ).pipe(Effect.fork)
       const startedAt = yield* Clock.currentTimeMillis
-      yield* TestClock.adjust("10 seconds")
+      yield* JumpingClock.adjust("10 seconds")
       return (yield* ends).map(({ at, failed }) => ({ failed, millis: at - startedAt }))
     })
 
@@ -1227,7 +1232,7 @@ describe("the simulated processor", () => {
     return yield* find(1)
   }).pipe(Effect.provide(memoryRepo), Effect.provide(config()))
 
-  it.effect("takes its time give or take the jitter, and the same for the same order and run", () =>
+  effect("takes its time give or take the jitter, and the same for the same order and run", () =>
     Effect.gen(function* () {
       const ids = Arr.range(1, 200)
       const first = yield* observe({ processingJitter: 0.5 }, ids)
@@ -1241,7 +1246,7 @@ describe("the simulated processor", () => {
     })
   )
 
-  it.effect("fails the given share of attempts", () =>
+  effect("fails the given share of attempts", () =>
     Effect.gen(function* () {
       const ends = yield* observe({ processingFailures: 0.2 }, Arr.range(1, 300))
       const share = ends.filter((end) => end.failed).length / ends.length
@@ -1252,7 +1257,7 @@ describe("the simulated processor", () => {
   )
 })
 
-it.scoped("a claim that dies leaves its order for the next one", () => {
+effect("a claim that dies leaves its order for the next one", () => {
   let deaths = 0
   const repo = Layer.map(memoryRepo, (context) => {
     const repo = Context.get(context, OrdersRepo)
@@ -1266,7 +1271,7 @@ it.scoped("a claim that dies leaves its order for the next one", () => {
   })
   return Effect.gen(function* () {
     yield* insert(1)
-    const nextLook = Effect.zipRight(settle, TestClock.adjust("5 seconds"))
+    const nextLook = Effect.zipRight(turns, JumpingClock.adjust("5 seconds"))
     yield* Effect.repeat(nextLook, { until: () => deaths === 4 })
     yield* nextLook
     assert.strictEqual((yield* finished(1)).status, "Completed")

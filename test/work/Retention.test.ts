@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, DateTime, Duration, Effect, Layer, Option, TestClock } from "effect"
+import { DateTime, Duration, Effect, Layer, Option, TestClock } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
@@ -11,6 +11,7 @@ import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { RetentionLive } from "../../src/work/Retention.ts"
+import { adjust, jumping } from "../support/JumpingClock.ts"
 import { anInsert, config, memoryRepo, newOrder, type Settings, sqlRepo } from "../support/TestLayers.ts"
 
 const id = (order: number) => OrderId.make(String(order))
@@ -163,14 +164,6 @@ describe("RetentionLive", () => {
       Layer.provideMerge(memoryRepo),
       Layer.provideMerge(config(settings))
     )
-  /** Lets a minute pass in small steps: the commits take turns of the real event loop. */
-  const aMinute = Effect.forEach(Arr.range(1, 240), () =>
-    Effect.zipRight(
-      TestClock.adjust("250 millis"),
-      Effect.promise(() => new Promise(setImmediate))
-    )
-  )
-
   const cancelled = Effect.gen(function* () {
     const orders = yield* Orders
     const order = newOrder(1, { metadata: { b: 1, a: [1, { d: 1, c: 2 }] } })
@@ -182,10 +175,10 @@ describe("RetentionLive", () => {
     Effect.gen(function* () {
       const orders = yield* Orders
       yield* cancelled
-      yield* aMinute
+      yield* adjust("1 minute")
       assert.strictEqual((yield* orders.find(id(1))).status, "Cancelled")
-      yield* aMinute
-      yield* aMinute
+      yield* adjust("1 minute")
+      yield* adjust("1 minute")
       for (const act of [orders.find(id(1)), orders.cancel(id(1)), orders.retry(id(1))]) {
         const error = yield* Effect.flip(act)
         assert.deepInclude(error, { _tag: "OrderGone", order_status: "Cancelled" })
@@ -196,17 +189,17 @@ describe("RetentionLive", () => {
       assert.deepStrictEqual(again.replay, Option.some("Cancelled"))
       const conflict = yield* Effect.flip(orders.accept(newOrder(1)))
       assert.deepInclude(conflict, { _tag: "OrderConflict", fields: [] })
-    }).pipe(Effect.provide(service({ retention: Option.some(Duration.seconds(90)) })))
+    }).pipe(Effect.provide(service({ retention: Option.some(Duration.seconds(90)) })), jumping)
   )
 
   it.effect("removes nothing unless it is set", () =>
     Effect.gen(function* () {
       const orders = yield* Orders
       yield* cancelled
-      yield* aMinute
-      yield* aMinute
-      yield* aMinute
+      yield* adjust("1 minute")
+      yield* adjust("1 minute")
+      yield* adjust("1 minute")
       assert.strictEqual((yield* orders.find(id(1))).status, "Cancelled")
-    }).pipe(Effect.provide(service({ retention: Option.none() })))
+    }).pipe(Effect.provide(service({ retention: Option.none() })), jumping)
   )
 })

@@ -9,15 +9,15 @@ import { StorageUnavailable } from "../../../src/order/Order.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { driverPath } from "../../../src/store/sqlite/SqliteDriver.ts"
 import { connect, vacuumed } from "../../support/Database.ts"
+import { longTest } from "../../support/Limits.ts"
 import { anInsert, config, sqlRepo } from "../../support/TestLayers.ts"
 
 const write = (...ids: Arr.NonEmptyReadonlyArray<number>) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.write(Arr.map(ids, (id) => anInsert(id))))
 
 /** A few pages over the automatic checkpoint, so that the database file itself is written. */
-const writeALot = Effect.flatMap(OrdersRepo, (repo) =>
-  repo.write(Arr.makeBy(600, (index) => anInsert(1000 + index, { metadata: { text: "x".repeat(8000) } })))
-)
+const many = Arr.makeBy(600, (index) => anInsert(1000 + index, { metadata: { text: "x".repeat(8000) } }))
+const writeALot = Effect.flatMap(OrdersRepo, (repo) => repo.write(many))
 
 const replaced = "^FILE was replaced$"
 const written = "^FILE was written to, or touched, by another program$"
@@ -125,21 +125,26 @@ it.scoped("a database that others read, checkpoint and write to by SQLite goes o
   }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
 )
 
-it.scopedLive("a database that another program checkpoints all the time goes on", () =>
-  Effect.gen(function* () {
-    const { databaseFile } = yield* AppConfig
-    const repo = yield* OrdersRepo
-    yield* write(1)
-    const program = `
+it.scopedLive(
+  "a database that another program checkpoints all the time goes on",
+  () =>
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      const repo = yield* OrdersRepo
+      yield* write(1)
+      const program = `
       const { workerData: { driver, file } } = require("node:worker_threads")
       const db = new (require(driver))(file)
       for (;;) db.pragma("wal_checkpoint(PASSIVE)")`
-    const checkpoints = yield* Effect.acquireRelease(
-      Effect.sync(() => new Worker(program, { eval: true, workerData: { driver: driverPath(), file: databaseFile } })),
-      (worker) => Effect.promise(() => worker.terminate())
-    )
-    yield* Effect.promise(() => once(checkpoints, "online"))
-    for (let id = 2; id < 2000; id++) yield* write(id)
-    assert.isFalse(yield* Deferred.isDone(repo.fault))
-  }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
+      const checkpoints = yield* Effect.acquireRelease(
+        Effect.sync(
+          () => new Worker(program, { eval: true, workerData: { driver: driverPath(), file: databaseFile } })
+        ),
+        (worker) => Effect.promise(() => worker.terminate())
+      )
+      yield* Effect.promise(() => once(checkpoints, "online"))
+      for (let id = 2; id < 2000; id++) yield* write(id)
+      assert.isFalse(yield* Deferred.isDone(repo.fault))
+    }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config()))),
+  longTest
 )

@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Layer, Schedule } from "effect"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { loadDriver } from "../../../src/store/sqlite/SqliteDriver.ts"
+import { longTest } from "../../support/Limits.ts"
 import { anInsert, config, sqlRepo, temporaryFolder } from "../../support/TestLayers.ts"
 
 const Sqlite = loadDriver()
@@ -63,5 +64,6 @@ it.scopedLive(
         assert.strictEqual((yield* repo.totals).Pending, id)
         assert.isFalse(yield* Deferred.isDone(repo.fault))
       }).pipe(Effect.provide(running))
-    })
+    }),
+  longTest
 )
