@@ -44,7 +44,7 @@ export class FailuresByCode extends Schema.Class<FailuresByCode>("FailuresByCode
   })
 }) {}
 
-const Breaker = Schema.Struct({
+const BreakerState = Schema.Struct({
   state: Schema.Literal("closed", "open", "half_open"),
   failures_in_a_row: Count,
   last_error_code: Schema.OptionFromNullOr(Schema.String),
@@ -91,7 +91,7 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   last_finished: Schema.Struct({ finished: Count, failed: Count }).annotations({
     description: "Of the last 100 orders that became Completed or Failed, within the last hour, how many failed"
   }),
-  breaker: Breaker
+  breaker: BreakerState
 }) {}
 
 export const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })
@@ -100,7 +100,7 @@ export const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ 
 export const Ready = Schema.Struct({
   status: Schema.Literal("ok"),
   checks: Schema.optional(
-    Schema.Struct({ writes: Schema.Literal("ok"), reads: Schema.Literal("ok"), breaker: Breaker })
+    Schema.Struct({ writes: Schema.Literal("ok"), reads: Schema.Literal("ok"), breaker: BreakerState })
   )
 }).annotations({ identifier: "Ready" })
 

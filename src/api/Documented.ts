@@ -5,10 +5,10 @@ interface Documented {
   readonly summary: string
   readonly description: string
   readonly request?: unknown
-  readonly answers: { readonly [status: number]: Answer }
+  readonly answers: { readonly [status: number]: DocumentedAnswer }
 }
 
-interface Answer {
+interface DocumentedAnswer {
   readonly example: unknown
   /** Where it is not what the schema says of itself. */
   readonly description?: string

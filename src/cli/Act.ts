@@ -6,8 +6,8 @@ import { Console, Effect, Option } from "effect"
 import { type Status, transitions } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { failed, misused, naming } from "./Failure.ts"
-import { encodeOrder, filterOf, filters, id, mostListed, printOrder } from "./Look.ts"
 import { json, printJson } from "./Output.ts"
+import { encodeOrder, filterOf, filters, id, mostListed, printOrder } from "./Queries.ts"
 
 export const cancel = Command.make(
   "cancel",

@@ -43,7 +43,7 @@ const copy = async (from: string, to: string, signal: AbortSignal) => {
 }
 
 /** What is wrong with a copy that cannot be made, in one line. */
-const reasonOf = async (cause: unknown, from: string, to: string) => {
+const whyNotCopied = async (cause: unknown, from: string, to: string) => {
   const message = cause instanceof Error ? cause.message : String(cause)
   const code = resultCode(cause)
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return `${from} is damaged, or no database: ${message}.`
@@ -69,7 +69,7 @@ export const withCopy = <A, E, R>(
   Effect.tryPromise({ try: (signal) => copy(from, to, signal), catch: (cause) => cause }).pipe(
     Effect.catchAll((cause) =>
       Effect.flatMap(
-        Effect.promise(() => reasonOf(cause, from, to)),
+        Effect.promise(() => whyNotCopied(cause, from, to)),
         failed
       )
     ),

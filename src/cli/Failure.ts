@@ -6,7 +6,7 @@ import { problemType } from "../api/Problem.ts"
 import { type OrderId, OrderIdJson } from "../order/Order.ts"
 
 /** A problem by RFC 9457. Those of the service have further members. */
-export interface Problem {
+export interface ProblemJson {
   readonly type: string
   readonly title: string
   readonly status?: number
@@ -18,10 +18,10 @@ export class Failure extends Data.TaggedError("Failure")<{
   readonly lines: ReadonlyArray<string>
   readonly exitCode: 1 | 2
   /** As the service answered it, if it did. */
-  readonly problem?: Problem
+  readonly problem?: ProblemJson
 }> {
   /** The same for programs. */
-  toProblem(): Problem {
+  toProblem(): ProblemJson {
     const detail = this.lines.join("\n")
     if (this.problem !== undefined) return this.problem
     return this.exitCode === 2

@@ -17,12 +17,12 @@ const wrap = (words: ReadonlyArray<string>, width: number): ReadonlyArray<string
   return [...lines, line]
 }
 
-type Entry = readonly [name: string, about: string]
+type NameAndAbout = readonly [name: string, about: string]
 
 const widest = 32
 
 /** A line for each entry, or more: the names stand on the left, and one too long for it stands above. */
-const listed = (entries: ReadonlyArray<Entry>): ReadonlyArray<string> => {
+const listed = (entries: ReadonlyArray<NameAndAbout>): ReadonlyArray<string> => {
   const column = Math.min(widest, Math.max(...entries.map(([name]) => name.length + 4)))
   return entries.flatMap(([name, about]) => {
     const [first = "", ...rest] = wrap(about.split(" "), helpWidth - column)
@@ -61,13 +61,13 @@ const usageOf = ({ manual, name, usage }: Page) =>
     return [`  ${first}`, ...rest.map((line) => `      ${line}`)]
   })
 
-const codes: ReadonlyArray<Entry> = [
+const codes: ReadonlyArray<NameAndAbout> = [
   ["2", "it was not called as it should be"],
   ["3", "what it printed was lost: its reader left, or the disk is full"],
   ["130", "ended by Ctrl-C (143: by SIGTERM)"]
 ]
 
-const helpOption: Entry = ["-h, --help", "Show this help"]
+const helpOption: NameAndAbout = ["-h, --help", "Show this help"]
 
 export const commandHelp = (page: Page): string => {
   const { examples, exits, manual } = page

@@ -4,7 +4,7 @@ import { failed } from "./Failure.ts"
 import { type Piece, piecesOf } from "./Pieces.ts"
 
 /** One order of a file, unread, or why it is not even text. `place` says where it stands. */
-export interface Entry {
+export interface OrderText {
   readonly place: string
   readonly text: string
   readonly fault: string | null
@@ -24,7 +24,7 @@ const isJson = (text: string) => {
   }
 }
 
-const entryOf = ({ bytes, fault, place }: Piece): Entry => {
+const entryOf = ({ bytes, fault, place }: Piece): OrderText => {
   if (fault !== null) return { place, text: "", fault }
   if (bytes.includes(0)) {
     return { place, text: "", fault: "it holds a NUL byte, which no JSON has" }
@@ -46,8 +46,8 @@ const entryOf = ({ bytes, fault, place }: Piece): Entry => {
 const maxOrders = 1000
 const maxBytes = 4 * 1024 * 1024
 
-async function* partsOf(pieces: AsyncIterable<Piece>): AsyncGenerator<ReadonlyArray<Entry>> {
-  let part: Array<Entry> = []
+async function* partsOf(pieces: AsyncIterable<Piece>): AsyncGenerator<ReadonlyArray<OrderText>> {
+  let part: Array<OrderText> = []
   let bytes = 0
   for await (const piece of pieces) {
     const entry = entryOf(piece)

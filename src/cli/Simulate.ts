@@ -13,9 +13,9 @@ import { explained } from "./Explained.ts"
 import { Failure, failed } from "./Failure.ts"
 import { json } from "./Output.ts"
 import { type Progress, showProgress } from "./Progress.ts"
-import { Run } from "./SimulationRun.ts"
+import { type Found, faultsOf } from "./SimulationFaults.ts"
+import { SimulationRun } from "./SimulationRun.ts"
 import { printSummary } from "./Summary.ts"
-import { type Found, faultsOf } from "./Verdict.ts"
 
 const count = (name: string, max: number, fallback: number, description: string) =>
   Options.text(name).pipe(
@@ -70,7 +70,7 @@ const patiently =
     })
 
 /** All orders of the users of the run, as the service lists them now. */
-const listAll = (api: Client, run: Run, patience: Duration.Duration) => {
+const listAll = (api: Client, run: SimulationRun, patience: Duration.Duration) => {
   const users = [...new Set(run.sent.map((order) => order.user_id))]
   return Effect.map(
     Effect.forEach(
@@ -94,7 +94,7 @@ const listAll = (api: Client, run: Run, patience: Duration.Duration) => {
 }
 
 /** Looks at all orders of the run; those that are acknowledged and not listed are asked for by their ids. */
-const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
+const survey = Effect.fnUntraced(function* (api: Client, run: SimulationRun, patience: Duration.Duration) {
   const listed = yield* listAll(api, run, patience)
   const now = yield* millis
   const wallClock = yield* Clock.currentTimeMillis
@@ -135,7 +135,7 @@ const survey = Effect.fnUntraced(function* (api: Client, run: Run, patience: Dur
 })
 
 /** Until all that are stored are final, or nothing has happened to them for as long as patience lasts. */
-const settle = Effect.fnUntraced(function* (api: Client, run: Run, patience: Duration.Duration) {
+const untilFinal = Effect.fnUntraced(function* (api: Client, run: SimulationRun, patience: Duration.Duration) {
   const idle = 3000
   let surveyedAt = yield* millis
   run.movedAt = surveyedAt
@@ -153,7 +153,7 @@ const settle = Effect.fnUntraced(function* (api: Client, run: Run, patience: Dur
   }
 })
 
-const watchRun = (url: string, run: Run, progress: Progress, opened: Deferred.Deferred<void>) => {
+const watchRun = (url: string, run: SimulationRun, progress: Progress, opened: Deferred.Deferred<void>) => {
   let lost = false
   return watchEvents(url, {
     filter: {},
@@ -182,7 +182,10 @@ const watchRun = (url: string, run: Run, progress: Progress, opened: Deferred.De
   )
 }
 
-const play = Effect.fnUntraced(function* (run: Run, { concurrency, json, orders, patience, url, users }: Given) {
+const play = Effect.fnUntraced(function* (
+  run: SimulationRun,
+  { concurrency, json, orders, patience, url, users }: Given
+) {
   const api = yield* clientOf(url)
   const before = yield* api.service.metrics()
   run.sent = yield* ordersOf({ run: run.id, seed: run.seed, orders, users })
@@ -204,7 +207,7 @@ const play = Effect.fnUntraced(function* (run: Run, { concurrency, json, orders,
     { concurrency, discard: true }
   )
   run.answeredAt = yield* millis
-  yield* settle(api, run, patience)
+  yield* untilFinal(api, run, patience)
   const after = yield* api.service.metrics().pipe(patiently(patience))
   return faultsOf({ ...run, before, after })
 }, Effect.scoped)
@@ -222,7 +225,7 @@ export const simulate = Command.make(
       onNone: () => Random.nextIntBetween(1, 1_000_000),
       onSome: Effect.succeed
     })
-    const run = new Run(yield* newRunId, seed)
+    const run = new SimulationRun(yield* newRunId, seed)
     const soFar = (interrupted: boolean) => printSummary(run.summary(null, interrupted), given.json)
     const faults = yield* play(run, given).pipe(
       Effect.onInterrupt(() => soFar(true)),

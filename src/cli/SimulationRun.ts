@@ -1,11 +1,11 @@
 import type { OrderEvent } from "../api/OrderEvent.ts"
 import { isFinal, type NewOrder, type Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
+import { type Found, noStatuses, statusesOf } from "./SimulationFaults.ts"
 import { countDeliveries, perSecond, type Summary, spanOf } from "./Summary.ts"
-import { type Found, noStatuses, statusesOf } from "./Verdict.ts"
 
 /** What a run knows so far. */
-export class Run {
+export class SimulationRun {
   readonly id: string
   readonly seed: number
   sent: ReadonlyArray<NewOrder> = []

@@ -7,7 +7,7 @@ import { faults } from "../api/Problems.ts"
 import { NewOrder, OrderIdJson } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { Failure, faultLines, misused, withLine } from "./Failure.ts"
-import { type Entry, readOrders } from "./OrderFile.ts"
+import { type OrderText, readOrders } from "./OrderFile.ts"
 import { json, printJson, printJsonLines } from "./Output.ts"
 
 const text = (name: string, value: string, description: string) =>
@@ -102,14 +102,14 @@ const complaint = (result: BulkResult): ReadonlyArray<string> => {
   }
 }
 
-const described = (result: BulkResult, { place }: Entry) => {
+const described = (result: BulkResult, { place }: OrderText) => {
   const [first, ...rest] = complaint(result)
   const id = encodeId(result.order_id)
   return first === undefined ? [] : [`${place}${id === null ? "" : `, order ${id}`}: ${first}`, ...rest]
 }
 
 /** What became of each entry of a part, in their order: some are not even sent. */
-const resultsOf = (part: ReadonlyArray<Entry>, answered: ReadonlyArray<BulkResult>): ReadonlyArray<BulkResult> => {
+const resultsOf = (part: ReadonlyArray<OrderText>, answered: ReadonlyArray<BulkResult>): ReadonlyArray<BulkResult> => {
   let next = 0
   const answers = new Map(answered.map((result) => [result.index, result]))
   return part.flatMap(({ fault }, index) => {
@@ -128,7 +128,7 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
   const stopped = () =>
     `Stopped after ${sent} orders of ${file === "-" ? "the input" : file}. Sending all of it again is safe.`
 
-  const tell = (results: ReadonlyArray<BulkResult>, part: ReadonlyArray<Entry>) => {
+  const tell = (results: ReadonlyArray<BulkResult>, part: ReadonlyArray<OrderText>) => {
     if (json) {
       return printJsonLines(
         results.map((result) => ({ ...result, order_id: encodeId(result.order_id), index: sent + result.index }))
@@ -140,7 +140,7 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
     return lines.length === 0 ? Effect.void : Console.error(lines.join("\n"))
   }
 
-  const submit = Effect.fnUntraced(function* (part: ReadonlyArray<Entry>) {
+  const submit = Effect.fnUntraced(function* (part: ReadonlyArray<OrderText>) {
     const payload = part.flatMap(({ fault, text }) => (fault === null ? [text] : [])).join("\n")
     const answered =
       payload === ""

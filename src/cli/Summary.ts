@@ -2,7 +2,7 @@ import { DateTime, Effect, Option } from "effect"
 import type { Status } from "../order/Order.ts"
 import { Delivery } from "./Delivery.ts"
 import { Coloured, printFields, printJson, printTable } from "./Output.ts"
-import type { Fault, Found } from "./Verdict.ts"
+import type { Found, SimulationFault } from "./SimulationFaults.ts"
 
 /** The whole of a run, as `--json` shows it. Times of orders are the service's own. */
 export interface Summary {
@@ -25,7 +25,7 @@ export interface Summary {
   readonly statuses: Readonly<Record<Status, number>> | null
   readonly interrupted: boolean
   /** `null` when it was interrupted, or the service was away for good, before the end. */
-  readonly check: { readonly ok: boolean; readonly faults: ReadonlyArray<Fault> } | null
+  readonly check: { readonly ok: boolean; readonly faults: ReadonlyArray<SimulationFault> } | null
 }
 
 /** Nearest rank. */

@@ -5,8 +5,8 @@ import { OrderEvent } from "../api/OrderEvent.ts"
 import { OrderId, UserId } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { watchEvents } from "./Events.ts"
-import { status } from "./Look.ts"
 import { json, printJson, statusText } from "./Output.ts"
+import { status } from "./Queries.ts"
 
 const encode = Schema.encode(OrderEvent)
 

@@ -1,7 +1,7 @@
 import type { FailuresJson, ListJson, MetricsJson, OrderJson } from "./ApiJson.ts"
 
 /** The service answered with a problem; without a status it did not answer at all. */
-export class Problem extends Error {
+export class RequestFailed extends Error {
   readonly status: number | undefined
   constructor(status: number | undefined, message: string) {
     super(message)
@@ -37,13 +37,13 @@ const problemOf = async (response: Response) => {
   const body: unknown = await response.json().catch(() => undefined)
   const has = typeof body === "object" && body !== null && "detail" in body && typeof body.detail === "string"
   const detail = has ? String(body.detail) : `The service answered ${response.status}.`
-  return new Problem(response.status, [detail, ...faultsOf(body)].join(" "))
+  return new RequestFailed(response.status, [detail, ...faultsOf(body)].join(" "))
 }
 
 /** No answer in time, or none at all, is a problem without a status. */
 const ask = async (path: string, init: RequestInit, millis: number, silence: string) => {
   const response = await fetch(path, { ...init, signal: AbortSignal.timeout(millis) }).catch(() => {
-    throw new Problem(undefined, silence)
+    throw new RequestFailed(undefined, silence)
   })
   if (!response.ok) throw await problemOf(response)
   return response
@@ -66,7 +66,7 @@ export const readReadiness = async (): Promise<string | undefined> => {
     await read("readyz", pollMillis)
     return undefined
   } catch (error) {
-    if (error instanceof Problem && error.status !== undefined) return error.message
+    if (error instanceof RequestFailed && error.status !== undefined) return error.message
     throw error
   }
 }

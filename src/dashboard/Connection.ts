@@ -4,7 +4,7 @@ import { messageOf, readMetrics, readReadiness } from "./Client.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { readEvents } from "./EventReader.ts"
 
-interface Listener {
+interface ConnectionListener {
   readonly onState: (state: ConnectionState) => void
   readonly onMetrics: (metrics: MetricsJson) => void
   /** `undefined` if it is ready. */
@@ -76,7 +76,7 @@ const makeWatch = () => {
  * Asks for the metrics each second and listens to the events, as long as the page is seen: a browser opens six
  * connections to one host, and a stream of every hidden tab would use them up.
  */
-export const connect = (listener: Listener) => {
+export const connect = (listener: ConnectionListener) => {
   const watch = makeWatch()
   let closeStream: (() => void) | undefined
   let reopening: ReturnType<typeof setTimeout> | undefined

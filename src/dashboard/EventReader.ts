@@ -1,6 +1,6 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
 
-interface Listener {
+interface StreamListener {
   readonly onOpen: () => void
   /** Something came: an event, or one of the comments that are sent while there is none. */
   readonly onSign: () => void
@@ -19,7 +19,7 @@ const eventOf = (block: string): OrderEventJson | undefined => {
  * Reads the stream of events (WHATWG HTML, 9.2) with `fetch`: an `EventSource` keeps the comments to itself, by which
  * alone a quiet stream and one that is held back on the way can be distinguished. Answers with what closes it.
  */
-export const readEvents = ({ onEnd, onEvent, onOpen, onSign }: Listener) => {
+export const readEvents = ({ onEnd, onEvent, onOpen, onSign }: StreamListener) => {
   const closing = new AbortController()
   const read = async () => {
     const response = await fetch("api/events", { cache: "no-store", signal: closing.signal })

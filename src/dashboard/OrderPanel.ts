@@ -1,5 +1,5 @@
 import type { OrderJson } from "./ApiJson.ts"
-import { act, messageOf, Problem, readOrder } from "./Client.ts"
+import { act, messageOf, RequestFailed, readOrder } from "./Client.ts"
 import { byId, isBusy, make, setBusy, setText, statusBadge } from "./Dom.ts"
 import { amount, between, count, fullTime, moment } from "./Format.ts"
 import { notify } from "./Notices.ts"
@@ -119,7 +119,7 @@ export const orderPanel = () => {
       if (open === id) {
         setText(message, messageOf(error))
         // It is not there, or no longer.
-        if (error instanceof Problem && (error.status === 404 || error.status === 410)) body.hidden = true
+        if (error instanceof RequestFailed && (error.status === 404 || error.status === 410)) body.hidden = true
       }
     }
     setTimeout(

@@ -1,6 +1,6 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { messageOf, Problem, readOrder, readOrders } from "./Client.ts"
+import { messageOf, RequestFailed, readOrder, readOrders } from "./Client.ts"
 import { byId, setText } from "./Dom.ts"
 import { holdOf } from "./Hold.ts"
 import { makeRow } from "./OrderRow.ts"
@@ -24,7 +24,7 @@ const olderButton = byId("older", HTMLButtonElement)
 const query = byId("query", HTMLInputElement)
 
 const isRefusal = (error: unknown) =>
-  error instanceof Problem && error.status !== undefined && error.status >= 400 && error.status < 500
+  error instanceof RequestFailed && error.status !== undefined && error.status >= 400 && error.status < 500
 
 /** Why such a list is not asked for. */
 const faultOf = ({ q, status }: View) => {
@@ -97,7 +97,7 @@ export const orderTable = () => {
       return fits ? order : undefined
     } catch (error) {
       if (!isRefusal(error)) throw error
-      return error instanceof Problem && error.status === 410 ? error.message : undefined
+      return error instanceof RequestFailed && error.status === 410 ? error.message : undefined
     }
   }
 

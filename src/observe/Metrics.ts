@@ -151,8 +151,8 @@ const labelled = <Type, Out>(metric: Metric.Metric<Type, number, Out>, ...names:
 }
 
 /** What can become of a run. `superseded`: it ended too late to be recorded. */
-const attemptOutcomes = ["completed", "failed", "postponed", "released", "cancelled", "superseded"] as const
-export type AttemptOutcome = (typeof attemptOutcomes)[number]
+const countedOutcomes = ["completed", "failed", "postponed", "released", "cancelled", "superseded"] as const
+export type CountedOutcome = (typeof countedOutcomes)[number]
 
 const refusedFor = labelled(ordersRefused, "reason")
 const finishedAs = labelled(ordersFinished, "status")
@@ -166,7 +166,7 @@ const begin = () => {
   ordersReplayed.unsafeUpdate(0, [])
   for (const problem of ["BacklogFull", "InvalidRequest", "OrderConflict"]) refusedFor(0, problem)
   for (const status of Status.literals.filter(isFinal)) finishedAs(0, status)
-  for (const outcome of attemptOutcomes) attemptsAs(0, outcome)
+  for (const outcome of countedOutcomes) attemptsAs(0, outcome)
 }
 
 const view = (totals: Totals) => ({
@@ -209,7 +209,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
     readonly drainRate: () => number
     readonly replayed: () => void
     readonly refused: (reason: string) => void
-    readonly attemptEnded: (outcome: AttemptOutcome) => void
+    readonly attemptEnded: (outcome: CountedOutcome) => void
     readonly workerBusy: (by: 1 | -1) => void
     readonly workersBusy: () => number
     readonly queueDepth: (depth: number) => void

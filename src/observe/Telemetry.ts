@@ -67,7 +67,7 @@ const ProtobufLive = Layer.effect(
 ).pipe(Layer.provide(OtlpSerialization.layerProtobuf))
 
 /** In words that do not name the whole URL, which may hold a key. */
-const reasonOf = ({ cause, description, reason }: HttpClientError.HttpClientError) => {
+const whyNotExported = ({ cause, description, reason }: HttpClientError.HttpClientError) => {
   const root = cause instanceof Error ? (cause.cause ?? cause) : undefined
   return root instanceof Error ? root.message || root.name : (description ?? reason)
 }
@@ -108,7 +108,7 @@ const ClientLive = (endpoint: URL) =>
           )
         }).pipe(
           Effect.tapBoth({
-            onFailure: (error) => say(reasonOf(error)),
+            onFailure: (error) => say(whyNotExported(error)),
             onSuccess: ({ status }) => (status < 400 ? Effect.void : say(`it answers ${status}`))
           })
         )

@@ -189,7 +189,7 @@ export const LastError = Schema.Struct({
 }).annotations({ identifier: "LastError" })
 
 /** What the processor made of the order: whatever JSON it answered with. */
-const Result = Schema.Unknown.annotations({ identifier: "Result", jsonSchema: { description: "Any JSON" } })
+const ProcessorResult = Schema.Unknown.annotations({ identifier: "Result", jsonSchema: { description: "Any JSON" } })
 
 const json = <A, I>(schema: Schema.Schema<A, I>) => Schema.parseJson(schema)
 const Text = <const B extends string>(brand: B) => Schema.String.pipe(Schema.brand(brand))
@@ -197,8 +197,8 @@ const Text = <const B extends string>(brand: B) => Schema.String.pipe(Schema.bra
 const rowAndJson = <Row extends Schema.Schema.All, Json extends Schema.Schema.All>(row: Row, json: Json) =>
   Model.Field({ select: row, json })
 
-const Time = rowAndJson(Schema.DateTimeUtcFromNumber, JsonTime)
-const OptionalTime = rowAndJson(
+const StoredTime = rowAndJson(Schema.DateTimeUtcFromNumber, JsonTime)
+const StoredOptionalTime = rowAndJson(
   Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber),
   Schema.OptionFromNullOr(JsonTime)
 )
@@ -228,12 +228,12 @@ export class Order extends Model.Class<Order>("Order")(
     currency: sentOptional(Schema.String, Currency),
     metadata: sentOptional(json(Schema.typeSchema(Metadata)), Metadata),
     attempts: rowAndJson(Schema.Int, Schema.Int),
-    accepted_at: Time,
-    started_at: OptionalTime,
-    finished_at: OptionalTime,
-    next_attempt_at: OptionalTime,
+    accepted_at: StoredTime,
+    started_at: StoredOptionalTime,
+    finished_at: StoredOptionalTime,
+    next_attempt_at: StoredOptionalTime,
     last_error: rowAndJson(Schema.OptionFromNullOr(json(LastError)), Schema.OptionFromNullOr(LastError)),
-    result: rowAndJson(Schema.OptionFromNullOr(json(Schema.Unknown)), Schema.OptionFromNullOr(Result))
+    result: rowAndJson(Schema.OptionFromNullOr(json(Schema.Unknown)), Schema.OptionFromNullOr(ProcessorResult))
   },
   { identifier: "Order" }
 ) {}

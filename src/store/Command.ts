@@ -43,7 +43,7 @@ export const reopenable = ({ error_code, status = transitions.reopen.from[0] }: 
 export const defaultLook = 1000
 
 /** What a step of a search found, and the key behind which to go on; none if there is nothing left. */
-export interface Looked<A> {
+export interface SearchStep<A> {
   readonly found: ReadonlyArray<A>
   readonly next: Option.Option<number>
 }

@@ -3,7 +3,7 @@ import type { StorageUnavailable } from "../order/Order.ts"
 import type { Command, Result } from "./Command.ts"
 
 /** A command, and the caller that waits for its answer. */
-export interface Entry {
+export interface WaitingCommand {
   readonly command: Command
   readonly answer: (exit: Exit.Exit<Result, StorageUnavailable>) => void
   /** When the caller is answered that the storage is not available. */
@@ -29,10 +29,10 @@ const weigh = (command: Command) =>
 
 /** The commands whose transaction has not begun, in the order they came. */
 export const makeCommitLine = () => {
-  let line: Array<Entry> = []
+  let line: Array<WaitingCommand> = []
   let weight = 0
 
-  const leave = (entries: ReadonlyArray<Entry>) => {
+  const leave = (entries: ReadonlyArray<WaitingCommand>) => {
     for (const entry of entries) weight -= entry.weight
     return entries
   }
@@ -41,7 +41,7 @@ export const makeCommitLine = () => {
     length: () => line.length,
     /** Of many all or none have room; where nobody stands there is room for any. */
     hasRoomFor: (count: number) => line.length === 0 || (line.length + count <= maxCommands && weight < maxWeight),
-    join: (command: Command, deadline: number, answer: Entry["answer"]): Entry => {
+    join: (command: Command, deadline: number, answer: WaitingCommand["answer"]): WaitingCommand => {
       const entry = { command, deadline, answer, weight: weigh(command) }
       weight += entry.weight
       line.push(entry)

@@ -5,7 +5,7 @@ import { monotonicMillis } from "../MonotonicClock.ts"
 import { nextTurn } from "../NextTurn.ts"
 import { StorageUnavailable } from "../order/Order.ts"
 import { type Answer, Command, type Result } from "./Command.ts"
-import { type Entry, makeCommitLine } from "./CommitLine.ts"
+import { makeCommitLine, type WaitingCommand } from "./CommitLine.ts"
 import { OrderEvents } from "./OrderEvents.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { makeWriteHealth } from "./WriteHealth.ts"
@@ -17,10 +17,10 @@ const probeMillis = 500
 const flushMillis = 2000
 const maxBatch = 1000
 
-const isProbe = ({ command }: Entry) => command._tag === "Probe"
+const isProbe = ({ command }: WaitingCommand) => command._tag === "Probe"
 
 /** The one place where a result is taken for what its command is answered with: the repository keeps their order. */
-const answerOf = <C extends Command>(exit: Exit.Exit<Result, StorageUnavailable>) =>
+const asAnswer = <C extends Command>(exit: Exit.Exit<Result, StorageUnavailable>) =>
   exit as Exit.Exit<Answer<C>, StorageUnavailable>
 
 /** The commands of many fibers, one `OrdersRepo.write`, one transaction, one fsync. All writes come this way. */
@@ -51,22 +51,22 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       const line = makeCommitLine()
       const signal = yield* Queue.sliding<void>(1)
       /** Those in line, and those whose transaction runs: what of these has been answered may be stored all the same. */
-      const waiting = new Set<Entry>()
+      const waiting = new Set<WaitingCommand>()
       const health = yield* makeWriteHealth
       const limited = yield* makeLogLimit
 
-      const answer = (entry: Entry, exit: Exit.Exit<Result, StorageUnavailable>) => {
+      const answer = (entry: WaitingCommand, exit: Exit.Exit<Result, StorageUnavailable>) => {
         waiting.delete(entry)
         entry.answer(exit)
       }
 
-      const fail = (entries: ReadonlyArray<Entry>) =>
+      const fail = (entries: ReadonlyArray<WaitingCommand>) =>
         Effect.map(health.failed, () => {
           for (const entry of entries) answer(entry, Exit.fail(new StorageUnavailable({})))
         })
 
       const commitBatch = Effect.fnUntraced(function* (
-        entries: Arr.NonEmptyReadonlyArray<Entry>
+        entries: Arr.NonEmptyReadonlyArray<WaitingCommand>
       ): Effect.fn.Return<void> {
         const commands = Arr.map(entries, ({ command }) => command)
         const exit = yield* Effect.exit(Effect.suspend(() => repo.write(commands)))
@@ -121,14 +121,14 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
       })
       yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
 
-      const add = (command: Command, patience: number, answer: Entry["answer"]) => {
+      const add = (command: Command, patience: number, answer: WaitingCommand["answer"]) => {
         waiting.add(line.join(command, now() + patience, answer))
         signal.unsafeOffer(undefined)
       }
 
       const enqueue = <C extends Command>(command: C, patience: number) =>
         Effect.async<Answer<C>, StorageUnavailable>((resume) =>
-          add(command, patience, (exit) => resume(answerOf<C>(exit)))
+          add(command, patience, (exit) => resume(asAnswer<C>(exit)))
         )
 
       let probing: Deferred.Deferred<boolean> | undefined
@@ -155,7 +155,7 @@ export class GroupCommit extends Context.Tag("orders/GroupCommit")<
           let left = commands.length
           for (const [index, command] of commands.entries()) {
             add(command, patienceMillis, (exit) => {
-              const answer = answerOf<C>(exit)
+              const answer = asAnswer<C>(exit)
               if (Exit.isFailure(answer)) return resume(Effect.failCause(answer.cause))
               results[index] = answer.value
               left -= 1

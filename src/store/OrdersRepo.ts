@@ -1,7 +1,7 @@
 import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
 import type { Order, OrderId, StorageUnavailable } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
-import type { Command, Commit, Filter, Lane, Looked, PrunedRecord, Result, Totals } from "./Command.ts"
+import type { Command, Commit, Filter, Lane, PrunedRecord, Result, SearchStep, Totals } from "./Command.ts"
 
 /** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
 export interface Failures {
@@ -58,7 +58,7 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       before: Option.Option<number>,
       limit: number,
       look?: number
-    ) => Effect.Effect<Looked<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
+    ) => Effect.Effect<SearchStep<{ readonly key: RowKey; readonly order: Order }>, StorageUnavailable>
     /** The same the other way, oldest first, behind `after` and up to `until`: the keys of what can be reopened. */
     readonly reopenable: (
       filter: Filter,
@@ -66,7 +66,7 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       until: number,
       limit: number,
       look?: number
-    ) => Effect.Effect<Looked<RowKey>, StorageUnavailable>
+    ) => Effect.Effect<SearchStep<RowKey>, StorageUnavailable>
     /** The Failed orders by error code, the most frequent ones first. */
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
     /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */

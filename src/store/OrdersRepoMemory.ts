@@ -28,7 +28,7 @@ import {
 import { addTo, change, noTotals, recordOf, statusAfter, waitOf } from "./CommandGroups.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 
-interface Row {
+interface StoredOrder {
   readonly seq: RowKey
   readonly order: Order
   readonly run: number
@@ -43,7 +43,7 @@ interface Row {
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
 const make = Effect.gen(function* () {
   const { maxPending } = yield* AppConfig
-  const rows = new Map<RowKey, Row>()
+  const rows = new Map<RowKey, StoredOrder>()
   const pruned = new Map<OrderId, PrunedRecord>()
   let lastKey = 0
   const keys = new Map<OrderId, RowKey>()
@@ -53,7 +53,7 @@ const make = Effect.gen(function* () {
 
   const changed: Array<OrderChange> = []
   /** Puts the row in place and notes the change. */
-  const put = (before: Row | undefined, row: Row, at: number, since: number) => {
+  const put = (before: StoredOrder | undefined, row: StoredOrder, at: number, since: number) => {
     rows.set(row.seq, row)
     const made = change({ ...row.order, seq: row.seq }, before?.order.status, row.order.status, at, since)
     changed.push(made)
@@ -67,7 +67,7 @@ const make = Effect.gen(function* () {
   const processing = () => all().filter((row) => row.order.status === transitions.release.from[0])
 
   /** The order of a row as it waits, for the first time or again. */
-  const waiting = (row: Row, to: Partial<Order>) =>
+  const waiting = (row: StoredOrder, to: Partial<Order>) =>
     new Order({
       ...row.order,
       ...to,
@@ -78,19 +78,19 @@ const make = Effect.gen(function* () {
     })
 
   /** Where an order that was claimed stood in line: it was due then, and is so by a clock that was set back since. */
-  const stillDue = (row: Row, now: number): Row => ({ ...row, dueAt: Math.min(row.dueAt, now) })
+  const stillDue = (row: StoredOrder, now: number): StoredOrder => ({ ...row, dueAt: Math.min(row.dueAt, now) })
 
   /** As if the run had not been. */
-  const putBack = (row: Row, now: number) =>
+  const putBack = (row: StoredOrder, now: number) =>
     put(row, { ...row, order: waiting(row, { attempts: row.order.attempts - 1 }) }, now, now)
 
-  const reopen = (row: Row, now: number) => {
+  const reopen = (row: StoredOrder, now: number) => {
     const next = { ...row, dueAt: now, wait: 0, losses: 0, round: row.round + 1 }
     put(row, { ...next, order: waiting(next, { attempts: 0, result: Option.none() }) }, now, now)
   }
 
   /** Changes one order by its id, if it is in one of the statuses. */
-  const act = (id: OrderId, from: ReadonlyArray<Status>, change: (row: Row) => void): Result => {
+  const act = (id: OrderId, from: ReadonlyArray<Status>, change: (row: StoredOrder) => void): Result => {
     const key = keys.get(id)
     if (key === undefined) return Result.Missing()
     const row = Option.getOrUndefined(inStatus(key, from))
@@ -103,7 +103,7 @@ const make = Effect.gen(function* () {
 
   const fits =
     (filter: Filter) =>
-    ({ order }: Row) =>
+    ({ order }: StoredOrder) =>
       (filter.status ?? order.status) === order.status &&
       (filter.user_id ?? order.user_id) === order.user_id &&
       (filter.error_code === undefined ||
@@ -116,9 +116,14 @@ const make = Effect.gen(function* () {
     Option.match(reopenable(filter), { onNone: () => () => false, onSome: (status) => fits({ ...filter, status }) })
 
   /** The rows that fit, of so many that are looked at. */
-  const lookThrough = (rest: ReadonlyArray<Row>, fits: (row: Row) => boolean, limit: number, look: number) => {
-    const found: Array<Row> = []
-    let last: Row | undefined
+  const lookThrough = (
+    rest: ReadonlyArray<StoredOrder>,
+    fits: (row: StoredOrder) => boolean,
+    limit: number,
+    look: number
+  ) => {
+    const found: Array<StoredOrder> = []
+    let last: StoredOrder | undefined
     for (const row of rest.slice(0, look)) {
       last = row
       if (fits(row)) found.push(row)
@@ -227,7 +232,7 @@ const make = Effect.gen(function* () {
       }
       case "Prune": {
         const { asOf, before, limit } = command
-        const finishedAt = ({ order }: Row) =>
+        const finishedAt = ({ order }: StoredOrder) =>
           Option.match(order.finished_at, { onNone: () => 0, onSome: DateTime.toEpochMillis })
         const old = all()
           .filter(({ order }) => prunable.includes(order.status))
@@ -259,7 +264,7 @@ const make = Effect.gen(function* () {
       }
       case "Recover": {
         const held = processing()
-        const isLost = (row: Row) => row.order.attempts >= command.maxAttempts && row.losses >= suspectLosses
+        const isLost = (row: StoredOrder) => row.order.attempts >= command.maxAttempts && row.losses >= suspectLosses
         for (const row of held) {
           const at = DateTime.unsafeMake(now)
           const last_error = Option.some({ ...workerLost, attempt: row.order.attempts, at })

@@ -6,14 +6,14 @@ import type { OrderChange, RowKey } from "../order/OrderChange.ts"
 import { type Claim, Command, type CommandOf, defaultLook, Result, reopenable } from "./Command.ts"
 import { addTo, change, type Done, groups, noTotals } from "./CommandGroups.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
-import { type Fault, Statements } from "./Statements.ts"
+import { type StatementFault, Statements } from "./Statements.ts"
 
-type Run<C extends Command> = (commands: ReadonlyArray<C>, now: number) => Effect.Effect<Done, Fault>
-type Runs = { readonly [Tag in Command["_tag"]]: Run<CommandOf<Tag>> }
+type RunGroup<C extends Command> = (commands: ReadonlyArray<C>, now: number) => Effect.Effect<Done, StatementFault>
+type RunGroupOf = { readonly [Tag in Command["_tag"]]: RunGroup<CommandOf<Tag>> }
 
 /** For kinds that come one at a time, and so need no statement for many. */
 const oneByOne =
-  <C extends Command>(run: (command: C, now: number) => Effect.Effect<Done, Fault>): Run<C> =>
+  <C extends Command>(run: (command: C, now: number) => Effect.Effect<Done, StatementFault>): RunGroup<C> =>
   (commands, now) =>
     Effect.map(
       Effect.forEach(commands, (command) => run(command, now)),
@@ -24,7 +24,7 @@ const nothing = (result: Result): Done => ({ results: [result], changes: [] })
 
 type Database = Context.Tag.Service<Statements>
 
-const insert = (database: Database, maxPending: number): Run<CommandOf<"Insert">> =>
+const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Insert">> =>
   Effect.fnUntraced(function* (commands, now) {
     const ids = commands.map(({ order }) => order.order_id)
     const firstOf = new Map<string, number>()
@@ -50,7 +50,7 @@ const insert = (database: Database, maxPending: number): Run<CommandOf<"Insert">
     return { results, changes }
   })
 
-const claim = (database: Database, monotonic: () => number): Run<CommandOf<"Claim">> =>
+const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<"Claim">> =>
   Effect.fnUntraced(function* (commands, now) {
     const begunAt = monotonic()
     const rows = yield* database.claim(
@@ -75,7 +75,7 @@ const claim = (database: Database, monotonic: () => number): Run<CommandOf<"Clai
 
 const idsOf = ({ attempts, order_id, user_id }: Claim["order"]) => ({ attempts, order_id, user_id })
 
-const record = (database: Database): Run<CommandOf<"Record">> =>
+const record = (database: Database): RunGroup<CommandOf<"Record">> =>
   Effect.fnUntraced(function* (commands, now) {
     const rows = yield* database.record(commands, now)
     const recorded = new Set(rows.map((row) => row.seq))
@@ -124,7 +124,7 @@ const act = (
   database: Database,
   from: ReadonlyArray<Status>,
   to: Status,
-  set: (key: RowKey, now: number) => Effect.Effect<void, Fault>
+  set: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
 ) =>
   oneByOne<CommandOf<"Cancel" | "Reopen">>(
     Effect.fnUntraced(function* ({ order_id }, now) {
@@ -148,7 +148,7 @@ const makeWrite = Effect.gen(function* () {
   /** Whether the last transaction could not be written: then a probe takes as much room as any order may need. */
   let failed = false
 
-  const runs: Runs = {
+  const runs: RunGroupOf = {
     Insert: insert(database, maxPending),
     Claim: claim(database, monotonic),
     Record: record(database),
@@ -172,7 +172,7 @@ const makeWrite = Effect.gen(function* () {
     tag: Tag,
     group: ReadonlyArray<Command>,
     now: number
-  ): Effect.Effect<Done, Fault> => runs[tag](group.filter(Command.$is(tag)), now)
+  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now)
 
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
     const now = yield* Clock.currentTimeMillis

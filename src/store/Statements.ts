@@ -3,11 +3,11 @@ import { Context, type DateTime, type Deferred, type Effect, type Option } from 
 import type { ParseError } from "effect/ParseResult"
 import type { Order, OrderId, Status, StorageUnavailable } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
-import type { CommandOf, Filter, Lane, Looked, PrunedRecord, Totals } from "./Command.ts"
+import type { CommandOf, Filter, Lane, PrunedRecord, SearchStep, Totals } from "./Command.ts"
 import type { AllFailures } from "./OrdersRepo.ts"
 
 /** A statement that failed, or a row that is none of ours. */
-export type Fault = SqlError | ParseError
+export type StatementFault = SqlError | ParseError
 
 /** A row as it is after its change, as far as others hear of it. */
 export interface Changed {
@@ -17,7 +17,7 @@ export interface Changed {
   readonly attempts: number
 }
 
-type Rows<A> = Effect.Effect<ReadonlyArray<A>, Fault>
+type Rows<A> = Effect.Effect<ReadonlyArray<A>, StatementFault>
 
 /**
  * What a database must be able to do for the repository: each member is one statement, or a few, however many rows it is
@@ -33,9 +33,9 @@ export class Statements extends Context.Tag("orders/Statements")<
      * Runs the body in one transaction, synced before it returns. What fails by the storage's fault is
      * `StorageUnavailable`, with nothing of it visible; any other failure is a defect, with nothing of it stored.
      */
-    readonly transaction: <A>(body: Effect.Effect<A, Fault>) => Effect.Effect<A, StorageUnavailable>
+    readonly transaction: <A>(body: Effect.Effect<A, StatementFault>) => Effect.Effect<A, StorageUnavailable>
     /** Runs a read. Its failures are those of a transaction. */
-    readonly reading: <A>(read: Effect.Effect<A, Fault>) => Effect.Effect<A, StorageUnavailable>
+    readonly reading: <A>(read: Effect.Effect<A, StatementFault>) => Effect.Effect<A, StorageUnavailable>
     /** Done, with what happened, once nothing can be written any more until a restart. */
     readonly fault: Deferred.Deferred<string>
 
@@ -68,9 +68,9 @@ export class Statements extends Context.Tag("orders/Statements")<
     /** Processing -> Pending, or Failed as `worker_lost`: all of them. */
     readonly recover: (maxAttempts: number, now: number) => Rows<Changed & { readonly status: Status }>
     /** -> Cancelled, whatever its status is. */
-    readonly cancel: (key: RowKey, now: number) => Effect.Effect<void, Fault>
+    readonly cancel: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
     /** -> Pending, in its next round, whatever its status is. */
-    readonly reopen: (key: RowKey, now: number) => Effect.Effect<void, Fault>
+    readonly reopen: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
     /** The same for those of the keys that are in that status, and have that error code if one is given. */
     readonly reopenMany: (
       keys: ReadonlyArray<RowKey>,
@@ -79,18 +79,20 @@ export class Statements extends Context.Tag("orders/Statements")<
       now: number
     ) => Rows<Changed>
     /** Removes orders and keeps a record of each: how many. Remembers what time retention believes it is. */
-    readonly prune: (command: CommandOf<"Prune">) => Effect.Effect<number, Fault>
+    readonly prune: (command: CommandOf<"Prune">) => Effect.Effect<number, StatementFault>
     /** Moves a piece of the line: how many orders moved, and the key behind which to go on. */
     readonly rebase: (
       command: CommandOf<"Rebase">,
       now: number
-    ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<number> }, Fault>
+    ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<number> }, StatementFault>
     /** Adds to the totals: what they are then. */
-    readonly addToTotals: (added: Totals) => Effect.Effect<Totals, Fault>
+    readonly addToTotals: (added: Totals) => Effect.Effect<Totals, StatementFault>
     /** Writes what needs the room of an ordinary order, or of the largest. */
-    readonly probe: (needs: "ordinary" | "largest") => Effect.Effect<void, Fault>
+    readonly probe: (needs: "ordinary" | "largest") => Effect.Effect<void, StatementFault>
 
-    readonly byId: (id: OrderId) => Effect.Effect<Option.Option<{ readonly key: RowKey; readonly order: Order }>, Fault>
+    readonly byId: (
+      id: OrderId
+    ) => Effect.Effect<Option.Option<{ readonly key: RowKey; readonly order: Order }>, StatementFault>
     readonly known: (ids: ReadonlyArray<string>) => Rows<Order>
     readonly pruned: (ids: ReadonlyArray<string>) => Rows<PrunedRecord>
     /** The first `limit` Pending orders of a lane, by due time and arrival. */
@@ -100,7 +102,7 @@ export class Statements extends Context.Tag("orders/Statements")<
       now: number
     ) => Rows<{ readonly key: RowKey; readonly due_at: number; readonly isDue: boolean }>
     /** When the first Pending order of a lane was or will be due. */
-    readonly firstDueAt: (lane: Lane) => Effect.Effect<Option.Option<number>, Fault>
+    readonly firstDueAt: (lane: Lane) => Effect.Effect<Option.Option<number>, StatementFault>
     /** The keys of orders that fit, from the lowest key to the highest or down from it: of `look` orders, `limit`. */
     readonly search: (
       filter: Filter,
@@ -108,11 +110,11 @@ export class Statements extends Context.Tag("orders/Statements")<
       direction: "ASC" | "DESC",
       limit: number,
       look: number
-    ) => Effect.Effect<Looked<RowKey>, Fault>
+    ) => Effect.Effect<SearchStep<RowKey>, StatementFault>
     /** Those orders, newest first. */
     readonly byKeys: (keys: ReadonlyArray<RowKey>) => Rows<{ readonly key: RowKey; readonly order: Order }>
-    readonly failures: Effect.Effect<AllFailures, Fault>
-    readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, Fault>
-    readonly totals: Effect.Effect<Totals, Fault>
+    readonly failures: Effect.Effect<AllFailures, StatementFault>
+    readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StatementFault>
+    readonly totals: Effect.Effect<Totals, StatementFault>
   }
 >() {}

@@ -10,7 +10,7 @@ const maxMessageBytes = 1024
 /** `ATTEMPT_TIMEOUT` is over. */
 export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly message: string }> {}
 
-export interface Failure {
+export interface AttemptFailure {
   readonly code: string
   readonly message: string
   readonly verdict: Verdict
@@ -19,7 +19,7 @@ export interface Failure {
   readonly delay?: Duration.Duration | undefined
 }
 
-const failure = (cause: Cause.Cause<unknown>): Failure => {
+const failure = (cause: Cause.Cause<unknown>): AttemptFailure => {
   const error = Cause.squash(cause)
   if (Cause.isInterruptedOnly(cause)) {
     return { code: "interrupted", message: "The processor interrupted itself", verdict: "unknown", retry: true }
@@ -58,13 +58,13 @@ const cleanCode = (code: string) => {
   return `${kept}~${digest}`
 }
 
-const limited = (failure: Failure): Failure => ({
+const limited = (failure: AttemptFailure): AttemptFailure => ({
   ...failure,
   code: cleanCode(failure.code),
   message: cut(failure.message, maxMessageBytes)
 })
 
-const invalidResult = (message: string): Failure => ({
+const invalidResult = (message: string): AttemptFailure => ({
   code: "invalid_result",
   message: `The processor's result ${message}`,
   verdict: "available",
@@ -72,7 +72,7 @@ const invalidResult = (message: string): Failure => ({
 })
 
 /** The result as JSON would bring it back, so that what is kept is what was given. */
-const resultOf = (value: unknown): Either.Either<Option.Option<unknown>, Failure> => {
+const resultOf = (value: unknown): Either.Either<Option.Option<unknown>, AttemptFailure> => {
   if (value === undefined) return Either.right(Option.none())
   const json = Option.flatMapNullable(Option.liftThrowable(JSON.stringify)(value), (json) => json)
   if (Option.isNone(json)) return Either.left(invalidResult("is not JSON"))
@@ -86,5 +86,7 @@ const resultOf = (value: unknown): Either.Either<Option.Option<unknown>, Failure
 }
 
 /** What the end of an attempt means: the result to keep, if there is one, or what went wrong. */
-export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Either.Either<Option.Option<unknown>, Failure> =>
+export const resultOrFailure = (
+  exit: Exit.Exit<unknown, unknown>
+): Either.Either<Option.Option<unknown>, AttemptFailure> =>
   Exit.match(exit, { onFailure: (cause) => Either.left(limited(failure(cause))), onSuccess: resultOf })

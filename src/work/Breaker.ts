@@ -20,7 +20,7 @@ export interface Moment {
 }
 
 /** The failures in a row, and the orders of the last ten of them; none stands for no order in particular. */
-interface Row {
+interface Streak {
   readonly count: number
   readonly keys: ReadonlyArray<RowKey | undefined>
   readonly code: Option.Option<string>
@@ -28,9 +28,9 @@ interface Row {
 
 /** The state of the breaker, with the failures since the processor last answered. Each probe has a number of its own. */
 export type Breaker = Data.TaggedEnum<{
-  Closed: { readonly row: Row }
+  Closed: { readonly streak: Streak }
   Open: {
-    readonly row: Row
+    readonly streak: Streak
     readonly openedAt: Moment
     /** The orders tried since it opened, so that no few keep others from it. */
     readonly tried: ReadonlySet<RowKey>
@@ -75,17 +75,17 @@ export interface Step {
   readonly notice: Option.Option<Notice>
 }
 
-const noFailure: Row = { count: 0, keys: [], code: Option.none() }
-export const closed: Breaker = Breaker.Closed({ row: noFailure })
+const noFailure: Streak = { count: 0, keys: [], code: Option.none() }
+export const closed: Breaker = Breaker.Closed({ streak: noFailure })
 
 /** Whether it may be the order that brings the processor down, and not the processor that is down: one alone fails. */
-const isOfOneOrder = ([first, ...rest]: Row["keys"]) => first !== undefined && rest.every((key) => key === first)
+const isOfOneOrder = ([first, ...rest]: Streak["keys"]) => first !== undefined && rest.every((key) => key === first)
 
-const isFull = ({ keys }: Row) => keys.length === threshold
+const hasReachedThreshold = ({ keys }: Streak) => keys.length === threshold
 
-const failedOnce = (row: Row, { code, key, verdict }: Data.TaggedEnum.Value<BreakerEvent, "Ended">): Row => ({
-  count: row.count + 1,
-  keys: Arr.takeRight([...row.keys, verdict === "unreachable" ? undefined : key], threshold),
+const failedOnce = (streak: Streak, { code, key, verdict }: Data.TaggedEnum.Value<BreakerEvent, "Ended">): Streak => ({
+  count: streak.count + 1,
+  keys: Arr.takeRight([...streak.keys, verdict === "unreachable" ? undefined : key], threshold),
   code
 })
 
@@ -102,26 +102,26 @@ const unchanged = (breaker: Breaker, counts: boolean): Step => ({ breaker, count
 const close = (
   breaker: Open,
   why: "answered" | "one order",
-  row: Row,
+  streak: Streak,
   now: LazyArg<Moment>,
   counts: boolean
 ): Step => ({
-  breaker: Breaker.Closed({ row }),
+  breaker: Breaker.Closed({ streak }),
   counts,
   notice: Option.some(Notice.Closed({ why, openFor: now().monotonic - breaker.openedAt.monotonic }))
 })
 
 const afterProbe = (
   breaker: Open,
-  row: Row,
+  streak: Streak,
   { delay, verdict }: Data.TaggedEnum.Value<BreakerEvent, "Ended">,
   now: LazyArg<Moment>
 ): Step => {
-  if (isFull(row) && isOfOneOrder(row.keys)) return close(breaker, "one order", row, now, false)
+  if (hasReachedThreshold(streak) && isOfOneOrder(streak.keys)) return close(breaker, "one order", streak, now, false)
   const wait = Math.min(longestProbe, breaker.wait * 2)
   const probeIn = waitFor(wait, delay)
   return {
-    breaker: Breaker.Open({ ...breaker, row, wait, due: later(now(), probeIn), probe: Option.none() }),
+    breaker: Breaker.Open({ ...breaker, streak, wait, due: later(now(), probeIn), probe: Option.none() }),
     counts: false,
     notice: Option.some(Notice.StillOpen({ verdict, probeIn }))
   }
@@ -130,23 +130,23 @@ const afterProbe = (
 const ended = (breaker: Breaker, event: Data.TaggedEnum.Value<BreakerEvent, "Ended">, now: LazyArg<Moment>): Step => {
   if (event.verdict === "available") {
     if (breaker._tag === "Open") return close(breaker, "answered", noFailure, now, true)
-    return unchanged(breaker.row.count === 0 ? breaker : closed, true)
+    return unchanged(breaker.streak.count === 0 ? breaker : closed, true)
   }
-  const row = event.verdict === "unknown" ? breaker.row : failedOnce(breaker.row, event)
+  const streak = event.verdict === "unknown" ? breaker.streak : failedOnce(breaker.streak, event)
   if (breaker._tag === "Open") {
     const isItsProbe = Option.isSome(event.probe) && Option.contains(breaker.probe, event.probe.value)
-    return isItsProbe ? afterProbe(breaker, row, event, now) : unchanged(Breaker.Open({ ...breaker, row }), false)
+    return isItsProbe ? afterProbe(breaker, streak, event, now) : unchanged(Breaker.Open({ ...breaker, streak }), false)
   }
   // A probe that ends after another has closed the breaker.
-  if (Option.isSome(event.probe)) return unchanged(Breaker.Closed({ row }), false)
-  if (!isFull(row) || isOfOneOrder(row.keys)) return unchanged(Breaker.Closed({ row }), true)
+  if (Option.isSome(event.probe)) return unchanged(Breaker.Closed({ streak }), false)
+  if (!hasReachedThreshold(streak) || isOfOneOrder(streak.keys)) return unchanged(Breaker.Closed({ streak }), true)
   const probeIn = waitFor(firstProbe, event.delay)
   const openedAt = now()
   const due = later(openedAt, probeIn)
   return {
-    breaker: Breaker.Open({ row, openedAt, tried: new Set(), wait: firstProbe, due, probe: Option.none() }),
+    breaker: Breaker.Open({ streak, openedAt, tried: new Set(), wait: firstProbe, due, probe: Option.none() }),
     counts: true,
-    notice: Option.some(Notice.Opened({ failures: row.count, probeIn }))
+    notice: Option.some(Notice.Opened({ failures: streak.count, probeIn }))
   }
 }
 

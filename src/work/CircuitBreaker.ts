@@ -169,7 +169,7 @@ export class CircuitBreaker extends Context.Tag("orders/CircuitBreaker")<
       return {
         admit: (key) => Effect.suspend(() => (breaker._tag === "Closed" ? Effect.succeed(free) : admit(key))),
         state: Effect.sync((): BreakerState => {
-          const common = { failures_in_a_row: breaker.row.count, last_error_code: breaker.row.code }
+          const common = { failures_in_a_row: breaker.streak.count, last_error_code: breaker.streak.code }
           if (breaker._tag === "Closed") {
             return { ...common, state: "closed", opened_at: Option.none(), next_probe_at: Option.none() }
           }

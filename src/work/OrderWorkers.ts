@@ -15,7 +15,7 @@ import {
 } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
-import { type AttemptOutcome, Metrics } from "../observe/Metrics.ts"
+import { type CountedOutcome, Metrics } from "../observe/Metrics.ts"
 import { inSpan, isTraced, passingTracesOn, spanOf } from "../observe/TraceContext.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import { StartupError } from "../StartupError.ts"
@@ -23,7 +23,7 @@ import { type Claim, Command, type Lane, Outcome } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
-import { type Failure, outcomeOf } from "./AttemptEnd.ts"
+import { type AttemptFailure, resultOrFailure } from "./AttemptEnd.ts"
 import { makeAttempts } from "./Attempts.ts"
 import { CircuitBreaker, type Permit } from "./CircuitBreaker.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
@@ -31,7 +31,7 @@ import { OrderQueue } from "./OrderQueue.ts"
 
 /** What became of a run, and the code of what went wrong with it. */
 interface Ended {
-  readonly outcome: AttemptOutcome
+  readonly outcome: CountedOutcome
   readonly error?: string | undefined
 }
 
@@ -103,7 +103,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       return Option.isSome(parent) ? Effect.withParentSpan(processed, parent.value) : processed
     }
 
-    const afterFailure = Effect.fnUntraced(function* (claim: Claim, failure: Failure, permit: Permit) {
+    const afterFailure = Effect.fnUntraced(function* (claim: Claim, failure: AttemptFailure, permit: Permit) {
       const { attempt, key } = claim
       const { code, delay, message, retry, verdict } = failure
       const counts = permit.report(key, verdict, delay, code)
@@ -133,7 +133,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
           outcome,
           isRecorded: result._tag === "Recorded"
         }))
-      const attempted = outcomeOf(exit)
+      const attempted = resultOrFailure(exit)
       const { isRecorded, outcome } = yield* Either.match(attempted, {
         onLeft: (failure) => afterFailure(claim, failure, permit),
         onRight: (result) => Effect.as(permit.report(claim.key, "available"), Outcome.Completed({ result }))

@@ -2,7 +2,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Chunk, Context, Effect, Layer, Stream } from "effect"
-import { type Entry, readOrders } from "../../src/cli/OrderFile.ts"
+import { type OrderText, readOrders } from "../../src/cli/OrderFile.ts"
 import { piecesOf } from "../../src/cli/Pieces.ts"
 import { type CliAnswer, command } from "../support/CliCommand.ts"
 import { cli } from "../support/CliProcess.ts"
@@ -18,7 +18,7 @@ const read = (content: Buffer) =>
     return Chunk.toReadonlyArray(parts).flat()
   }).pipe(Effect.scoped)
 
-const entry = (place: string, text: string): Entry => ({ place, text, fault: null })
+const entry = (place: string, text: string): OrderText => ({ place, text, fault: null })
 
 async function* cut(content: Buffer, size: number) {
   for (let begin = 0; begin < content.length; begin += size) yield content.subarray(begin, begin + size)

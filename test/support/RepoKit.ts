@@ -8,9 +8,9 @@ import {
   type Commit,
   type Filter,
   type Lane,
-  type Looked,
   Outcome,
-  Result
+  Result,
+  type SearchStep
 } from "../../src/store/Command.ts"
 import { noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
@@ -60,7 +60,7 @@ export const page = (filter: Filter = {}, before: Option.Option<number> = Option
 
 /** All that steps of a search find together; none finds more than it may. */
 export const gather = <A, E>(
-  step: (place: Option.Option<number>) => Effect.Effect<Looked<A>, E>,
+  step: (place: Option.Option<number>) => Effect.Effect<SearchStep<A>, E>,
   limit: number,
   place = Option.none<number>()
 ): Effect.Effect<ReadonlyArray<A>, E> =>

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Either, Exit } from "effect"
 import { maxErrorCode } from "../../src/order/Order.ts"
-import { outcomeOf } from "../../src/work/AttemptEnd.ts"
+import { resultOrFailure } from "../../src/work/AttemptEnd.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"
 
 const codeOf = (code: string) =>
-  Either.match(outcomeOf(Exit.fail(new Permanent({ code, message: "no" }))), {
+  Either.match(resultOrFailure(Exit.fail(new Permanent({ code, message: "no" }))), {
     onLeft: (failure) => failure.code,
     onRight: () => assert.fail("it has succeeded")
   })

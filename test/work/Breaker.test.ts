@@ -24,8 +24,8 @@ const outcome = (events: ReadonlyArray<BreakerEvent>): Step =>
 
 const shown = (breaker: Breaker) =>
   breaker._tag === "Closed"
-    ? `closed, ${breaker.row.count} failed`
-    : `open since ${breaker.openedAt.monotonic / 1000}, ${breaker.row.count} failed, ` +
+    ? `closed, ${breaker.streak.count} failed`
+    : `open since ${breaker.openedAt.monotonic / 1000}, ${breaker.streak.count} failed, ` +
       (Option.isSome(breaker.probe) ? `probe ${breaker.probe.value}` : `due at ${breaker.due.monotonic / 1000}`)
 
 const opened = times(10, (index) => ended(index, "unavailable"))

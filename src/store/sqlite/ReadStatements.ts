@@ -5,7 +5,7 @@ import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Statements } from "../Statements.ts"
 import { type Fragments, keyedOrder, makeFragments } from "./Fragments.ts"
-import { makeOrdersLook } from "./OrdersLook.ts"
+import { makeOrdersSearch } from "./OrdersSearch.ts"
 import { PrunedRows } from "./PrunedRows.ts"
 import { totals } from "./Totals.ts"
 
@@ -46,7 +46,7 @@ const firstDueAt =
 export const readStatements = (sql: SqlClient.SqlClient) => {
   const fragments = makeFragments(sql)
   const { anyOf, orderColumns } = fragments
-  const { failures, lookAt } = makeOrdersLook(sql)
+  const { failures, search } = makeOrdersSearch(sql)
   return {
     byId: (id: OrderId) =>
       Effect.flatMap(sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
@@ -59,8 +59,7 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
     pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf(ids)}`, decodePruned),
     front: front(sql, fragments),
     firstDueAt: firstDueAt(sql, fragments),
-    search: (filter, range, direction, limit, look) =>
-      Effect.map(lookAt(filter, range, direction, limit, look), ({ keys, next }) => ({ found: keys, next })),
+    search,
     byKeys: (keys) =>
       Effect.flatMap(
         sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,

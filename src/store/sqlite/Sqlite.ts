@@ -97,7 +97,7 @@ const refuse = (file: string, why: string, what = advice) =>
   new StartupError({ lines: [`DATABASE_URL: ${file}: ${why}: ${what}`] })
 
 /** SQLite reports some effects of a full disk as an I/O error: then the disk is asked. */
-const isFull = (file: string, code: string) =>
+const isDiskFull = (file: string, code: string) =>
   /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)
     ? Effect.succeed(true)
     : /^SQLITE_(IOERR|CANTOPEN)/.test(code)
@@ -107,7 +107,7 @@ const isFull = (file: string, code: string) =>
 /** What an error of the system or of SQLite means to whoever starts the service. */
 const refuseBy = Effect.fnUntraced(function* (file: string, error: unknown) {
   const code = resultCode(error)
-  if (yield* isFull(file, code)) {
+  if (yield* isDiskFull(file, code)) {
     return yield* refuse(file, `the disk is full (${messageOf(error)})`, "make room on it, then start again")
   }
   return yield* code.startsWith("SQLITE_IOERR")

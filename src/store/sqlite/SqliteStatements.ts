@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
-import { type Fault, Statements } from "../Statements.ts"
+import { type StatementFault, Statements } from "../Statements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
 import { readStatements } from "./ReadStatements.ts"
 import { makeOrUnavailable, transaction } from "./Sqlite.ts"
@@ -13,7 +13,7 @@ export const layer = Layer.effect(
     const sql = yield* SqlClient.SqlClient
     const file = yield* DatabaseFile
     const unavailable = yield* makeOrUnavailable
-    const reading = <A>(read: Effect.Effect<A, Fault>) => unavailable(file.noticing(read))
+    const reading = <A>(read: Effect.Effect<A, StatementFault>) => unavailable(file.noticing(read))
     return {
       ...readStatements(sql),
       ...writeStatements(sql),

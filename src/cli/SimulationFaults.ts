@@ -20,7 +20,7 @@ export interface Evidence {
   readonly after: ServiceMetrics
 }
 
-export interface Fault {
+export interface SimulationFault {
   readonly fault:
     | "missing"
     | "doubled"
@@ -72,9 +72,9 @@ const faultsOfTotals = ({ after, before, ...evidence }: Evidence): ReadonlyArray
 }
 
 /** Everything that does not fit together; nothing if every promise was kept. */
-export const faultsOf = (evidence: Evidence): ReadonlyArray<Fault> => {
+export const faultsOf = (evidence: Evidence): ReadonlyArray<SimulationFault> => {
   const { deliveries, endedTwice, gone, listed, sent } = evidence
-  const faults: Array<Fault> = []
+  const faults: Array<SimulationFault> = []
   const found = new Map(listed.map((order) => [String(order.order_id), order]))
   const known = new Set(sent.map((order) => String(order.order_id)))
 
@@ -104,5 +104,8 @@ export const faultsOf = (evidence: Evidence): ReadonlyArray<Fault> => {
       faults.push({ fault: "stored though refused", order_id, detail: delivery.reason })
     }
   }
-  return [...faults, ...faultsOfTotals(evidence).map((detail): Fault => ({ fault: "totals", order_id: null, detail }))]
+  return [
+    ...faults,
+    ...faultsOfTotals(evidence).map((detail): SimulationFault => ({ fault: "totals", order_id: null, detail }))
+  ]
 }

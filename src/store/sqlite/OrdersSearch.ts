@@ -4,7 +4,7 @@ import { Array as Arr, Effect, Option, Schema } from "effect"
 import { inTurn } from "../../NextTurn.ts"
 import { OrderId } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
-import type { Filter } from "../Command.ts"
+import type { Filter, SearchStep } from "../Command.ts"
 import { makeFragments } from "./Fragments.ts"
 
 /** Keys from the lowest to the highest, both among them. */
@@ -14,12 +14,6 @@ interface Range {
 }
 
 export type Direction = "ASC" | "DESC"
-
-/** Keys that were found, and the key behind which to go on; none if there is nothing left. */
-export interface LookedAt {
-  readonly keys: ReadonlyArray<RowKey>
-  readonly next: Option.Option<number>
-}
 
 /** The keys of a block, whose span of times of acceptance is known. */
 const blockKeys = 1024
@@ -46,7 +40,7 @@ const size = ({ high, low }: Range) => high - low + 1
  * Looks through orders by an index and by key, at so many at a time that one statement takes little time: a filter may
  * leave few of millions, and it is not known beforehand where they are.
  */
-export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
+export const makeOrdersSearch = (sql: SqlClient.SqlClient) => {
   const { by, statusIs } = makeFragments(sql)
 
   /** Where to look, what the index gives, and what is left to be looked at in each order; none if no order can fit. */
@@ -118,14 +112,14 @@ export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
   })
 
   /** The keys of orders of the range that fit, `limit` at most, of so many that are looked at. */
-  const lookAt = Effect.fnUntraced(function* (
+  const search = Effect.fnUntraced(function* (
     filter: Filter,
     range: Range,
     direction: Direction,
     limit: number,
     look: number
   ) {
-    const nothing: LookedAt = { keys: [], next: Option.none() }
+    const nothing: SearchStep<RowKey> = { found: [], next: Option.none() }
     const way = wayOf(filter)
     if (Option.isNone(way) || size(range) < 1) return nothing
     const part = yield* partAt(filter, range, direction)
@@ -155,7 +149,7 @@ export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
     const last = keys.length === most ? keys.at(-1) : undefined
     const end = last ?? (isDown ? low : high)
     const isLast = isDown ? end <= range.low : end >= range.high
-    return { keys, next: isLast ? Option.none() : Option.some(end) }
+    return { found: keys, next: isLast ? Option.none() : Option.some(end) }
   })
 
   const ofCode = sql.literal(`status = 'Failed' AND orders.error_code = code.value ->> 'error_code'`)
@@ -198,5 +192,5 @@ export const makeOrdersLook = (sql: SqlClient.SqlClient) => {
     return { failures, other }
   })
 
-  return { lookAt, failures }
+  return { search, failures }
 }
