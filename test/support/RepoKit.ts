@@ -129,3 +129,17 @@ export const sorted = (commit: Option.Option<Commit>) => {
   const { changes, totals } = Option.getOrElse(commit, () => ({ changes: [], totals: noTotals }))
   return { changes: Arr.sortWith(changes, ({ key }) => key, Ordering.number), totals }
 }
+
+/** An order in each status. */
+export const oneOfEach = Effect.gen(function* () {
+  yield* write(
+    ...Arr.map(Arr.make("new", "retried", "processing", "completed", "failed", "cancelled"), (id) => insert(id))
+  )
+  yield* write(claim(2), claim(3), claim(4), claim(5))
+  yield* write(
+    record(2, 1, postponed(5000)),
+    record(4, 1, completed(Option.some({ receipt: 1 })), 100),
+    record(5, 1, failed(), 200),
+    cancel("cancelled")
+  )
+})

@@ -1,0 +1,34 @@
+import { describe } from "@effect/vitest"
+import { cancels } from "./Cancel.ts"
+import { claims } from "./Claim.ts"
+import { failureGroups } from "./Failures.ts"
+import { inserts } from "./Insert.ts"
+import { line } from "./Line.ts"
+import { lists } from "./List.ts"
+import { probes } from "./Probe.ts"
+import { prunes } from "./Prune.ts"
+import { records } from "./Record.ts"
+import { recovers } from "./Recover.ts"
+import { releases } from "./Release.ts"
+import { reopens } from "./Reopen.ts"
+import type { RepoLayer } from "./Test.ts"
+
+/** What every repository does, whatever it keeps its orders in. */
+export const suite = (name: string, layer: RepoLayer) =>
+  describe(name, () => {
+    for (const subject of [
+      inserts,
+      claims,
+      records,
+      line,
+      releases,
+      recovers,
+      cancels,
+      reopens,
+      lists,
+      failureGroups,
+      prunes,
+      probes
+    ])
+      subject(layer)
+  })
