@@ -5,11 +5,11 @@ import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
-import { maxErrorCode, NewOrder, Order, OrderId, Status, UserId } from "../order/Order.ts"
+import { maxErrorCode, NewOrder, Order, OrderId } from "../order/Order.ts"
 import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
 import { BodyRules, bulkLimit } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
-import { ListParameters, RetryFilter } from "./Filters.ts"
+import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
 import { DecimalNumber } from "./Numbers.ts"
 import {
   BacklogFullProblem,
@@ -186,13 +186,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   )
 
 const watch = HttpApiEndpoint.get("watch", "/api/events")
-  .setUrlParams(
-    Schema.Struct({
-      order_id: Schema.optional(OrderId.annotations({ description: "Changes of this order" })),
-      user_id: Schema.optional(UserId.annotations({ description: "Changes of this user's orders" })),
-      status: Schema.optional(Status)
-    }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
-  )
+  .setUrlParams(EventParameters)
   .addSuccess(
     Schema.String.annotations({ description: "Server-Sent Events" }).pipe(
       HttpApiSchema.withEncoding({ kind: "Text", contentType: "text/event-stream" })

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { maxErrorCode, Status, UserId, UserIdJson } from "../order/Order.ts"
+import { maxErrorCode, OrderId, Status, UserId, UserIdJson } from "../order/Order.ts"
 import { WholeNumber } from "./Numbers.ts"
 import { Time } from "./Time.ts"
 
@@ -29,6 +29,14 @@ export const ListParameters = Schema.Struct({
   ),
   cursor: Schema.optional(Cursor)
 }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
+
+/** Which changes to watch: all that are given must fit. */
+export const EventParameters = Schema.Struct({
+  order_id: Schema.optional(OrderId.annotations({ description: "Changes of this order" })),
+  user_id: Schema.optional(UserId.annotations({ description: "Changes of this user's orders" })),
+  status: Schema.optional(Status)
+}).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
+export type EventFilter = typeof EventParameters.Type
 
 /** Which orders to retry: all that are given must fit; with none given, all Failed ones. */
 export const RetryFilter = Schema.Struct({

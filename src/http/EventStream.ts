@@ -1,9 +1,10 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Chunk, DateTime, Duration, Effect, Exit, Mailbox, Option, Stream } from "effect"
+import type { EventFilter } from "../api/Filters.ts"
 import { heartbeatSeconds, type OrderEventJson } from "../api/OrderEvent.ts"
 import { TooManyStreams } from "../api/Problems.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
-import { idInJson, type Status } from "../order/Order.ts"
+import { idInJson } from "../order/Order.ts"
 import type { OrderChange } from "../order/OrderChange.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { NodeServer } from "./NodeServer.ts"
@@ -13,13 +14,6 @@ const maxStreams = 100
 const openAtLeast = 60_000
 /** Events kept for a client that reads slowly; beyond them the oldest are dropped. */
 const bufferSize = 1024
-
-/** Which changes: all that are given must fit. */
-export interface EventFilter {
-  readonly order_id?: string | undefined
-  readonly user_id?: string | undefined
-  readonly status?: Status | undefined
-}
 
 const fits = (filter: EventFilter, { order_id, status, user_id }: OrderChange) =>
   (filter.order_id ?? order_id) === order_id &&
