@@ -7,10 +7,11 @@ import * as OpenApi from "@effect/platform/OpenApi"
 import { Schema } from "effect"
 import { maxErrorCode, NewOrder, Order, OrderId } from "../order/Order.ts"
 import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
-import { BodyRules, bulkLimit } from "./BodyRules.ts"
+import { BodyRules, bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
 import { DecimalNumber } from "./Numbers.ts"
+import { heartbeatSeconds } from "./OrderEvent.ts"
 import {
   BacklogFullProblem,
   BodyTooLargeProblem,
@@ -135,11 +136,14 @@ const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
     })
   )
 
+/** With a comma before each three digits. */
+const grouped = (count: number) => count.toLocaleString("en")
+
 const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .setPayload(
     Schema.Union(
-      Schema.Array(NewOrder).annotations({ description: "Up to 10,000 orders" }),
-      Schema.String.annotations({ description: "Up to 10,000 lines, an order each" }).pipe(
+      Schema.Array(NewOrder).annotations({ description: `Up to ${grouped(bulkOrders)} orders` }),
+      Schema.String.annotations({ description: `Up to ${grouped(bulkOrders)} lines, an order each` }).pipe(
         HttpApiSchema.withEncoding({ kind: "Text", contentType: "application/x-ndjson" })
       )
     )
@@ -158,9 +162,11 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
     documented({
       summary: "Submit many orders",
       description:
-        "Up to 10,000 orders in 8 MiB, as a JSON array or as NDJSON. Each is judged for itself: one that is bad, known or " +
-        "refused costs the others nothing. What is `accepted` is committed and synced to disk. After a 503 some may have " +
-        "been accepted, and the call can be repeated. Eight calls at a time are taken. After 1,000 faults only the first of each bad order is named.",
+        `Up to ${grouped(bulkOrders)} orders in ${bulkLimit / 1024 ** 2} MiB, as a JSON array or as NDJSON. ` +
+        "Each is judged for itself: one that is bad, known or refused costs the others nothing. What is `accepted` is " +
+        "committed and synced to disk. After a 503 some may have been accepted, and the call can be repeated. " +
+        `${bulkCalls} calls at a time are taken. ` +
+        `After ${grouped(bulkFaults)} faults only the first of each bad order is named.`,
       request: [exampleOrder],
       answers: {
         200: {
@@ -198,8 +204,9 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
     documented({
       summary: "Watch orders change",
       description:
-        "Every committed change of status from now on, as Server-Sent Events, with a comment every 15 seconds when there " +
-        "is none. Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
+        "Every committed change of status from now on, as Server-Sent Events, with a comment every " +
+        `${heartbeatSeconds} seconds when there is none. ` +
+        " Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
         "loses the oldest events.",
       answers: {
         200: {

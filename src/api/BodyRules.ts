@@ -4,6 +4,10 @@ import { Context } from "effect"
 export const orderLimit = 65_536
 /** Orders that one bulk call may have, and bytes. */
 export const [bulkOrders, bulkLimit] = [10_000, 8 * 1024 * 1024]
+/** Bulk calls that are in hand at a time. */
+export const bulkCalls = 8
+/** In one bulk call all faults are named up to here; after that, of each bad order the first. */
+export const bulkFaults = 1000
 
 /** An annotation of endpoints: what a body may be. An endpoint without it takes one order's worth of JSON. */
 export class BodyRules extends Context.Reference<BodyRules>()("orders/BodyRules", {

@@ -1,6 +1,6 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
-import { bulkOrders, orderLimit } from "../api/BodyRules.ts"
+import { bulkCalls, bulkFaults, bulkOrders, orderLimit } from "../api/BodyRules.ts"
 import { faults, maxFaults, TooManyCalls } from "../api/Problems.ts"
 import { checked, Malformed, parseJson } from "../Json.ts"
 import { nextTurn } from "../NextTurn.ts"
@@ -9,13 +9,8 @@ import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
 import { idInJson, idText, isOrderId } from "../order/Order.ts"
 import type { Body } from "./RequestBody.ts"
 
-/** So many calls are in hand at a time: each is held in memory as a whole until it is answered. */
-const maxCalls = 8
 /** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
 const batch = 250
-
-/** In one call all faults are named up to here; after that, of each bad order the first. */
-const maxFaultsOfCall = 1000
 
 /** The id of a value that is not a valid order, if it has one at least. */
 const idOf = (json: unknown) => {
@@ -39,7 +34,8 @@ const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [
 /** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
 export const takeMany = (orders: Orders["Type"]) => {
   const take = takeOne(orders)
-  const calls = Effect.unsafeMakeSemaphore(maxCalls)
+  // Each is held in memory as a whole until it is answered.
+  const calls = Effect.unsafeMakeSemaphore(bulkCalls)
   return (body: Body, traceparent: Option.Option<string>) =>
     Effect.flatMap(
       calls.withPermitsIfAvailable(1)(take(body, traceparent)),
@@ -60,7 +56,7 @@ const takeOne = (orders: Orders["Type"]) =>
       yield* nextTurn
       const orderValues = body._tag === "Lines" ? some.map(parseJson) : some
       const decoded = orderValues.map((value) => {
-        const order = decodeOne(value, faultCount < maxFaultsOfCall ? "all" : "first")
+        const order = decodeOne(value, faultCount < bulkFaults ? "all" : "first")
         if (Either.isLeft(order)) faultCount += order.left.length
         return order
       })

@@ -6,6 +6,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Option, Schema } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { Api } from "../../src/api/Api.ts"
+import { bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "../../src/api/BodyRules.ts"
+import { heartbeatSeconds } from "../../src/api/OrderEvent.ts"
 import * as Problems from "../../src/api/Problems.ts"
 
 // As a client would get it: JSON.
@@ -87,6 +89,7 @@ describe("Api", () => {
       "Filters.ts",
       "Numbers.ts",
       "Order.ts",
+      "OrderEvent.ts",
       "Problem.ts",
       "Problems.ts",
       "Time.ts",
@@ -128,6 +131,14 @@ describe("OpenAPI document", () => {
     const schemas = ["200", "202"].map((status) => responses[status]?.content["application/json"]?.schema)
     const schema = { $ref: "#/components/schemas/OrderReceived" }
     assert.deepStrictEqual(schemas, [schema, schema])
+  })
+
+  it("names the limits that hold", () => {
+    const many = document.paths["/api/orders"]?.post?.description ?? ""
+    assert.include(many, `Up to ${bulkOrders / 1000},000 orders in ${bulkLimit / 1024 / 1024} MiB`)
+    assert.include(many, ` ${bulkCalls} calls at a time`)
+    assert.include(many, `After ${bulkFaults / 1000},000 faults`)
+    assert.include(document.paths["/api/events"]?.get?.description, `a comment every ${heartbeatSeconds} seconds`)
   })
 
   it("names every status that can happen and none that cannot", () => {
