@@ -33,7 +33,16 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
 }
 
 /** The commands that open a database themselves: they alone see its folder. */
-const onDatabase = ["Backup.ts", "Checkup.ts", "Database.ts", "DatabaseCopy.ts", "Restore.ts"]
+const onDatabase = [
+  "Backup.ts",
+  "Check.ts",
+  "Checkup.ts",
+  "Database.ts",
+  "DatabaseCopy.ts",
+  "DatabaseReader.ts",
+  "OrderChecks.ts",
+  "Restore.ts"
+]
 
 /** The handlers reach no lower than the use cases. */
 const handlers = ["BulkIntake.ts", "Http.ts", "Listing.ts", "SubmitRoute.ts"]

@@ -45,7 +45,7 @@ const destination = Effect.fnUntraced(function* (given: string, source: string) 
   if (path === source || (yield* isInUse(path))) {
     return yield* failed(`${path} is a database in use, so it is not replaced: name another file.`)
   }
-  const { ownHeader } = yield* Effect.promise(() => import("./Checkup.ts"))
+  const { ownHeader } = yield* Effect.promise(() => import("./DatabaseReader.ts"))
   if (!(yield* ownHeader(path).pipe(Effect.catchAllDefect(() => Effect.succeed(false))))) {
     return yield* failed(`${path} is there and is no backup, so it is not replaced: name another file.`)
   }

@@ -1,89 +1,26 @@
 import * as Fs from "node:fs/promises"
-import type Sqlite from "better-sqlite3"
-import { Clock, Data, Effect, Either, Schema } from "effect"
-import { suspectLosses } from "../store/Command.ts"
-import { countedTotals } from "../store/sqlite/DatabaseCheck.ts"
-import { resultCode } from "../store/sqlite/DatabaseFile.ts"
+import { Clock, Effect, Either } from "effect"
 import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../store/sqlite/DatabaseSchema.ts"
-import { applicationId, latestMigration, migrations } from "../store/sqlite/Sqlite.ts"
-import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
+import { latestMigration, migrations } from "../store/sqlite/Migrations.ts"
+import { applicationId } from "../store/sqlite/SetUp.ts"
+import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
+import { attempt, type Check, error, notByUs, ok, restore, warning } from "./Check.ts"
+import { CannotRead, type DatabaseReader, isHeld, open, wasOurs } from "./DatabaseReader.ts"
 import { misused } from "./Failure.ts"
-
-export interface Check {
-  readonly name: string
-  readonly state: "ok" | "warning" | "error"
-  readonly found: string
-  /** What to do about it. */
-  readonly advice: string | null
-}
-
-const ok = (name: string, found: string): Check => ({ name, state: "ok", found, advice: null })
-const warning = (name: string, found: string, advice: string): Check => ({ name, state: "warning", found, advice })
-const error = (name: string, found: string, advice: string): Check => ({ name, state: "error", found, advice })
-
-const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
-
-const restore =
-  "Stop the service, and go back to a backup by `orders restore`, which keeps the damaged files; what can be read of " +
-  "them comes out by: sqlite3 FILE .recover"
-const notByUs =
-  "Something other than this service changed the database. Stop the service, and go back to a backup by `orders restore`."
-
-class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
-
-/** Reads of one database, open for reading only. */
-class Reader {
-  readonly db: Sqlite.Database
-  constructor(file: string) {
-    const Driver = loadDriver()
-    this.db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
-  }
-
-  /** The one number that a query answers with. */
-  number(query: string, ...values: ReadonlyArray<number>): number {
-    return Number(
-      this.db
-        .prepare(query)
-        .pluck()
-        .get(...values)
-    )
-  }
-
-  rows<A, I>(schema: Schema.Schema<A, I>, query: string): ReadonlyArray<A> {
-    return Schema.decodeUnknownSync(Schema.Array(schema))(this.db.prepare(query).all())
-  }
-}
+import {
+  checkClock,
+  checkListings,
+  checkPending,
+  checkProcessing,
+  checkRows,
+  checkSuspects,
+  checkTotals
+} from "./OrderChecks.ts"
 
 /** SQLite says that pages are damaged. */
 const isDamage = (cause: unknown) => resultCode(cause).startsWith("SQLITE_CORRUPT")
 
 const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messageOf(cause)}`, restore)
-
-/** Whether the header of a file says that it is a database of this service. */
-export const ownHeader = (file: string) =>
-  Effect.promise(async () => {
-    const handle = await Fs.open(file)
-    try {
-      const header = Buffer.alloc(72)
-      await handle.read(header, 0, 72, 0)
-      return header.readInt32BE(68) === applicationId
-    } finally {
-      await handle.close()
-    }
-  })
-
-/** Whether a file that SQLite cannot read was a database of this service: its header says so, or the lock beside it. */
-const wasOurs = (file: string) =>
-  Effect.flatMap(ownHeader(file), (isNamed) =>
-    isNamed
-      ? Effect.succeed(true)
-      : Effect.promise(() =>
-          Fs.access(`${file}.lock`).then(
-            () => true,
-            () => false
-          )
-        )
-  )
 
 /** The checks that need no page of the database, and the one that found it damaged. */
 const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
@@ -96,46 +33,10 @@ const cannotOpen = (file: string, cause: unknown) =>
     ? misused(`${file} is not a SQLite database.`)
     : misused(`${file} cannot be opened: ${messageOf(cause)}.`)
 
-const open = (file: string) =>
-  Effect.acquireRelease(
-    Effect.try({
-      try: () => {
-        const reader = new Reader(file)
-        try {
-          const id = reader.number("PRAGMA application_id")
-          const tables = reader.number("SELECT count(*) FROM sqlite_schema")
-          return { reader, id, tables }
-        } catch (cause) {
-          reader.db.close()
-          throw cause
-        }
-      },
-      catch: (cause) => new CannotRead({ cause })
-    }),
-    ({ reader }) => Effect.sync(() => reader.db.close())
-  )
-
-/** Whether a service has the database: it holds the neighbour file locked for as long as it lives. */
-const isHeld = (file: string) =>
-  Effect.sync(() => {
-    try {
-      const Driver = loadDriver()
-      const lock = new Driver(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
-      try {
-        lock.prepare("SELECT count(*) FROM sqlite_schema").get()
-        return false
-      } finally {
-        lock.close()
-      }
-    } catch (cause) {
-      return resultCode(cause).startsWith("SQLITE_BUSY")
-    }
-  })
-
 /** Litestream's own, which replicates the database. */
 const isLitestream = (table: string) => /^_litestream_(seq|lock)$/.test(table)
 
-const checkSchema = (reader: Reader, expected: ReturnType<typeof decodeSchema>): Check => {
+const checkSchema = (reader: DatabaseReader, expected: ReturnType<typeof decodeSchema>): Check => {
   const is = decodeSchema(reader.db.prepare(schemaQuery).all())
   const { differing, foreign } = compareSchemas(is, expected)
   if (differing.length > 0) return error("schema", `differs in: ${differing.join(", ")}`, notByUs)
@@ -150,14 +51,14 @@ const checkSchema = (reader: Reader, expected: ReturnType<typeof decodeSchema>):
     : warning("schema", found, "They do no harm, but keep other programs' data in a database of its own.")
 }
 
-const checkIntegrity = (reader: Reader): Check => {
+const checkIntegrity = (reader: DatabaseReader): Check => {
   const lines = reader.db.prepare("PRAGMA integrity_check(5)").pluck().all().map(String)
   return lines.length === 1 && lines[0] === "ok"
     ? ok("integrity", "every page and index agrees")
     : error("integrity", lines.join("; "), restore)
 }
 
-const checkSettings = (reader: Reader, held: boolean): Check => {
+const checkSettings = (reader: DatabaseReader, held: boolean): Check => {
   const mode = String(reader.db.pragma("journal_mode", { simple: true }))
   const encoding = String(reader.db.pragma("encoding", { simple: true }))
   const found = `journal_mode ${mode}, encoding ${encoding}, page size ${reader.number("PRAGMA page_size")}`
@@ -182,148 +83,6 @@ const checkMigrations = (latest: number): Check => {
         `${latest} of ${latestMigration} are applied`,
         "The service applies the others when it starts."
       )
-}
-
-const TotalsRow = Schema.Struct({ name: Schema.String, kept: Schema.Int, counted: Schema.Int })
-
-/** The migration since which it is recorded how long each run took. */
-const migrationOfTook = 4
-
-/** All-time totals against the rows there are, and those that were removed after their retention. */
-const checkTotals = (reader: Reader, latest: number): Check => {
-  if (reader.number("SELECT count(*) FROM totals") !== 1) return error("totals", "the table has lost its row", notByUs)
-  const rows = reader.rows(TotalsRow, countedTotals)
-  const wrong = rows.filter(({ counted, kept }) => counted !== kept)
-  const took = latest < migrationOfTook ? "finished_at - started_at" : "COALESCE(took, finished_at - started_at)"
-  const elapsed = reader.number(`SELECT COALESCE(sum(${took}), 0) FROM orders WHERE status = 'Completed'`)
-  const summed = reader.number("SELECT processing_ms FROM totals")
-  const isExact = reader.number("SELECT count(*) FROM pruned") === 0
-  const found = [
-    ...wrong.map(({ counted, kept, name }) => `${name} ${kept}, but ${counted} are there`),
-    ...((isExact ? summed === elapsed : summed >= elapsed)
-      ? []
-      : [`processing time ${summed} ms, but the orders took ${elapsed} ms`])
-  ]
-  const sum = rows.reduce((orders, { kept }) => orders + kept, 0)
-  return found.length === 0 ? ok("totals", `${sum} orders, as counted`) : error("totals", found.join("; "), notByUs)
-}
-
-/** What must be 0 of what orders are found by, by name. */
-const findings = {
-  "error codes counted otherwise than their Failed orders": `
-    SELECT count(*) FROM (
-      SELECT error_code, count(*) AS count FROM orders WHERE status = 'Failed' AND error_code IS NOT NULL
-      GROUP BY error_code
-    ) AS present FULL JOIN failures USING (error_code)
-    WHERE present.count IS NOT failures.count`,
-  "error codes more or fewer than are counted": `
-    SELECT abs(failure_codes - (SELECT count(*) FROM failures)) FROM totals`,
-  "orders accepted outside of the time noted for their block": `
-    SELECT count(*) FROM orders LEFT JOIN spans ON block = seq / 1024
-    WHERE earliest IS NULL OR accepted_at NOT BETWEEN earliest AND latest`
-}
-
-const migrationOfListings = 3
-
-const checkListings = (reader: Reader, latest: number): Check => {
-  if (latest < migrationOfListings) return ok("listings", "not kept by the version that wrote this")
-  const wrong = Object.entries(findings).flatMap(([what, query]) => {
-    const count = reader.number(query)
-    return count === 0 ? [] : [`${what}: ${count}`]
-  })
-  return wrong.length === 0
-    ? ok("listings", "failures and times are found as they are")
-    : error("listings", wrong.join("; "), notByUs)
-}
-
-const minute = 60_000
-
-const orders = (count: number) => (count === 1 ? "1 order" : `${count} orders`)
-
-const checkProcessing = (reader: Reader, held: boolean, now: number): Check => {
-  const processing = reader.number("SELECT count(*) FROM orders WHERE status = 'Processing'")
-  if (!held && processing > 0) {
-    return ok("processing", `${orders(processing)} Processing; the service processes them again when it starts`)
-  }
-  const old = reader.number(
-    "SELECT count(*) FROM orders WHERE status = 'Processing' AND started_at < ?",
-    now - 60 * minute
-  )
-  return old > 0
-    ? warning(
-        "processing",
-        `${orders(old)} Processing for more than an hour`,
-        "See whether ATTEMPT_TIMEOUT is meant to be that long; if not, restart the service."
-      )
-    : ok("processing", `${orders(processing)} Processing`)
-}
-
-const checkPending = (reader: Reader, held: boolean, now: number): Check => {
-  const pending = reader.number("SELECT count(*) FROM orders WHERE status = 'Pending'")
-  const overdue = "SELECT count(*) FROM orders WHERE status = 'Pending' AND due_at < ?"
-  const late = reader.number(overdue, now - 60 * minute)
-  if (late === 0) return ok("pending", `${orders(pending)} Pending`)
-  return warning(
-    "pending",
-    `${orders(late)} of ${pending} Pending due for more than an hour`,
-    held
-      ? "See `orders metrics`: an open breaker means the processor fails; busy workers, that there are too few."
-      : "No service runs: start it."
-  )
-}
-
-const checkSuspects = (reader: Reader): Check => {
-  const lost = reader.number(
-    `SELECT count(*) FROM orders WHERE status IN ('Pending', 'Processing') AND losses >= ${suspectLosses}`
-  )
-  return lost === 0
-    ? ok("suspects", "no order was lost with the process again and again")
-    : warning(
-        "suspects",
-        `${orders(lost)} lost with the process ${suspectLosses} times or more`,
-        "The processor may end the process at them: they are worked alone. Look at them, or cancel them."
-      )
-}
-
-const isFinal = "status IN ('Completed', 'Failed', 'Cancelled')"
-
-/** What may not be true of any row, by name. */
-const rules = {
-  "final without a time of finishing": `${isFinal} AND finished_at IS NULL`,
-  "not final, but finished": `NOT ${isFinal} AND finished_at IS NOT NULL`,
-  "Processing without a start": "status = 'Processing' AND started_at IS NULL",
-  "Pending, but started": "status = 'Pending' AND started_at IS NOT NULL",
-  "Completed or Failed without a run": "status IN ('Completed', 'Failed') AND (run = 0 OR started_at IS NULL)",
-  "finished before it started": "finished_at < started_at",
-  "more attempts than runs": "attempts > run",
-  "Failed without an error": "status = 'Failed' AND error_code IS NULL",
-  "a result, but not Completed": "status <> 'Completed' AND result IS NOT NULL",
-  "items that are no list of 1 to 1000":
-    "json_type(item_ids) IS NOT 'array' OR json_array_length(item_ids) NOT BETWEEN 1 AND 1000",
-  "metadata that is no object": "metadata IS NOT NULL AND json_type(metadata) IS NOT 'object'",
-  "an id that is none": "order_id GLOB '*[^A-Za-z0-9._:-]*' OR length(order_id) NOT BETWEEN 1 AND 64",
-  "also among the removed": "order_id IN (SELECT order_id FROM pruned)"
-}
-
-const checkRows = (reader: Reader): Check => {
-  const broken = Object.entries(rules).flatMap(([rule, where]) => {
-    const count = reader.number(`SELECT count(*) FROM orders WHERE ${where}`)
-    if (count === 0) return []
-    const some = reader.db.prepare(`SELECT order_id FROM orders WHERE ${where} ORDER BY seq LIMIT 3`).pluck().all()
-    return [`${rule}: ${orders(count)} (${some.join(", ")}${count > some.length ? ", ..." : ""})`]
-  })
-  return broken.length === 0 ? ok("orders", "no row contradicts itself") : error("orders", broken.join("; "), notByUs)
-}
-
-/** Times that the clock has not reached: it was ahead when they were written, or is behind now. They do no harm. */
-const checkClock = (reader: Reader, now: number): Check => {
-  const latest = now + minute
-  const count = reader.number(
-    "SELECT count(*) FROM orders WHERE accepted_at > ? OR started_at > ? OR finished_at > ?",
-    ...[latest, latest, latest]
-  )
-  const ahead = `${orders(count)} with a time still to come: the clock of this machine was ahead, or is behind now`
-  return ok("clock", count === 0 ? "no order has a time still to come" : ahead)
 }
 
 /** File systems across a network, by the number `statfs` has for each: locks and WAL are not safe on them. */
@@ -354,15 +113,6 @@ const checkDisk = (file: string) =>
     }
     return ok("disk", found)
   })
-
-/** A check of damaged pages may find out by failing. */
-const attempt = (name: string, check: () => Check): Check => {
-  try {
-    return check()
-  } catch (cause) {
-    return error(name, `cannot be read: ${messageOf(cause)}`, restore)
-  }
-}
 
 /**
  * Looks at a database without writing to it, running service or not, all in one state of it. One that is not there,

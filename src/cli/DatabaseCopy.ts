@@ -1,10 +1,11 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Effect } from "effect"
-import { resultCode } from "../store/sqlite/DatabaseFile.ts"
 import { sync } from "../store/sqlite/RestoreSwitch.ts"
 import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
-import { type Check, examine, megabytes } from "./Checkup.ts"
+import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
+import type { Check } from "./Check.ts"
+import { examine, megabytes } from "./Checkup.ts"
 import { Failure, failed } from "./Failure.ts"
 
 const pagesAtOnce = 2000
@@ -44,7 +45,7 @@ const copy = async (from: string, to: string, signal: AbortSignal) => {
 
 /** What is wrong with a copy that cannot be made, in one line. */
 const whyNotCopied = async (cause: unknown, from: string, to: string) => {
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = messageOf(cause)
   const code = resultCode(cause)
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return `${from} is damaged, or no database: ${message}.`
   if (!/^(SQLITE_FULL|ENOSPC)$/.test(code)) return `${from} cannot be copied to ${to}: ${message}.`

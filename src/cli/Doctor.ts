@@ -1,6 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import { Effect } from "effect"
-import type { Check } from "./Checkup.ts"
+import type { Check } from "./Check.ts"
 import { database, databaseOf } from "./Database.ts"
 import { Failure } from "./Failure.ts"
 import { Coloured, json, printFields, printJson, printTable } from "./Output.ts"

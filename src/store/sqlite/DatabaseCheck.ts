@@ -3,6 +3,7 @@ import * as Fs from "node:fs/promises"
 import { Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
 import { loadDriver } from "./SqliteDriver.ts"
+import { messageOf } from "./SqliteErrors.ts"
 
 export const damaged = (file: string, why: string) =>
   new StartupError({
@@ -59,7 +60,7 @@ const faultOf = (file: string): string | undefined => {
     const wrong = db.prepare(`SELECT name FROM (${countedTotals}) WHERE kept <> counted`).pluck().all()
     return wrong.length === 0 ? undefined : `not as many orders are ${wrong.join(", ")} as were counted`
   } catch (cause) {
-    return cause instanceof Error ? cause.message : String(cause)
+    return messageOf(cause)
   } finally {
     db.close()
   }

@@ -1,16 +1,8 @@
 import * as Fs from "node:fs"
-import { SqlError } from "@effect/sql/SqlError"
-import { Context, Deferred, Effect, Predicate } from "effect"
+import { Context, Deferred, Effect } from "effect"
 import { keepRunning } from "../../KeepRunning.ts"
 import { StorageUnavailable } from "../../order/Order.ts"
-
-/** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
-export const resultCode = (error: unknown): string =>
-  Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
-
-/** SQLite says that what it read is no sound database. */
-export const isDamage = (error: unknown) =>
-  /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error instanceof SqlError ? error.cause : error))
+import { isDamage } from "./SqliteErrors.ts"
 
 const restoring = "Stop this service, put a backup in place with `orders restore`, and start it again."
 const examining =
@@ -55,7 +47,7 @@ class WalIndex {
   }
 }
 
-interface Look {
+interface FileStates {
   readonly stats: ReadonlyArray<Fs.Stats | undefined>
   readonly checkpoint: string
   /** No checkpoint went on while the files were looked at: one takes seconds when much has to be written. */
@@ -68,7 +60,7 @@ interface Look {
 const parts = ["", ...companions.map(([suffix]) => suffix)]
 
 /** One look at the files by their paths, at the others too if no earlier one is given; undefined where it shows nothing. */
-const look = (file: string, index: WalIndex, earlier?: Look): Look | undefined => {
+const statesOf = (file: string, index: WalIndex, earlier?: FileStates): FileStates | undefined => {
   try {
     const before = index.read()
     const stats = parts.map((suffix, part) =>
@@ -91,7 +83,11 @@ const takenAway = (was: Fs.Stats | undefined, is: Fs.Stats | undefined) => {
 }
 
 /** What happened to the files between two looks that SQLite did not do, and what to do about it. */
-const compare = (file: string, was: Look, is: Look): readonly [what: string, advice: string] | undefined => {
+const compare = (
+  file: string,
+  was: FileStates,
+  is: FileStates
+): readonly [what: string, advice: string] | undefined => {
   const [wasMain, isMain] = [was.stats[0], is.stats[0]]
   const gone = takenAway(wasMain, isMain)
   if (gone) return [`${file} ${gone}`, restoring]
@@ -136,7 +132,7 @@ export const watchFiles = Effect.fnUntraced(function* (file: string) {
     const index = yield* Effect.sync(() => new WalIndex(file))
     opened = index
     const fault = yield* Deferred.make<string>()
-    let last = look(file, index)
+    let last = statesOf(file, index)
 
     const fail = (what: string, advice: string) =>
       Effect.flatMap(Deferred.succeed(fault, what), (isFirst) =>
@@ -146,7 +142,7 @@ export const watchFiles = Effect.fnUntraced(function* (file: string) {
     const check = (isCommit: boolean) =>
       Effect.suspend(() => {
         const was = last
-        last = look(file, index, isCommit ? was : undefined) ?? was
+        last = statesOf(file, index, isCommit ? was : undefined) ?? was
         const found = was && last && compare(file, was, last)
         return found ? fail(...found) : Effect.void
       })

@@ -3,7 +3,8 @@ import { Effect, Layer } from "effect"
 import { type StatementFault, Statements } from "../Statements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
 import { readStatements } from "./ReadStatements.ts"
-import { makeOrUnavailable, transaction } from "./Sqlite.ts"
+import { makeOrUnavailable } from "./SqliteErrors.ts"
+import { transaction } from "./Transaction.ts"
 import { writeStatements } from "./WriteStatements.ts"
 
 /** What the repository needs of a database, in SQLite. Nothing is written to a file that is no longer the one opened. */

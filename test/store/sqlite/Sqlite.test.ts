@@ -12,9 +12,12 @@ import { RowKey } from "../../../src/order/OrderChange.ts"
 import { StartupError } from "../../../src/StartupError.ts"
 import { Command, Outcome, Result } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
-import { makeOrUnavailable, migrations, SqlLive, transaction } from "../../../src/store/sqlite/Sqlite.ts"
+import { migrations } from "../../../src/store/sqlite/Migrations.ts"
+import { SqlLive } from "../../../src/store/sqlite/Sqlite.ts"
 import * as SqliteClient from "../../../src/store/sqlite/SqliteClient.ts"
 import { loadDriver } from "../../../src/store/sqlite/SqliteDriver.ts"
+import { makeOrUnavailable } from "../../../src/store/sqlite/SqliteErrors.ts"
+import { transaction } from "../../../src/store/sqlite/Transaction.ts"
 import { config, sqlRepo, temporaryFolder } from "../../support/TestLayers.ts"
 
 const test = <E>(title: string, body: Effect.Effect<void, E, SqlClient.SqlClient | AppConfig | Scope.Scope>) =>

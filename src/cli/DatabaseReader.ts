@@ -1,0 +1,93 @@
+import * as Fs from "node:fs/promises"
+import type Sqlite from "better-sqlite3"
+import { Data, Effect, Schema } from "effect"
+import { applicationId } from "../store/sqlite/SetUp.ts"
+import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
+import { resultCode } from "../store/sqlite/SqliteErrors.ts"
+
+export class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
+
+/** Reads of one database, open for reading only. */
+export class DatabaseReader {
+  readonly db: Sqlite.Database
+  constructor(file: string) {
+    const Driver = loadDriver()
+    this.db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+  }
+
+  /** The one number that a query answers with. */
+  number(query: string, ...values: ReadonlyArray<number>): number {
+    return Number(
+      this.db
+        .prepare(query)
+        .pluck()
+        .get(...values)
+    )
+  }
+
+  rows<A, I>(schema: Schema.Schema<A, I>, query: string): ReadonlyArray<A> {
+    return Schema.decodeUnknownSync(Schema.Array(schema))(this.db.prepare(query).all())
+  }
+}
+
+export const open = (file: string) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const reader = new DatabaseReader(file)
+        try {
+          const id = reader.number("PRAGMA application_id")
+          const tables = reader.number("SELECT count(*) FROM sqlite_schema")
+          return { reader, id, tables }
+        } catch (cause) {
+          reader.db.close()
+          throw cause
+        }
+      },
+      catch: (cause) => new CannotRead({ cause })
+    }),
+    ({ reader }) => Effect.sync(() => reader.db.close())
+  )
+
+/** Whether a service has the database: it holds the neighbour file locked for as long as it lives. */
+export const isHeld = (file: string) =>
+  Effect.sync(() => {
+    try {
+      const Driver = loadDriver()
+      const lock = new Driver(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
+      try {
+        lock.prepare("SELECT count(*) FROM sqlite_schema").get()
+        return false
+      } finally {
+        lock.close()
+      }
+    } catch (cause) {
+      return resultCode(cause).startsWith("SQLITE_BUSY")
+    }
+  })
+
+/** Whether the header of a file says that it is a database of this service. */
+export const ownHeader = (file: string) =>
+  Effect.promise(async () => {
+    const handle = await Fs.open(file)
+    try {
+      const header = Buffer.alloc(72)
+      await handle.read(header, 0, 72, 0)
+      return header.readInt32BE(68) === applicationId
+    } finally {
+      await handle.close()
+    }
+  })
+
+/** Whether a file that SQLite cannot read was a database of this service: its header says so, or the lock beside it. */
+export const wasOurs = (file: string) =>
+  Effect.flatMap(ownHeader(file), (isNamed) =>
+    isNamed
+      ? Effect.succeed(true)
+      : Effect.promise(() =>
+          Fs.access(`${file}.lock`).then(
+            () => true,
+            () => false
+          )
+        )
+  )
