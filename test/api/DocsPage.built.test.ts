@@ -43,7 +43,7 @@ inBrowser("The docs page in a browser", () => {
         const service = yield* startService(yield* temporaryFolder)
         const proxy = yield* startProxy(service.url)
         const base = path === "" ? service.url : `${proxy.url}${path}`
-        const page = yield* openPage()
+        const page = yield* openPage
         yield* Effect.promise(async () => {
           page.setDefaultTimeout(100_000)
           await page.goto(`${base}/docs`)

@@ -1,7 +1,7 @@
 import * as Fs from "node:fs"
 import { afterAll, assert, beforeAll, describe } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Browser, type BrowserContextOptions, chromium } from "playwright-core"
+import { type Browser, chromium, type Page } from "playwright-core"
 
 /** The Chromium of this machine. Without one, what needs it is skipped. */
 const executablePath = [
@@ -22,7 +22,10 @@ const args = [
   "--disable-sync"
 ]
 
+const viewport = { width: 1280, height: 800 }
+
 let browser: Browser | undefined
+let page: Page | undefined
 
 /** The tests in a browser, all of them in the same one. Where there is none, the name says what is missing. */
 export const inBrowser = (name: string, tests: () => void) =>
@@ -37,9 +40,22 @@ export const inBrowser = (name: string, tests: () => void) =>
     }
   )
 
-/** A page that shares no storage and no cache with others. */
-export const openPage = (options: BrowserContextOptions = {}) =>
-  Effect.acquireRelease(
-    Effect.promise(() => browser?.newPage(options) ?? assert.fail("not in a browser")),
-    (page) => Effect.promise(() => page.close())
-  )
+/** Leaves the page as a new one is. It is closed where that fails, for the next test opens another. */
+const leave = async (page: Page) => {
+  page.removeAllListeners()
+  await page.unrouteAll({ behavior: "ignoreErrors" })
+  await page.evaluate("localStorage.clear(); sessionStorage.clear()").catch(() => {})
+  await page.mouse.move(0, 0)
+  await page.goto("about:blank")
+  await page.setViewportSize(viewport)
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null })
+}
+
+/** The one page of all tests in the browser: opening a page costs more than most of them. Each has its own origin in it. */
+export const openPage = Effect.acquireRelease(
+  Effect.promise(async () => {
+    if (page === undefined || page.isClosed()) page = await browser?.newPage({ viewport })
+    return page ?? assert.fail("not in a browser")
+  }),
+  (page) => Effect.promise(() => leave(page).catch(() => page.close()))
+)

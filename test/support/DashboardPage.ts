@@ -51,7 +51,7 @@ export const withPage = <A, E>(
     const folder = yield* temporaryFolder
     const service = yield* startService(folder, settings)
     const url = yield* behind(service)
-    const page = yield* openPage({ viewport: { width: 1280, height: 800 } })
+    const page = yield* openPage
     page.setDefaultTimeout(100_000)
     const faults: Array<string> = []
     page.on("console", (message) => {
