@@ -107,8 +107,8 @@ inBrowser("Nothing that is shown moves what is pointed at", () => {
             await post(url, { ...aNewOrder(next++), user_id: longName })
             await become(kind)
             assert.deepStrictEqual(await boxes(page), before, `${width} px, ${name}, ${kind}`)
-            await openAndClose(page, id)
           }
+          await openAndClose(page, id)
         }
         await page.mouse.move(5, 5)
       }
