@@ -10,8 +10,8 @@ import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retrie
 import { BodyRules, bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
+import { heartbeatSeconds } from "./Heartbeat.ts"
 import { DecimalNumber } from "./Numbers.ts"
-import { heartbeatSeconds } from "./OrderEvent.ts"
 import {
   BacklogFullProblem,
   BodyTooLargeProblem,

@@ -11,6 +11,3 @@ export const OrderEvent = Schema.Struct({
 }).annotations({ identifier: "OrderEvent" })
 export type OrderEvent = typeof OrderEvent.Type
 export type OrderEventJson = typeof OrderEvent.Encoded
-
-/** A comment is sent when there has been no event for so many seconds. */
-export const heartbeatSeconds = 15

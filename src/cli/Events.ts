@@ -1,12 +1,10 @@
 import * as HttpClient from "@effect/platform/HttpClient"
 import { Data, Duration, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
-import { heartbeatSeconds, OrderEvent } from "../api/OrderEvent.ts"
+import { deadAfterSeconds } from "../api/Heartbeat.ts"
+import { OrderEvent } from "../api/OrderEvent.ts"
 import { brokenBy, detailOf, failed, failureOf } from "./Failure.ts"
 
 const decodeEvent = Schema.decodeUnknown(Schema.parseJson(OrderEvent))
-
-/** After so long without a byte, not even a heartbeat, the connection is dead. */
-const silence = Duration.seconds(3 * heartbeatSeconds)
 
 const prefix = "data: "
 
@@ -39,7 +37,7 @@ const follow = (url: string, { filter, onEvent, onOpen }: Watching) =>
     yield* onOpen
     yield* response.stream.pipe(
       Stream.mapError((error) => `the connection broke (${Option.getOrElse(brokenBy(error), () => error.reason)})`),
-      Stream.timeoutFail(() => "nothing came any more", silence),
+      Stream.timeoutFail(() => "nothing came any more", Duration.seconds(deadAfterSeconds)),
       Stream.decodeText(),
       Stream.splitLines,
       // Each event has one line of data. With the parser of @effect/experimental it took most of a simulation's time.

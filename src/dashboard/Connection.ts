@@ -1,3 +1,4 @@
+import { deadAfterSeconds, heartbeatSeconds } from "../api/Heartbeat.ts"
 import type { OrderEventJson } from "../api/OrderEvent.ts"
 import type { MetricsJson } from "./ApiJson.ts"
 import { messageOf, readMetrics, readReadiness } from "./Client.ts"
@@ -18,10 +19,8 @@ const pollMillis = 1000
 const reopenMillis = 3000
 /** The first bytes come with the answer; if they do not, they are held back. */
 const firstSignMillis = 3000
-/** The service sends at least a comment every 15 seconds. */
-const silenceMillis = 20_000
-/** After that the connection is taken for dead. */
-const deadMillis = 45_000
+/** A heartbeat that is later than this is missing. */
+const silenceMillis = (heartbeatSeconds + 5) * 1000
 /** Events come with the counts they change. Later ones were held back. */
 const lateMillis = 3000
 /** A stream that held events back is not believed in again for so long. */
@@ -64,7 +63,7 @@ const makeWatch = () => {
     judge: (): "live" | "silent" | "starting" | "dead" => {
       const now = performance.now()
       if (untoldSince !== undefined && now - untoldSince > lateMillis) distrustedUntil = now + distrustMillis
-      if (now - (signAt ?? openedAt) > deadMillis) return "dead"
+      if (now - (signAt ?? openedAt) > deadAfterSeconds * 1000) return "dead"
       if (now < distrustedUntil) return "silent"
       if (signAt === undefined) return now - openedAt > firstSignMillis ? "silent" : "starting"
       return now - signAt > silenceMillis ? "silent" : "live"

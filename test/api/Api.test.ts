@@ -7,7 +7,7 @@ import { Arbitrary, Option, Schema } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { Api } from "../../src/api/Api.ts"
 import { bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "../../src/api/BodyRules.ts"
-import { heartbeatSeconds } from "../../src/api/OrderEvent.ts"
+import { heartbeatSeconds } from "../../src/api/Heartbeat.ts"
 import * as Problems from "../../src/api/Problems.ts"
 
 // As a client would get it: JSON.
