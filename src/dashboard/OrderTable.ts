@@ -1,4 +1,5 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
+import { statuses } from "../api/OrderEventJson.ts"
 import type { OrderJson } from "./ApiJson.ts"
 import { messageOf, RequestFailed, readOrder, readOrders } from "./Client.ts"
 import { byId, setText } from "./Dom.ts"
@@ -6,7 +7,7 @@ import { holdOf } from "./Hold.ts"
 import { makeRow } from "./OrderRow.ts"
 import { pageTrail } from "./Pages.ts"
 import { currentView, isId, notAnId, onView, show, type View } from "./View.ts"
-import { hasStatus, noneText, statuses, titleOf } from "./ViewTexts.ts"
+import { hasStatus, noneText, titleOf } from "./ViewTexts.ts"
 
 const pageSize = 50
 /** Changes are shown at once in the rows that are there; the page is read again this often at most. */

@@ -1,8 +1,8 @@
+import { statuses } from "../api/OrderEventJson.ts"
 import type { MetricsJson } from "./ApiJson.ts"
 import { byId, make, setAttribute, setText, statusBadge } from "./Dom.ts"
 import { count, duration, roughly } from "./Format.ts"
 import { currentView, hashOf, onView } from "./View.ts"
-import { statuses } from "./ViewTexts.ts"
 
 const countOf = (metrics: MetricsJson) => ({
   Pending: metrics.orders_pending,

@@ -1,13 +1,5 @@
-import type { Status } from "../order/Order.ts"
+import { statuses } from "../api/OrderEventJson.ts"
 import type { View } from "./View.ts"
-
-export const statuses = [
-  "Pending",
-  "Processing",
-  "Completed",
-  "Failed",
-  "Cancelled"
-] as const satisfies ReadonlyArray<Status>
 
 /** None is any. */
 export const hasStatus = (status: string | undefined) =>
