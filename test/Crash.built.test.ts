@@ -2,11 +2,12 @@ import * as Path from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Database } from "better-sqlite3"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { OrderId } from "../src/order/Order.ts"
 import { loadDriver } from "../src/store/sqlite/SqliteDriver.ts"
 import { aNewOrder, post, startService } from "./support/ServiceProcess.ts"
 import { clientOf, temporaryFolder } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 const Sqlite = loadDriver()
 
@@ -48,13 +49,7 @@ const crowd = (url: () => string, size: number) => {
   }
 }
 
-const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("20 millis") }).pipe(
-    Effect.timeout("100 seconds")
-  )
-
-const okCount = (load: ReturnType<typeof crowd>, count: number) =>
-  waitUntil(Effect.sync(() => load.ids("ok").length >= count))
+const okCount = (load: ReturnType<typeof crowd>, count: number) => until(() => load.ids("ok").length >= count)
 
 /** Reads the database while no service has it. */
 const inspect = <A>(folder: string, read: (db: Database) => A) =>
@@ -96,7 +91,7 @@ describe("the promise", () => {
       }
       // 3. Every order reaches exactly one final state, recorded once.
       const expected = load.ids("ok").length + load.ids("unknown").length
-      yield* waitUntil(Effect.map(api.service.metrics(), (now) => now.orders_completed >= expected))
+      yield* until(Effect.map(api.service.metrics(), (now) => now.orders_completed >= expected))
       const end = yield* api.service.metrics()
       assert.strictEqual(end.total_orders, expected)
       assert.strictEqual(end.orders_completed, expected)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, DateTime, Deferred, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Array as Arr, Context, DateTime, Deferred, Duration, Effect, Layer, Option, Schema } from "effect"
 import { OrderList } from "../src/api/Answers.ts"
 import { listing } from "../src/http/Listing.ts"
 import { Order, OrderId, UserId } from "../src/order/Order.ts"
@@ -20,6 +20,7 @@ import {
   service,
   sqlRepo
 } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 type Process = Parameters<typeof processor>[0]
 
@@ -47,18 +48,10 @@ const cancel = (id: number | string) => Effect.flatMap(client, (api) => api.orde
 const retry = (id: number | string) => Effect.flatMap(client, (api) => api.orders.retry({ path: path(id) }))
 
 const untilStatus = (id: number | string, status: string) =>
-  Effect.repeat(find(id), { until: (order) => order.status === status, schedule: Schedule.spaced("10 millis") }).pipe(
-    Effect.timeout("100 seconds"),
-    Effect.zipRight(find(id))
-  )
+  Effect.zipRight(until(Effect.map(find(id), (order) => order.status === status)), find(id))
 
 const untilCount = (status: "orders_failed" | "orders_completed", count: number) =>
-  Effect.flatMap(client, (api) =>
-    Effect.repeat(api.service.metrics(), {
-      until: (now) => now[status] === count,
-      schedule: Schedule.spaced("10 millis")
-    })
-  )
+  Effect.flatMap(client, (api) => until(Effect.map(api.service.metrics(), (now) => now[status] === count)))
 
 /** A request the typed client would not send, or whose answer is to be seen as it is. */
 const problem = (method: string, path: string, body?: string) =>
@@ -398,10 +391,7 @@ describe("cancelling over HTTP", () => {
       yield* Deferred.await(begun)
       assert.strictEqual(interrupted, 0)
       assert.strictEqual((yield* cancel(1)).status, "Cancelled")
-      yield* Effect.repeat(
-        Effect.sync(() => interrupted),
-        { until: (count) => count === 1, schedule: Schedule.spaced("5 millis") }
-      ).pipe(Effect.timeout("100 seconds"))
+      yield* until(() => interrupted === 1)
       const now = yield* Effect.flatMap(client, (api) => api.service.metrics())
       assert.deepStrictEqual([now.orders_cancelled, now.orders_processing], [1, 0])
     })

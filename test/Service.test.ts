@@ -1,19 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Deferred, Effect, type Layer, Option, Schedule } from "effect"
+import { Array as Arr, Deferred, Effect, type Layer, Option } from "effect"
 import type { AppConfig } from "../src/AppConfig.ts"
 import { type NewOrder, OrderId } from "../src/order/Order.ts"
 import { OrderEvents } from "../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
 import { longTest } from "./support/Limits.ts"
 import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./support/TestLayers.ts"
+import { until } from "./support/Until.ts"
 
 const find = (order_id: string) =>
   Effect.flatMap(client, (api) => api.orders.find({ path: { order_id: OrderId.make(order_id) }, urlParams: {} }))
-
-const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("50 millis") }).pipe(
-    Effect.timeout("200 seconds")
-  )
 
 /** A processor that takes a moment, and keeps who was processed how often and how many at once. */
 const observed = () => {
@@ -62,7 +58,7 @@ const manyAtOnce = (count: number, repo: Layer.Layer<OrdersRepo, unknown, AppCon
       ids.map(String)
     )
 
-    yield* waitUntil(
+    yield* until(
       Effect.map(api.service.metrics(), (now) => {
         const { orders_cancelled, orders_completed, orders_failed, orders_pending, orders_processing } = now
         const sum = orders_cancelled + orders_completed + orders_failed + orders_pending + orders_processing
@@ -114,7 +110,7 @@ describe("Service", { timeout: longTest }, () => {
       )) {
         yield* Effect.forEach(part, (payload) => api.orders.submit({ payload }))
       }
-      yield* waitUntil(Effect.map(api.service.metrics(), (now) => now.orders_completed === 150))
+      yield* until(Effect.map(api.service.metrics(), (now) => now.orders_completed === 150))
       assert.deepStrictEqual(
         started,
         Arr.makeBy(150, (index) => String(index + 1))
@@ -156,7 +152,7 @@ describe("Service", { timeout: longTest }, () => {
         assert.strictEqual((yield* api.service.metrics()).total_orders, 101)
 
         yield* Deferred.succeed(hold, undefined)
-        yield* waitUntil(Effect.map(api.service.metrics(), (now) => now.orders_completed === 101))
+        yield* until(Effect.map(api.service.metrics(), (now) => now.orders_completed === 101))
         yield* submitAll([newOrder(1000)])
       }).pipe(
         Effect.provide(

@@ -1,5 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Array as Arr, Deferred, Effect, Fiber, Layer, Record, Schedule, Schema } from "effect"
+import { Array as Arr, Deferred, Effect, Fiber, Layer, Record, Schema } from "effect"
 import { BulkAnswer } from "../../src/api/Answers.ts"
 import { NodeServer } from "../../src/http/NodeServer.ts"
 import { OrderId, StorageUnavailable } from "../../src/order/Order.ts"
@@ -8,6 +8,7 @@ import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 import { longTest } from "../support/Limits.ts"
 import { baseUrl, client, memoryRepo, newOrder, Problem, service, sqlRepo } from "../support/TestLayers.ts"
+import { until } from "../support/Until.ts"
 
 const linesType = "application/x-ndjson"
 
@@ -91,11 +92,6 @@ const totalOrders = Effect.map(metrics, ({ total_orders }) => total_orders)
 const find = (id: string) =>
   Effect.flatMap(client, (api) => api.orders.find({ path: { order_id: OrderId.make(id) }, urlParams: {} }))
 
-const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("10 millis") }).pipe(
-    Effect.timeout("200 seconds")
-  )
-
 /** JSON so many levels deep. */
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
 /** An order whose metadata makes it so many levels deep. */
@@ -142,7 +138,7 @@ describe("BulkIntake", () => {
           assert.strictEqual(result, index in bad ? "invalid" : "accepted")
         }
 
-        yield* waitUntil(Effect.map(metrics, (now) => now.orders_completed >= 9993))
+        yield* until(Effect.map(metrics, (now) => now.orders_completed >= 9993))
         const second = yield* sendAll(values)
         assert.deepStrictEqual(counts(second), { replayed: 9993, invalid: 7 })
         assert.deepStrictEqual(pointers(second), invalid)
@@ -242,7 +238,7 @@ describe("BulkIntake", () => {
           Effect.forEach(calls, (call) => Fiber.poll(call)),
           Arr.getSomes
         )
-        yield* waitUntil(Effect.map(answered, (answers) => answers.length === 2))
+        yield* until(Effect.map(answered, (answers) => answers.length === 2))
         for (const exit of yield* answered) {
           const answer = yield* exit
           yield* problemOf(answer, 503, "too-many-calls")

@@ -14,7 +14,6 @@ import {
   Layer,
   Option,
   Queue,
-  Schedule,
   Schema,
   Stream,
   TestClock
@@ -30,6 +29,7 @@ import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { Permanent } from "../../src/work/OrderProcessor.ts"
 import { longTest } from "../support/Limits.ts"
 import { baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
+import { turns, until } from "../support/Until.ts"
 import { isComment, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
 
 const get = (path: string) =>
@@ -55,11 +55,6 @@ const statusOf = (answer: Effect.Effect.Success<ReturnType<typeof get>>) => {
 
 const submit = (order_id: number | string, rest?: object) =>
   Effect.flatMap(client, (api) => api.orders.submit({ payload: newOrder(order_id, rest) }))
-
-const waitUntil = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("5 millis") }).pipe(
-    Effect.timeout("100 seconds")
-  )
 
 class Hold extends Context.Tag("test/Hold")<Hold, Deferred.Deferred<void>>() {}
 
@@ -123,12 +118,6 @@ const opened = (query?: string) =>
 const adjustTo = (duration: Parameters<typeof TestClock.adjust>[0]) =>
   Effect.zipRight(turns, Effect.zipRight(TestClock.adjust(duration), turns))
 
-const turns = Effect.async<void>((resume) => {
-  let left = 10
-  const turn = () => (left-- > 0 ? setImmediate(turn) : resume(Effect.void))
-  turn()
-})
-
 describe("waiting for an order", () => {
   const waitFor = "an order that is asked for with ?wait"
 
@@ -138,7 +127,7 @@ describe("waiting for an order", () => {
       yield* submit(1)
       yield* submit(13)
       const api = yield* client
-      yield* waitUntil(Effect.map(api.service.metrics(), ({ total_processed }) => total_processed === 2))
+      yield* until(Effect.map(api.service.metrics(), ({ total_processed }) => total_processed === 2))
       assert.strictEqual(yield* statusOf(yield* Effect.timeout(get("/api/order/1?wait=30"), "10 seconds")), "Completed")
       assert.strictEqual(yield* statusOf(yield* Effect.timeout(get("/api/order/13?wait=30"), "10 seconds")), "Failed")
     }).pipe(Effect.provide(heldService))
@@ -168,7 +157,7 @@ describe("waiting for an order", () => {
     Effect.gen(function* () {
       yield* submit(1)
       const api = yield* client
-      yield* waitUntil(Effect.map(api.service.metrics(), ({ orders_processing }) => orders_processing === 1))
+      yield* until(Effect.map(api.service.metrics(), ({ orders_processing }) => orders_processing === 1))
       for (const wait of ["0", "0.001"]) {
         assert.strictEqual(yield* statusOf(yield* get(`/api/order/1?wait=${wait}`)), "Processing")
       }
@@ -297,7 +286,7 @@ const unread = Effect.gen(function* () {
     (socket) => Effect.sync(() => socket.destroy())
   )
   const socket = yield* Fiber.join(accepted)
-  yield* waitUntil(Effect.sync(() => socket.bytesWritten > 0))
+  yield* until(Effect.sync(() => socket.bytesWritten > 0))
   return socket
 })
 
@@ -488,8 +477,8 @@ describe("the event stream", { timeout: longTest }, () => {
       assert.strictEqual(problem.type, "urn:orders:problem:too-many-streams")
 
       for (const { close } of open.slice(0, 2)) yield* close
-      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
-      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      yield* until(Effect.map(watch(), ({ status }) => status === 200))
+      yield* until(Effect.map(watch(), ({ status }) => status === 200))
       assert.strictEqual((yield* watch()).status, 503)
 
       // Those that stayed see what happens.
@@ -543,7 +532,7 @@ describe("the event stream", { timeout: longTest }, () => {
         yield* publish(change(1), ...Arr.makeBy(1023, (index) => change(index)))
         yield* Effect.zipRight(turns, Effect.sleep("1 millis"))
       }
-      yield* waitUntil(Effect.map(watch(), ({ status }) => status === 200))
+      yield* until(Effect.map(watch(), ({ status }) => status === 200))
       // Who had nothing to read lost nothing.
       yield* publish(change(13, "Failed"))
       for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["13 Failed"])

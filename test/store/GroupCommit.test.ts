@@ -24,6 +24,7 @@ import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { anInsert, config, memoryRepo, sqlRepo } from "../support/TestLayers.ts"
+import { turns } from "../support/Until.ts"
 
 type Write = Context.Tag.Service<OrdersRepo>["write"]
 
@@ -68,14 +69,6 @@ const told = Effect.gen(function* () {
   })
   return log
 })
-
-/** Enough turns of the event loop for every fiber to get as far as it can. */
-const turns = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    setImmediate(() => resume(Effect.void))
-  }),
-  20
-)
 
 /** The first writes go as the given ones say, later ones as they should. */
 const first =

@@ -23,6 +23,7 @@ import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderQueue } from "../../src/work/OrderQueue.ts"
 import { keyRange } from "../support/RepoKit.ts"
 import { anInsert, config, memoryRepo, sqlRepo } from "../support/TestLayers.ts"
+import { turns, untilInTurns } from "../support/Until.ts"
 
 type Repo = Context.Tag.Service<OrdersRepo>
 type Window = (limit: number) => ReturnType<Repo["window"]>
@@ -90,13 +91,6 @@ const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 /** What a worker does with a key. */
 const work = Effect.tap(take, (key) => Effect.zipRight(write(Command.Claim({ key })), settled(key)))
 
-/** Enough turns of the event loop for every fiber to get as far as it can. */
-const turns = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    setImmediate(() => resume(Effect.void))
-  }),
-  20
-)
 /** What can be taken without waiting for the clock. */
 const takeAllFrom = Effect.fnUntraced(function* (lane: Lane) {
   const keys: Array<RowKey> = []
@@ -158,8 +152,7 @@ describe("hands out", () => {
       const keys: Array<RowKey> = []
       const worker = Effect.forever(Effect.map(work, (key) => keys.push(key)))
       const fibers = yield* Effect.replicateEffect(Effect.fork(worker), 7)
-      const done = Effect.repeat(turns, { until: () => keys.length >= 300 })
-      yield* done
+      yield* untilInTurns(Effect.sync(() => keys.length >= 300))
       yield* turns
       yield* Fiber.interruptAll(fibers)
       assert.deepStrictEqual(

@@ -27,7 +27,7 @@ import { OrderProcessor, Permanent, Retryable, type Run, Unavailable } from "../
 import * as JumpingClock from "../support/JumpingClock.ts"
 import { longTest } from "../support/Limits.ts"
 import { anInsert, config, memoryRepo, newOrder, processor, type Settings, sqlRepo } from "../support/TestLayers.ts"
-import { turn, turns } from "../support/Until.ts"
+import { turn, turns, untilInTurns } from "../support/Until.ts"
 
 /** A test on a clock that jumps. */
 const effect = <A, E>(name: string, body: () => Effect.Effect<A, E, Scope.Scope>, timeout?: number) =>
@@ -724,11 +724,8 @@ const allOrders = Effect.flatMap(OrdersRepo, (repo) => repo.list({}, Option.none
 const attemptsOf = (orders: ReadonlyArray<Order>) => orders.reduce((sum, { attempts }) => sum + attempts, 0)
 const breaker = Effect.flatMap(CircuitBreaker, ({ state }) => state)
 
-/** Turns of the event loop until it is so. */
-const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(Effect.zipRight(turn, condition), { until: (holds) => holds })
-const untilBreaker = (state: string) => until(Effect.map(breaker, (it) => it.state === state))
-const untilProcessing = (count: number) => until(Effect.map(totals, ({ Processing }) => Processing === count))
+const untilBreaker = (state: string) => untilInTurns(Effect.map(breaker, (it) => it.state === state))
+const untilProcessing = (count: number) => untilInTurns(Effect.map(totals, ({ Processing }) => Processing === count))
 
 const untilProbe = Effect.flatMap(breaker, ({ next_probe_at }) => JumpingClock.setTime(millisOf(next_probe_at)))
 
@@ -741,7 +738,7 @@ const failedProbe = (shop: ReturnType<typeof makeShop>) =>
     yield* turns
     assert.strictEqual(shop.runs.length, before)
     yield* untilProbe
-    yield* until(Effect.sync(() => shop.runs.length > before))
+    yield* untilInTurns(Effect.sync(() => shop.runs.length > before))
     yield* untilBreaker("open")
     yield* untilProcessing(0)
     assert.strictEqual(shop.runs.length, before + 1)
@@ -832,14 +829,14 @@ describe("OrderWorkers behind the breaker", () => {
           yield* untilProcessing(0)
           const [{ next_probe_at }, before] = [yield* breaker, shop.runs.length]
           yield* setTime(millisOf(next_probe_at))
-          yield* until(Effect.sync(() => shop.runs.length > before))
+          yield* untilInTurns(Effect.sync(() => shop.runs.length > before))
           yield* untilBreaker("open")
           assert.strictEqual(shop.runs.length, before + 1)
         }
         assert.strictEqual(attemptsOf(yield* allOrders), 10)
         shop.answer = Effect.void
         yield* setTime(millisOf((yield* breaker).next_probe_at))
-        yield* until(Effect.map(totals, ({ Completed }) => Completed === count))
+        yield* untilInTurns(Effect.map(totals, ({ Completed }) => Completed === count))
         assert.strictEqual(attemptsOf(yield* allOrders), count + 10)
         // As often as 30 s allow, after the first few.
         assert.isBelow(shop.runs.length, 110 + 7200 / 30 + 5 + count)
@@ -869,7 +866,7 @@ describe("OrderWorkers behind the breaker", () => {
             yield* untilProbe
             yield* untilCompleted(300)
           } else {
-            yield* until(Effect.map(totals, ({ Completed }) => Completed === 300))
+            yield* untilInTurns(Effect.map(totals, ({ Completed }) => Completed === 300))
             assert.strictEqual(yield* Clock.currentTimeMillis, 0)
           }
           let order = yield* find("bad")
@@ -929,7 +926,7 @@ describe("OrderWorkers behind the breaker", () => {
           const [attempts, runs] = [attemptsOf(yield* allOrders), shop.runs.length]
           shop.answer = end
           yield* untilProbe
-          yield* until(Effect.sync(() => shop.runs.length > runs))
+          yield* untilInTurns(Effect.sync(() => shop.runs.length > runs))
           if (end === ends.timeout) {
             yield* turns
             yield* JumpingClock.adjust("30 seconds")
@@ -1011,7 +1008,7 @@ describe("OrderWorkers behind the breaker", () => {
             yield* go.open
             if (isProbe) yield* untilProbe
             yield* untilBreaker("closed")
-            yield* until(Effect.map(find("x"), (order) => order.status === status))
+            yield* untilInTurns(Effect.map(find("x"), (order) => order.status === status))
             const order = yield* find("x")
             assert.strictEqual(order.attempts, 1)
             if (code === "done") assert.deepStrictEqual(order.result, Option.some(code))
@@ -1132,7 +1129,7 @@ describe("what a run is given", () => {
         const round = Effect.gen(function* () {
           const before = keysOf("1").length
           for (let run = 1; run <= 2; run++) {
-            yield* until(Effect.sync(() => keysOf("1").length === before + run))
+            yield* untilInTurns(Effect.sync(() => keysOf("1").length === before + run))
             yield* untilProcessing(0)
             yield* JumpingClock.adjust("1 second")
           }

@@ -19,6 +19,7 @@ import { loadDriver } from "../../../src/store/sqlite/SqliteDriver.ts"
 import { makeOrUnavailable } from "../../../src/store/sqlite/SqliteErrors.ts"
 import { transaction } from "../../../src/store/sqlite/Transaction.ts"
 import { config, sqlRepo, temporaryFolder } from "../../support/TestLayers.ts"
+import { turns } from "../../support/Until.ts"
 
 const test = <E>(title: string, body: Effect.Effect<void, E, SqlClient.SqlClient | AppConfig | Scope.Scope>) =>
   it.scoped(title, () => body.pipe(Effect.provide(Layer.provideMerge(SqlLive, config()))))
@@ -31,14 +32,6 @@ const connect = (file: string) =>
     Effect.sync(() => new Database(file)),
     (database) => Effect.sync(() => database.close())
   )
-
-/** Enough turns of the event loop for a fiber to get as far as it can. */
-const settle = Effect.repeatN(
-  Effect.async<void>((resume) => {
-    setImmediate(() => resume(Effect.void))
-  }),
-  20
-)
 
 const table = Effect.tap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE t (id INTEGER PRIMARY KEY, filler TEXT)`)
 const idsOf = (sql: SqlClient.SqlClient) =>
@@ -366,7 +359,7 @@ describe("transaction", () => {
       )
       yield* Deferred.await(inside)
       const reader = yield* Effect.fork(idsOf(sql))
-      yield* settle
+      yield* turns
       yield* Deferred.succeed(goOn, undefined)
       assert.strictEqual(yield* Fiber.join(writer), "no")
       assert.deepStrictEqual(yield* Fiber.join(reader), [])
@@ -381,7 +374,7 @@ describe("transaction", () => {
       const other = yield* connect(databaseFile)
       other.exec("BEGIN IMMEDIATE; INSERT INTO t (id) VALUES (1)")
       const waiting = yield* Effect.fork(transaction(sql, sql`INSERT INTO t (id) VALUES (2)`))
-      yield* settle
+      yield* turns
       yield* TestClock.adjust("2 seconds")
       assert.isNull(waiting.unsafePoll())
       assert.deepStrictEqual(yield* idsOf(sql), [])
@@ -400,7 +393,7 @@ describe("transaction", () => {
       const other = yield* connect(databaseFile)
       other.exec("BEGIN IMMEDIATE")
       const waiting = yield* Effect.fork(transaction(sql, sql`INSERT INTO t (id) VALUES (1)`))
-      yield* settle
+      yield* turns
       assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(waiting)))
       other.exec("COMMIT")
       yield* TestClock.adjust("1 minute")
