@@ -1,7 +1,6 @@
 import { Array as Arr, Context, Deferred, type Duration, Effect, Either, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { monotonicMillis } from "./MonotonicClock.ts"
-import { makePace, makeSizing } from "./NextTurn.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import {
   BacklogFull,
@@ -19,6 +18,7 @@ import {
 } from "./order/Order.ts"
 import type { RowKey } from "./order/OrderChange.ts"
 import { differences, fingerprint } from "./order/OrderContent.ts"
+import { makePace, makeSizing } from "./Pace.ts"
 import { type Answer, Command, type CommandOf, type Filter } from "./store/Command.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"

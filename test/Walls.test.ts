@@ -11,6 +11,7 @@ const base = [
   "LogLimit.ts",
   "MonotonicClock.ts",
   "NextTurn.ts",
+  "Pace.ts",
   "Setting.ts",
   "StartupError.ts",
   "TelemetrySettings.ts"

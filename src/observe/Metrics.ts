@@ -6,18 +6,19 @@ import {
   Layer,
   Metric,
   MetricBoundaries,
-  type MetricKeyType,
   MetricLabel,
   type MetricPair,
-  type MetricState,
   Option
 } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { isFinal, Status } from "../order/Order.ts"
+import type { OrderChange } from "../order/OrderChange.ts"
 import type { Totals } from "../store/Command.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
+import { percentilesSinceNow } from "./Percentiles.ts"
+import { rateOfLastMinute, recentEnds } from "./Rates.ts"
 
 /** From 1 ms to 10 min, ten to a decade, in seconds. */
 const secondsBoundaries = MetricBoundaries.fromIterable([
@@ -64,78 +65,6 @@ const httpDuration = timer(
   httpBoundaries
 )
 
-/** Events per second over the last minute, or since `startedAt` where that is less, by the clock that is never set. */
-const rateOfLastMinute = (startedAt: number) => {
-  const slots = new Float64Array(60)
-  let newest = Math.floor(startedAt / 1000)
-  const advance = (now: number) => {
-    const second = Math.floor(now / 1000)
-    for (let step = Math.max(newest, second - 60); step < second; step++) slots[(step + 1) % 60] = 0
-    newest = Math.max(newest, second)
-  }
-  const total = (now: number) => {
-    advance(now)
-    return slots.reduce((sum, count) => sum + count, 0)
-  }
-  return {
-    total,
-    add: (now: number, count: number) => {
-      advance(now)
-      slots[newest % 60] = (slots[newest % 60] ?? 0) + count
-    },
-    perSecond: (now: number) => {
-      const seconds = Math.min(60, Math.max(1, (now - startedAt) / 1000))
-      return total(now) / seconds
-    }
-  }
-}
-
-const [lastFinished, lastFinishedMillis] = [100, 3_600_000]
-
-/** How the last orders ended. It shows at any pace whether orders fail now; a share of a period would not. */
-const recentEnds = (now: () => number) => {
-  const ends: Array<{ readonly at: number; readonly failed: boolean }> = []
-  return {
-    add: (failed: boolean) => {
-      if (ends.push({ at: now(), failed }) > lastFinished) ends.shift()
-    },
-    count: () => {
-      const since = now() - lastFinishedMillis
-      const recent = ends.filter(({ at }) => at >= since)
-      return { finished: recent.length, failed: recent.filter(({ failed }) => failed).length }
-    }
-  }
-}
-
-type Timer = Metric.Metric<MetricKeyType.MetricKeyType.Histogram, number, MetricState.MetricState.Histogram>
-
-/**
- * Percentiles of what a timer measured since now. The registry is one for the whole process, so what was in the timer
- * before is taken off.
- */
-const percentilesSinceNow = (timer: Timer) => {
-  const before = timer.unsafeValue([]).buckets
-  return () => {
-    const { buckets: now, max } = timer.unsafeValue([])
-    const buckets = now.map(([boundary, count], index) => [boundary, count - (before[index]?.[1] ?? 0)] as const)
-    const total = buckets.at(-1)?.[1] ?? 0
-    const percentile = (share: number) => {
-      const rank = share * total
-      let [lower, below] = [0, 0]
-      for (const [boundary, count] of buckets) {
-        if (count >= rank && count > below) {
-          const upper = Math.min(boundary, max)
-          return lower + ((upper - lower) * (rank - below)) / (count - below)
-        }
-        lower = boundary
-        below = count
-      }
-      return 0
-    }
-    return { p50: percentile(0.5), p95: percentile(0.95), p99: percentile(0.99) }
-  }
-}
-
 /**
  * Updates a metric under labels; an empty value is no label. The values come from the program alone, so they are few.
  * The labels are made once for each: Effect finds a metric at once by the identity of its labels, and slowly by value.
@@ -179,6 +108,42 @@ const view = (totals: Totals) => ({
   total_processed: totals.Completed + totals.Failed,
   average_processing_time: totals.Completed === 0 ? 0 : totals.processingMillis / totals.Completed / 1000
 })
+
+/** What happened lately, by the clock that is never set, and how long it took since the start. */
+const makeRecent = (monotonic: () => number) => {
+  const startedAt = monotonic()
+  const accepted = rateOfLastMinute(startedAt)
+  const completed = rateOfLastMinute(startedAt)
+  const failed = rateOfLastMinute(startedAt)
+  const finished = rateOfLastMinute(startedAt)
+  const refused = rateOfLastMinute(startedAt)
+  const ends = recentEnds(monotonic)
+  const processingTimes = percentilesSinceNow(processingTime)
+  const queueWaits = percentilesSinceNow(queueWait)
+  return {
+    add: ({ from, status }: OrderChange, now: number) => {
+      if (Option.isNone(from)) accepted.add(now, 1)
+      if (isFinal(status)) finished.add(now, 1)
+      if (status === "Completed") completed.add(now, 1)
+      if (status === "Failed") failed.add(now, 1)
+      if (status === "Completed" || status === "Failed") ends.add(status === "Failed")
+    },
+    refused: () => refused.add(monotonic(), 1),
+    drainRate: () => finished.perSecond(monotonic()),
+    view: () => {
+      const now = monotonic()
+      return {
+        processing_time: processingTimes(),
+        queue_wait: queueWaits(),
+        accepted_per_second: accepted.perSecond(now),
+        completed_per_second: completed.perSecond(now),
+        failed_per_second: failed.perSecond(now),
+        orders_refused_last_minute: refused.total(now),
+        last_finished: ends.count()
+      }
+    }
+  }
+}
 
 /**
  * All that is counted and timed. The totals are the ones the last commit brought, so they always add up, and no
@@ -228,7 +193,6 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       const events = yield* OrderEvents
       const config = yield* AppConfig
       const monotonic = yield* monotonicMillis
-      const startedAt = monotonic()
 
       let totals = yield* repo.totals
       let depth = 0
@@ -247,33 +211,15 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       breaker.unsafeUpdate(0, [])
       ready.unsafeUpdate(1, [])
 
-      const acceptedRate = rateOfLastMinute(startedAt)
-      const completedRate = rateOfLastMinute(startedAt)
-      const failedRate = rateOfLastMinute(startedAt)
-      const finishedRate = rateOfLastMinute(startedAt)
-      const refusedRate = rateOfLastMinute(startedAt)
-      const ends = recentEnds(monotonic)
-      const processingTimes = percentilesSinceNow(processingTime)
-      const queueWaits = percentilesSinceNow(queueWait)
-
+      const recent = makeRecent(monotonic)
       yield* events.listen((commit) => {
         const now = monotonic()
-        for (const { elapsedMillis, from, status } of commit.changes) {
-          if (Option.isNone(from)) {
-            ordersAccepted.unsafeUpdate(1, [])
-            acceptedRate.add(now, 1)
-          }
-          if (status === "Processing") queueWait.unsafeUpdate(elapsedMillis / 1000, [])
-          if (isFinal(status)) {
-            finishedAs(1, status)
-            finishedRate.add(now, 1)
-          }
-          if (status === "Completed") {
-            processingTime.unsafeUpdate(elapsedMillis / 1000, [])
-            completedRate.add(now, 1)
-          }
-          if (status === "Failed") failedRate.add(now, 1)
-          if (status === "Completed" || status === "Failed") ends.add(status === "Failed")
+        for (const change of commit.changes) {
+          if (Option.isNone(change.from)) ordersAccepted.unsafeUpdate(1, [])
+          if (change.status === "Processing") queueWait.unsafeUpdate(change.elapsedMillis / 1000, [])
+          if (change.status === "Completed") processingTime.unsafeUpdate(change.elapsedMillis / 1000, [])
+          if (isFinal(change.status)) finishedAs(1, change.status)
+          recent.add(change, now)
         }
         setTotals(commit.totals)
       })
@@ -292,27 +238,21 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       })
 
       return {
-        snapshot: Effect.zipWith(oldestDueSeconds, Effect.sync(monotonic), (oldest_due_seconds, now) => ({
+        snapshot: Effect.map(oldestDueSeconds, (oldest_due_seconds) => ({
           ...view(totals),
-          processing_time: processingTimes(),
-          queue_wait: queueWaits(),
+          ...recent.view(),
           queue_depth: depth,
           queue_capacity: config.queueCapacity,
           workers: config.workers,
           workers_busy: busy,
-          accepted_per_second: acceptedRate.perSecond(now),
-          completed_per_second: completedRate.perSecond(now),
-          failed_per_second: failedRate.perSecond(now),
           orders_pending_limit: config.maxPending,
-          orders_refused_last_minute: refusedRate.total(now),
-          oldest_due_seconds,
-          last_finished: ends.count()
+          oldest_due_seconds
         })),
-        drainRate: () => finishedRate.perSecond(monotonic()),
+        drainRate: recent.drainRate,
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
         refused: (reason) => {
           refusedFor(1, reason)
-          if (reason === "BacklogFull") refusedRate.add(monotonic(), 1)
+          if (reason === "BacklogFull") recent.refused()
         },
         attemptEnded: (outcome) => attemptsAs(1, outcome),
         workersBusy: () => busy,
