@@ -15,7 +15,7 @@ import {
   Option,
   Redacted
 } from "effect"
-import { duration, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
+import { duration, names, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
 import { StartupError } from "./StartupError.ts"
 import { telemetry } from "./TelemetrySettings.ts"
 
@@ -95,6 +95,13 @@ const processor = Config.all([
   )
 )
 
+const hostName = (given: string) =>
+  Option.liftPredicate(given.toLowerCase(), (name) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))
+
+/** As a browser writes it: scheme and host, and a port that is not the scheme's own. */
+const origin = (given: string) =>
+  Option.filterMap(plainUrl(given), (url) => (url.href === `${url.origin}/` ? Option.some(url.origin) : Option.none()))
+
 const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"] as const
 
 const settings = Config.all({
@@ -105,6 +112,8 @@ const settings = Config.all({
     "an address or host name",
     Option.liftPredicate((given) => given !== "")
   ),
+  allowedHosts: names("ALLOWED_HOSTS", "host names without ports, such as orders.example", hostName),
+  allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
   databaseFile,
   workers: wholeNumber("WORKERS", 100, 1, 10_000),
   queueCapacity: wholeNumber("QUEUE_CAPACITY", 1000, 1, 1_000_000),

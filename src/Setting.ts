@@ -57,6 +57,20 @@ export const duration = (
 export const oneOf = <const A extends string>(name: string, fallback: A, values: ReadonlyArray<A>) =>
   setting(name, fallback, values.join(", "), (given) => Option.fromNullable(values.find((value) => value === given)))
 
+/** Any number of values, with commas or spaces between them. */
+export const names = (name: string, allowed: string, parse: (given: string) => Option.Option<string>) =>
+  setting(name, new Set<string>() as ReadonlySet<string>, `${allowed}, with commas between several`, (given) =>
+    Option.map(
+      Option.all(
+        given
+          .split(/[\s,]+/)
+          .filter((name) => name !== "")
+          .map(parse)
+      ),
+      (names) => new Set(names)
+    )
+  )
+
 /** An http or https URL that has neither a password nor a fragment. */
 export const plainUrl = (given: string): Option.Option<URL> =>
   Option.filter(

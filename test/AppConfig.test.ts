@@ -97,6 +97,33 @@ const everySetting: Record<string, Setting> = {
     ],
     bad: ["", " "]
   },
+  ALLOWED_HOSTS: {
+    read: (settings) => [...settings.allowedHosts].join(" "),
+    allowed: "host names without ports, such as orders.example, with commas between several",
+    good: [
+      ["orders", "orders"],
+      [" Orders.Example, orders ,", "orders.example orders"],
+      ["", ""]
+    ],
+    bad: ["orders:3000", "http://orders.example", "*.example", "orders/", "orders..example", "*"]
+  },
+  ALLOWED_ORIGINS: {
+    read: (settings) => [...settings.allowedOrigins].join(" "),
+    allowed: "origins, such as https://orders.example, with commas between several",
+    good: [
+      ["https://Orders.Example", "https://orders.example"],
+      ["http://orders.example:80/ https://a.example:8443", "http://orders.example https://a.example:8443"],
+      ["", ""]
+    ],
+    bad: [
+      "orders.example",
+      "null",
+      "*",
+      "https://orders.example/page",
+      "https://a@orders.example",
+      "ftp://orders.example"
+    ]
+  },
   DATABASE_URL: {
     read: (settings) => Path.relative(process.cwd(), settings.databaseFile),
     allowed: "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out",
@@ -168,6 +195,8 @@ describe("AppConfig", () => {
       assert.deepStrictEqual(others, {
         port: 3000,
         host: "127.0.0.1",
+        allowedHosts: new Set<string>(),
+        allowedOrigins: new Set<string>(),
         workers: 100,
         queueCapacity: 1000,
         maxPending: 100_000,

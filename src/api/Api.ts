@@ -20,6 +20,7 @@ import {
   InternalErrorProblem,
   InvalidRequest,
   MalformedRequestProblem,
+  MisdirectedRequestProblem,
   NotReadyProblem,
   OrderConflictProblem,
   OrderGoneProblem,
@@ -64,7 +65,6 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
   .addSuccess(OrderReceived, { status: 202 })
   .addSuccess(OrderReceived)
   .addError(MalformedRequestProblem)
-  .addError(ForeignOriginProblem)
   .addError(OrderConflictProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
@@ -151,7 +151,6 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .annotate(BodyRules, { limit: bulkLimit, lines: true })
   .addSuccess(BulkAnswer.annotations({ description: "What became of each" }))
   .addError(MalformedRequestProblem)
-  .addError(ForeignOriginProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
@@ -225,7 +224,6 @@ const act = <const Name extends string>(
   HttpApiEndpoint.post(name, `/api/order/:order_id/${verb}`)
     .setPath(OrderPath)
     .addSuccess(OrderAnswer)
-    .addError(ForeignOriginProblem)
     .addError(OrderNotFoundProblem)
     .addError(OrderGoneProblem)
     .addError(OrderStatusConflictProblem)
@@ -276,7 +274,6 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
   .setPayload(RetryFilter)
   .addSuccess(Retried.annotations({ description: "How many orders are Pending again" }))
   .addError(MalformedRequestProblem)
-  .addError(ForeignOriginProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
@@ -324,6 +321,7 @@ const failures = HttpApiEndpoint.get("failures", "/api/failures")
 
 const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
   .addSuccess(ServiceMetrics.annotations({ description: "Counts, times and rates" }))
+  .addError(ForeignOriginProblem)
   .addError(InternalErrorProblem)
   .annotateContext(
     documented({
@@ -399,6 +397,8 @@ export class Api extends HttpApi.make("orders")
       .add(retryMany)
       .add(failures)
       .add(watch)
+      .addError(ForeignOriginProblem)
+      .addError(MisdirectedRequestProblem)
       .annotateContext(OpenApi.annotations({ title: "Orders", description: "Handing orders in and looking at them" }))
   )
   .add(
@@ -407,6 +407,7 @@ export class Api extends HttpApi.make("orders")
       .add(probe("health", "/health", "Is the service up?", "Answers as long as the process does."))
       .add(probe("live", "/livez", "Should the process be left running?", "Answers as long as the process does."))
       .add(ready)
+      .addError(MisdirectedRequestProblem)
       .annotateContext(OpenApi.annotations({ title: "Service", description: "How the service itself is doing" }))
   )
   .annotateContext(

@@ -65,7 +65,17 @@ export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignO
 export const ForeignOriginProblem = asProblem(ForeignOrigin, {
   status: 403,
   title: "Foreign origin",
-  detail: () => "A page of another origin may not change anything here. Call the service from the server side."
+  detail: () =>
+    "A page of another origin may neither read nor change anything here. Call the service from the server side, or name " +
+    "the origin that this service has for browsers in ALLOWED_ORIGINS."
+})
+
+export class MisdirectedRequest extends Schema.TaggedError<MisdirectedRequest>()("MisdirectedRequest", {}) {}
+export const MisdirectedRequestProblem = asProblem(MisdirectedRequest, {
+  status: 421,
+  title: "Misdirected request",
+  detail: () =>
+    "The Host of the request is not one of this service. It takes localhost, addresses, and the names in ALLOWED_HOSTS."
 })
 
 export class RouteNotFound extends Schema.TaggedError<RouteNotFound>()("RouteNotFound", {}) {}

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto"
-import type { IncomingHttpHeaders } from "node:http"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -15,28 +14,23 @@ import {
   InternalError,
   MalformedRequest,
   MethodNotAllowed,
+  MisdirectedRequest,
   RouteNotFound
 } from "../api/Problems.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { inSpan, isTraced, spanOf, traceparentOf } from "../observe/TraceContext.ts"
 import { NodeServer, turnOf } from "./NodeServer.ts"
+import { isForeign, isMisdirected } from "./Origins.ts"
 import { isRefusal, refuse, refuseBody, retryAfterOf } from "./Refusal.ts"
 import { RequestBody, readBody } from "./RequestBody.ts"
 import { type Route, routesByPath } from "./Route.ts"
 
 const isRead = (method: string) => method === "GET" || method === "HEAD"
 
-/** Whether a page of another origin sent this, by what browsers say of themselves. Other clients say nothing. */
-const isForeign = (headers: IncomingHttpHeaders) => {
-  const site = headers["sec-fetch-site"]
-  if (site !== undefined && site !== "same-origin" && site !== "none") return true
-  const { host, origin } = headers
-  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)
-}
-
 const securityHeaders = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
@@ -58,13 +52,13 @@ const asIfFrom = (request: HttpServerRequest.HttpServerRequest, span: Tracer.Spa
 const requestIdPattern = /^[A-Za-z0-9._:-]{1,128}$/
 
 /**
- * What every request passes, once, around the whole application: routes that do not exist, foreign origins, shutting
+ * What every request passes, once, around the whole application: foreign hosts and origins, routes that do not exist, shutting
  * down, the body and its limits; and on the way back failures, headers and the measuring.
  */
 export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Route>) {
   const { isDraining } = yield* NodeServer
   const metrics = yield* Metrics
-  const { logLevel } = yield* AppConfig
+  const { allowedHosts, allowedOrigins, logLevel } = yield* AppConfig
   const clock = yield* Effect.clock
   const logsAccess = LogLevel.lessThanEqual(logLevel, LogLevel.Debug)
   const traced = yield* isTraced
@@ -94,13 +88,15 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
         if (headers.host === undefined && incoming.httpVersion === "1.1") {
           return new MalformedRequest({ detail: "The request has no Host header." })
         }
+        if (isMisdirected(incoming, allowedHosts)) return new MisdirectedRequest()
         if (found.length === 0) return new RouteNotFound()
         if (route === undefined) {
           const allow = found.flatMap((route) => (route.method === "GET" ? ["GET", "HEAD"] : [route.method]))
           return new MethodNotAllowed({ allow })
         }
+        if ((route.isPrivate === true || !isRead(method)) && isForeign(headers, allowedOrigins))
+          return new ForeignOrigin()
         if (isRead(method)) return app
-        if (isForeign(headers)) return new ForeignOrigin()
         if (isDraining()) return new Draining({ retry_after: 5 })
         if (route.body === undefined) return app
         const { handler } = route

@@ -124,7 +124,7 @@ const AllRoutes = Layer.mergeAll(
 const pages: ReadonlyArray<Route> = [
   ...dashboardRoutes,
   { method: "GET", path: openapiPath },
-  { method: "GET", path: prometheusPath },
+  { method: "GET", path: prometheusPath, isPrivate: true },
   {
     method: "GET",
     path: docsPath,

@@ -10,6 +10,7 @@ import {
   InternalErrorProblem,
   MalformedRequestProblem,
   MethodNotAllowedProblem,
+  MisdirectedRequestProblem,
   RouteNotFoundProblem,
   UnsupportedMediaTypeProblem
 } from "../api/Problems.ts"
@@ -17,6 +18,7 @@ import {
 /** Everything that can be refused before a handler sees the request. */
 const Refusal = Schema.Union(
   MalformedRequestProblem,
+  MisdirectedRequestProblem,
   ForeignOriginProblem,
   RouteNotFoundProblem,
   MethodNotAllowedProblem,

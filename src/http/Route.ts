@@ -15,6 +15,8 @@ export interface Route {
     request: HttpServerRequest.HttpServerRequest,
     body: Body
   ) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown>
+  /** It shows orders or what becomes of them, so pages of other origins may not read it either. */
+  readonly isPrivate?: boolean
   /** The Content-Security-Policy of its pages, where the strictest would break them. */
   readonly contentSecurityPolicy?: string
 }
@@ -33,6 +35,7 @@ export const routeOf = ({
 }): Route => ({
   method,
   path,
+  isPrivate: path.startsWith("/api/"),
   ...(Option.isSome(payloadSchema) ? { body: Context.get(annotations, BodyRules) } : undefined)
 })
 

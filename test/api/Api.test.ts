@@ -151,19 +151,19 @@ describe("OpenAPI document", () => {
       )
     )
     assert.deepStrictEqual(statuses, {
-      "post /api/order": "200 202 400 403 409 413 415 422 500 503",
-      "get /api/order/{order_id}": "200 404 410 422 500 503",
-      "post /api/order/{order_id}/cancel": "200 403 404 409 410 422 500 503",
-      "post /api/order/{order_id}/retry": "200 403 404 409 410 422 500 503",
-      "get /api/orders": "200 422 500 503",
-      "post /api/orders": "200 400 403 413 415 422 500 503",
-      "post /api/orders/retry": "200 400 403 413 415 422 500 503",
-      "get /api/events": "200 422 500 503",
-      "get /api/failures": "200 500 503",
-      "get /api/metrics": "200 500",
-      "get /health": "200 500",
-      "get /livez": "200 500",
-      "get /readyz": "200 422 500 503"
+      "post /api/order": "200 202 400 403 409 413 415 421 422 500 503",
+      "get /api/order/{order_id}": "200 403 404 410 421 422 500 503",
+      "post /api/order/{order_id}/cancel": "200 403 404 409 410 421 422 500 503",
+      "post /api/order/{order_id}/retry": "200 403 404 409 410 421 422 500 503",
+      "get /api/orders": "200 403 421 422 500 503",
+      "post /api/orders": "200 400 403 413 415 421 422 500 503",
+      "post /api/orders/retry": "200 400 403 413 415 421 422 500 503",
+      "get /api/events": "200 403 421 422 500 503",
+      "get /api/failures": "200 403 421 500 503",
+      "get /api/metrics": "200 403 421 500",
+      "get /health": "200 421 500",
+      "get /livez": "200 421 500",
+      "get /readyz": "200 421 422 500 503"
     })
   })
 
@@ -240,6 +240,7 @@ describe("OpenAPI document", () => {
       "410 urn:orders:problem:order-gone",
       "413 urn:orders:problem:body-too-large",
       "415 urn:orders:problem:unsupported-media-type",
+      "421 urn:orders:problem:misdirected-request",
       "422 urn:orders:problem:invalid-request",
       "500 urn:orders:problem:internal-error",
       "503 urn:orders:problem:backlog-full",
@@ -267,7 +268,7 @@ describe("Problems", () => {
     .flatMap(([name, schema]) => (Schema.isSchema(schema) ? [{ name, schema: Schema.make(schema.ast) }] : []))
 
   it("are all here", () => {
-    assert.strictEqual(problems.length, 18)
+    assert.strictEqual(problems.length, 19)
   })
 
   for (const { name, schema } of problems) {

@@ -492,10 +492,62 @@ layer(service({ repo: memoryRepo, processor: closedProcessor }), { excludeTestSe
       assert.strictEqual((yield* send(from({ origin: `http://${host}` }))).status, 202)
       assert.strictEqual((yield* send(from({ origin: `http://${host}`, "sec-fetch-site": "same-origin" }))).status, 200)
       assert.strictEqual((yield* send(from({ "sec-fetch-site": "none" }))).status, 200)
+    })
+  )
 
-      const read = yield* send({ headers: { origin: "https://evil.example", "sec-fetch-site": "cross-site" } })
-      assert.strictEqual(read.status, 200)
-      assert.notProperty(read.headers, "access-control-allow-origin")
+  it.effect("refuses a page of another origin what shows orders, and nothing else: 403", () =>
+    Effect.gen(function* () {
+      const from = (path: string, headers: Http.OutgoingHttpHeaders): Request => ({ path, headers })
+      const foreign = { origin: "https://evil.example", "sec-fetch-site": "cross-site" }
+      for (const path of [
+        "/api/orders",
+        "/api/order/101",
+        "/api/failures",
+        "/api/events",
+        "/api/metrics",
+        "/metrics"
+      ]) {
+        yield* areRefused(403, "foreign-origin", {
+          [path]: from(path, foreign),
+          [`${path} by its origin`]: from(path, { origin: "https://evil.example" }),
+          [`${path} without an origin`]: from(path, { "sec-fetch-site": "cross-site" })
+        })
+        assert.strictEqual((yield* send({ ...from(path, foreign), method: "HEAD" })).status, 403)
+        if (path !== "/api/events") {
+          assert.notStrictEqual((yield* send(from(path, { "sec-fetch-site": "same-origin" }))).status, 403)
+        }
+      }
+      for (const path of ["/health", "/readyz", "/", "/docs", "/openapi.json"]) {
+        const read = yield* send(from(path, foreign))
+        assert.notStrictEqual(read.status, 403, path)
+        assert.notProperty(read.headers, "access-control-allow-origin")
+        assert.strictEqual(read.headers["cross-origin-opener-policy"], "same-origin")
+      }
+    })
+  )
+
+  it.effect("refuses another host than its own, whatever is asked of it: 421", () =>
+    Effect.gen(function* () {
+      const under = (host: string, request: Request): Request => ({ ...request, headers: { ...request.headers, host } })
+      yield* areRefused(421, "misdirected-request", {
+        "a list": under("evil.test", get("/api/orders")),
+        "a page": under("evil.test:3000", get("/")),
+        "no route": under("evil.test", get("/nothing")),
+        "the fast way": under("evil.test", post({ ...validOrder, order_id: 41 })),
+        "no change at all": under("evil.test", { method: "DELETE", path: "/api/order/101" })
+      })
+      const two = "GET /api/orders HTTP/1.1\r\nHost: localhost\r\nHost: evil.test\r\n\r\n"
+      yield* problemOf(yield* sendRaw(two), 421)
+      for (const host of [
+        "localhost",
+        "LOCALHOST.:3000",
+        "orders.localhost:1",
+        "10.0.0.1:3000",
+        "[::1]:3000",
+        "127.0.0.1"
+      ]) {
+        assert.strictEqual((yield* send(under(host, get("/health")))).status, 200, host)
+      }
     })
   )
 

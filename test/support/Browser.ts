@@ -19,7 +19,9 @@ const args = [
   "--no-first-run",
   "--disable-background-networking",
   "--disable-component-update",
-  "--disable-sync"
+  "--disable-sync",
+  // A name that somebody else points at this machine.
+  "--host-resolver-rules=MAP evil.test 127.0.0.1"
 ]
 
 const viewport = { width: 1280, height: 800 }
