@@ -159,6 +159,22 @@ const watchByCommand = (folder: string, code: string, url: string, env: Record<s
     assert.deepStrictEqual(await ended, [130, null])
   })
 
+/** What else runs a command that a document shows, by how its block begins. */
+const runElsewhere: Record<string, string> = {
+  "npm ci\nnpm start": ".ci/run",
+  "npm ci\nnpm run check": ".ci/run; npm run dev: test/main.built.test.ts",
+  "npm pack\nnpm i -g":
+    "the package and an install of it: test/Package.built.test.ts; completions: test/cli/Help.built.test.ts",
+  "npm init -y": "test/Package.built.test.ts",
+  "touch .env": "below",
+  "setsid -f": "below",
+  "sudo install": "the unit: test/SystemdUnit.built.test.ts",
+  "docker compose -f compose.yaml": "the files: test/observe/Observability.built.test.ts",
+  "prometheus --config.file": "promtool in test/observe/Observability.built.test.ts",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "test/observe/Telemetry.built.test.ts"
+}
+const isRunElsewhere = ({ code }: Step) => Object.keys(runElsewhere).some((begin) => code.startsWith(begin))
+
 /** Follows a document: its requests and commands, with what it shows of the answers. At least so many are made. */
 const follow = (file: string, atLeast: number, processingTime = "8 seconds") =>
   Effect.gen(function* () {
@@ -210,7 +226,10 @@ const follow = (file: string, atLeast: number, processingTime = "8 seconds") =>
           else yield* shell(folder, line.replace(/(orders retry --error-code \w+)/, "$1 --yes"), env)
         }
       } else if (code.includes(`127.0.0.1:${port}`) && code.includes("curl")) check(step, yield* shell(folder, code))
-      else continue
+      else {
+        assert.isTrue(isRunElsewhere(step), `nothing runs ${code}`)
+        continue
+      }
       run += 1
       yield* untilIdle(service.url)
     }
@@ -225,6 +244,12 @@ describe("the documents", () => {
   it.scopedLive("those of docs/operating.md do", () => follow("docs/operating.md", 3, "1 second"))
 
   it.scopedLive("those of docs/cli.md do", () => follow("docs/cli.md", 3, "15 seconds"))
+
+  it("show no command that nothing runs", () => {
+    const followed = ["README.md", "docs/api.md", "docs/operating.md", "docs/cli.md"]
+    const others = documents.filter((file) => !followed.includes(file))
+    assert.deepStrictEqual(others.flatMap(stepsOf).filter(Predicate.not(isRunElsewhere)), [])
+  })
 
   it("link to files that are there, and to headings", () => {
     const links = documents.flatMap((file) =>

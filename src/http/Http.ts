@@ -5,7 +5,7 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Duration, Effect, Layer, Option, Predicate } from "effect"
+import { Array as Arr, Duration, Effect, Layer, Option, Predicate } from "effect"
 import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
 import { Api } from "../api/Api.ts"
 import { RetryFilter } from "../api/Filters.ts"
@@ -159,7 +159,7 @@ const serve = <E, R>(before: Effect.Effect<ReadonlyArray<Route>, E, R>) =>
     })
   )
 
-export const HttpLive = serve(makeSubmitRoute(Api))
+export const HttpLive = serve(Effect.map(makeSubmitRoute(Api), Arr.of))
 
 /** The same without the fast way of `POST /api/order`: what it is compared with. */
 export const HttpByRouterLive = serve(Effect.succeed([]))

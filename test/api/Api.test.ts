@@ -8,6 +8,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import { Api } from "../../src/api/Api.ts"
 import { bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "../../src/api/BodyRules.ts"
 import { heartbeatSeconds } from "../../src/api/Heartbeat.ts"
+import { problemType } from "../../src/api/Problem.ts"
 import * as Problems from "../../src/api/Problems.ts"
 
 // As a client would get it: JSON.
@@ -266,6 +267,14 @@ describe("Problems", () => {
   const problems = Object.entries({ ...Problems, InvalidRequestProblem: Api.errorSchema })
     .filter(([name]) => name.endsWith("Problem"))
     .flatMap(([name, schema]) => (Schema.isSchema(schema) ? [{ name, schema: Schema.make(schema.ast) }] : []))
+
+  it("are all named in the documents", () => {
+    const text = Fs.readFileSync("docs/api.md", "utf8")
+    for (const { name } of problems) {
+      const type = problemType(name.replace(/Problem$/, "")).replace("urn:orders:problem:", "")
+      assert.include(text, `\`${type}\``)
+    }
+  })
 
   it("are all here", () => {
     assert.strictEqual(problems.length, 19)

@@ -3,14 +3,16 @@ import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
+import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Layer } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Option, Redacted, Schema } from "effect"
 import { ForeignOrigin, ForeignOriginProblem } from "../../src/api/Problems.ts"
 import { HttpByRouterLive, HttpLive } from "../../src/http/Http.ts"
 import { NodeServer } from "../../src/http/NodeServer.ts"
 import { Body } from "../../src/http/RequestBody.ts"
+import type { Route } from "../../src/http/Route.ts"
 import { makeSubmitRoute } from "../../src/http/SubmitRoute.ts"
 import { Orders } from "../../src/Orders.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
@@ -155,6 +157,11 @@ describe("POST /api/order", () => {
     })
   )
 
+  /** Accepts everything. */
+  const accepting = Layer.mock(Orders, {
+    accept: ({ order_id }) => Effect.succeed({ order_id, replay: Option.none() })
+  })
+
   /** Lets nobody through. */
   class Closed extends HttpApiMiddleware.Tag<Closed>()("test/Closed", { failure: ForeignOriginProblem }) {}
 
@@ -167,24 +174,67 @@ describe("POST /api/order", () => {
   }
   const unasked = Layer.mock(Orders, {})
 
-  for (const [where, found] of Object.entries(routes)) {
-    const ask = Effect.gen(function* () {
-      const [route] = yield* found
-      const request = HttpServerRequest.fromWeb(new Request("http://127.0.0.1/api/order", { method: "POST" }))
-      return yield* route?.handler?.(request, Body.Json({ value: order })) ?? Effect.dieMessage("no handler")
-    })
+  const ask = Effect.fnUntraced(function* <E, R>(
+    found: Effect.Effect<Route, E, R>,
+    { headers = {}, query = "" }: { readonly headers?: Record<string, string>; readonly query?: string } = {}
+  ) {
+    const { handler } = yield* found
+    const url = `http://127.0.0.1/api/order${query}`
+    const request = HttpServerRequest.fromWeb(new Request(url, { method: "POST", headers }))
+    const answered = handler?.(request, Body.Json({ value: order })) ?? Effect.dieMessage("no handler")
+    return yield* Effect.provideService(answered, HttpServerRequest.HttpServerRequest, request)
+  })
 
+  for (const [where, found] of Object.entries(routes)) {
     it.effect(`applies middleware that is set on ${where}`, () =>
       Effect.gen(function* () {
-        const { status } = yield* ask
+        const { status } = yield* ask(found)
         assert.strictEqual(status, 403)
       }).pipe(Effect.provideService(Closed, new ForeignOrigin()), Effect.provide(unasked))
     )
 
     it.effect(`does not start without the middleware that is set on ${where}`, () =>
       Effect.gen(function* () {
-        assert.isTrue(Exit.isFailure(yield* Effect.exit(ask)))
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(found)))
       }).pipe(Effect.provide(unasked))
     )
   }
+
+  const schemes = {
+    "a bearer token": [HttpApiSecurity.bearer, { headers: { authorization: "Bearer open" } }],
+    "a header": [HttpApiSecurity.apiKey({ in: "header", key: "x-key" }), { headers: { "x-key": "open" } }],
+    "a cookie": [HttpApiSecurity.apiKey({ in: "cookie", key: "key" }), { headers: { cookie: "key=open" } }],
+    "the query": [HttpApiSecurity.apiKey({ in: "query", key: "key" }), { query: "?key=open" }]
+  } as const
+
+  for (const [where, [scheme, given]] of Object.entries(schemes)) {
+    it.effect(`applies a security scheme whose key is in ${where}`, () => {
+      class Access extends HttpApiMiddleware.Tag<Access>()("test/Access", {
+        failure: ForeignOriginProblem,
+        security: { key: scheme }
+      }) {}
+      const found = makeSubmitRoute(HttpApi.make("orders").add(group.add(endpoint.middleware(Access))))
+      const key = (given: Redacted.Redacted) => (Redacted.value(given) === "open" ? Effect.void : new ForeignOrigin())
+      return Effect.gen(function* () {
+        assert.strictEqual((yield* ask(found)).status, 403)
+        assert.strictEqual((yield* ask(found, given)).status, 202)
+      }).pipe(Effect.provideService(Access, { key }), Effect.provide(accepting))
+    })
+  }
+
+  it.effect("does not start without its endpoint, or where that reads more than the body", () =>
+    Effect.gen(function* () {
+      const reading = endpoint.setHeaders(Schema.Struct({ "x-tenant": Schema.String }))
+      for (const found of [
+        makeSubmitRoute(HttpApi.make("orders")),
+        makeSubmitRoute(HttpApi.make("orders").add(group.add(HttpApiEndpoint.post("renamed", "/api/order")))),
+        makeSubmitRoute(HttpApi.make("orders").add(group.add(reading))),
+        makeSubmitRoute(
+          HttpApi.make("orders").add(group.add(endpoint.setUrlParams(Schema.Struct({ dry: Schema.String }))))
+        )
+      ]) {
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(found)))
+      }
+    }).pipe(Effect.provide(unasked))
+  )
 })
