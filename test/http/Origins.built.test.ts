@@ -25,7 +25,7 @@ inBrowser("A page of somebody else", () => {
         const service = yield* startService(yield* temporaryFolder)
         yield* Effect.promise(() => post(service.url, aNewOrder(101)))
         const address = (yield* hostilePage).address()
-        const page = yield* openPage()
+        const page = yield* openPage
         yield* Effect.promise(async () => {
           await page.goto(`http://${name}:${Predicate.isObject(address) && "port" in address ? address.port : ""}/`)
           const failed = await page.evaluate(async (url) => {
@@ -69,7 +69,7 @@ inBrowser("A page of somebody else", () => {
   it.scopedLive("finds nothing under a name that it points at the service", () =>
     Effect.gen(function* () {
       const service = yield* startService(yield* temporaryFolder)
-      const page = yield* openPage()
+      const page = yield* openPage
       const rebound = service.url.replace("127.0.0.1", "evil.test")
       yield* Effect.promise(async () => {
         for (const path of ["/", "/dashboard/main.js", "/api/orders", "/api/events", "/metrics", "/docs"]) {
