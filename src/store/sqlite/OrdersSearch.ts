@@ -8,7 +8,7 @@ import type { Filter, SearchStep } from "../Command.ts"
 import { makeFragments } from "./Fragments.ts"
 
 /** Keys from the lowest to the highest, both among them. */
-interface Range {
+export interface Range {
   readonly low: number
   readonly high: number
 }
