@@ -89,43 +89,9 @@ export class Orders extends Context.Tag("orders/Orders")<
     this,
     Effect.gen(function* () {
       const commits = yield* GroupCommit
-      const events = yield* OrderEvents
       const repo = yield* OrdersRepo
-      const metrics = yield* Metrics
-      const { maxPending } = yield* AppConfig
-      /** So that what several calls retry does not meet in one transaction. */
-      const reopening = yield* Effect.makeSemaphore(1)
-
-      const acceptance = (
-        order: NewOrder,
-        result: Answer<CommandOf<"Insert">>
-      ): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
-        const { order_id } = order
-        switch (result._tag) {
-          case "Inserted":
-            return Either.right({ order_id, replay: Option.none() })
-          case "Known": {
-            const fields = differences(result.order, order)
-            if (fields.length > 0) {
-              metrics.refused("OrderConflict")
-              return Either.left(new OrderConflict({ order_id, fields }))
-            }
-            metrics.replayed()
-            return Either.right({ order_id, replay: Option.some(result.order.status) })
-          }
-          case "Gone": {
-            if (fingerprint(order) !== result.record.fingerprint) {
-              metrics.refused("OrderConflict")
-              return Either.left(new OrderConflict({ order_id, fields: [] }))
-            }
-            metrics.replayed()
-            return Either.right({ order_id, replay: Option.some(result.record.status) })
-          }
-          case "Full":
-            metrics.refused("BacklogFull")
-            return Either.left(new BacklogFull({ retry_after: untilRoom(maxPending, metrics.drainRate()) }))
-        }
-      }
+      const acceptance = yield* makeAcceptance
+      const whenFinal = yield* makeWhenFinal
 
       const missing = Effect.fnUntraced(function* (id: OrderId) {
         const record = yield* repo.findPruned(id)
@@ -137,16 +103,6 @@ export class Orders extends Context.Tag("orders/Orders")<
       const find = Effect.fnUntraced(function* (id: OrderId) {
         const order = yield* repo.find(id)
         return Option.isSome(order) ? order.value : yield* missing(id)
-      })
-
-      /** The callers that wait for an order to reach a final state. */
-      const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
-      yield* events.listen(({ changes }) => {
-        if (waiters.size === 0) return
-        const final = new Set(changes.filter(({ status }) => isFinal(status)).map(({ order_id }) => order_id))
-        for (const waiter of waiters) {
-          if (final.has(waiter.order_id)) Deferred.unsafeDone(waiter.final, Effect.void)
-        }
       })
 
       /** Does it, unless the order is in none of the statuses it starts from; being where it leads to is fine too. */
@@ -174,17 +130,10 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         findFinal: Effect.fn("Orders.findFinal")(function* (id, wait, unless) {
           // Listening before looking: what happens in between is not missed.
-          const final = yield* Effect.acquireRelease(
-            Effect.sync(() => {
-              const waiting = { order_id: id, final: Deferred.unsafeMake<void>(FiberId.none) }
-              waiters.add(waiting)
-              return waiting
-            }),
-            (waiting) => Effect.sync(() => waiters.delete(waiting))
-          )
+          const reached = yield* whenFinal(id)
           const order = yield* find(id)
           if (isFinal(order.status)) return order
-          yield* Deferred.await(final.final).pipe(Effect.raceFirst(unless), Effect.timeoutOption(wait))
+          yield* reached.pipe(Effect.raceFirst(unless), Effect.timeoutOption(wait))
           return yield* find(id)
         }, Effect.scoped),
 
@@ -192,52 +141,9 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         retry: (id) => act(id, Command.Reopen({ order_id: id }), transitions.reopen.from),
 
-        retryMany: Effect.fn("Orders.retryMany")(function* (filter) {
-          // By key, so that no order is retried twice, and none that comes later.
-          const newest = yield* repo.list({}, Option.none(), 1)
-          const until = newest.found[0]?.key ?? 0
-          const monotonic = yield* monotonicMillis
-          const pace = makePace(monotonic)
-          const sized = makeSizing(monotonic, retried)
-          let count = 0
-          let after = Option.some(0)
-          while (Option.isSome(after)) {
-            const place = after.value
-            const { found, next } = yield* pace((look) => repo.reopenable(filter, place, until, retried.most, look))
-            for (let done = 0; done < found.length; ) {
-              const result = yield* reopening.withPermits(1)(
-                sized((size) => {
-                  const keys = found.slice(done, done + size)
-                  done += keys.length
-                  return commits.write(Command.ReopenMany({ filter, keys }))
-                })
-              )
-              count += result.count
-            }
-            after = next
-          }
-          return count
-        }),
+        retryMany: yield* makeRetryMany,
 
-        list: Effect.fn("Orders.list")(function* (filter, before, limit) {
-          const monotonic = yield* monotonicMillis
-          const pace = makePace(monotonic)
-          const until = monotonic() + patienceMillis
-          // One more than is asked for shows whether there is another page.
-          const found: Array<{ readonly key: RowKey; readonly order: Order }> = []
-          let place = before
-          do {
-            const missing = Math.min(limit + 1 - found.length, read)
-            const step = yield* pace((look) => repo.list(filter, place, missing, look))
-            found.push(...step.found)
-            place = step.next
-          } while (Option.isSome(place) && found.length <= limit && monotonic() < until)
-          const page = found.slice(0, limit)
-          return {
-            orders: page.map(({ order }) => order),
-            next: found.length > limit ? Option.map(Arr.last(page), ({ key }) => key) : place
-          }
-        }),
+        list: yield* makeList,
 
         failures: repo.failures,
 
@@ -246,6 +152,124 @@ export class Orders extends Context.Tag("orders/Orders")<
     })
   )
 }
+
+type Service = Context.Tag.Service<Orders>
+
+/** What the answer to an insert means to whoever submitted the order. */
+const makeAcceptance = Effect.gen(function* () {
+  const metrics = yield* Metrics
+  const { maxPending } = yield* AppConfig
+  return (
+    order: NewOrder,
+    result: Answer<CommandOf<"Insert">>
+  ): Either.Either<Acceptance, OrderConflict | BacklogFull> => {
+    const { order_id } = order
+    switch (result._tag) {
+      case "Inserted":
+        return Either.right({ order_id, replay: Option.none() })
+      case "Known": {
+        const fields = differences(result.order, order)
+        if (fields.length > 0) {
+          metrics.refused("OrderConflict")
+          return Either.left(new OrderConflict({ order_id, fields }))
+        }
+        metrics.replayed()
+        return Either.right({ order_id, replay: Option.some(result.order.status) })
+      }
+      case "Gone": {
+        if (fingerprint(order) !== result.record.fingerprint) {
+          metrics.refused("OrderConflict")
+          return Either.left(new OrderConflict({ order_id, fields: [] }))
+        }
+        metrics.replayed()
+        return Either.right({ order_id, replay: Option.some(result.record.status) })
+      }
+      case "Full":
+        metrics.refused("BacklogFull")
+        return Either.left(new BacklogFull({ retry_after: untilRoom(maxPending, metrics.drainRate()) }))
+    }
+  }
+})
+
+/** Tells when an order reaches a final state, from the moment that it is asked for to the end of the scope. */
+const makeWhenFinal = Effect.gen(function* () {
+  const events = yield* OrderEvents
+  const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
+  yield* events.listen(({ changes }) => {
+    if (waiters.size === 0) return
+    const final = new Set(changes.filter(({ status }) => isFinal(status)).map(({ order_id }) => order_id))
+    for (const waiter of waiters) {
+      if (final.has(waiter.order_id)) Deferred.unsafeDone(waiter.final, Effect.void)
+    }
+  })
+  return (order_id: OrderId) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const waiter = { order_id, final: Deferred.unsafeMake<void>(FiberId.none) }
+        waiters.add(waiter)
+        return waiter
+      }),
+      (waiter) => Effect.sync(() => waiters.delete(waiter))
+    ).pipe(Effect.map(({ final }) => Deferred.await(final)))
+})
+
+const makeRetryMany = Effect.gen(function* () {
+  const commits = yield* GroupCommit
+  const repo = yield* OrdersRepo
+  /** So that what several calls retry does not meet in one transaction. */
+  const reopening = yield* Effect.makeSemaphore(1)
+  const retryMany: Service["retryMany"] = Effect.fn("Orders.retryMany")(function* (filter) {
+    // By key, so that no order is retried twice, and none that comes later.
+    const newest = yield* repo.list({}, Option.none(), 1)
+    const until = newest.found[0]?.key ?? 0
+    const monotonic = yield* monotonicMillis
+    const pace = makePace(monotonic)
+    const sized = makeSizing(monotonic, retried)
+    let count = 0
+    let after = Option.some(0)
+    while (Option.isSome(after)) {
+      const place = after.value
+      const { found, next } = yield* pace((look) => repo.reopenable(filter, place, until, retried.most, look))
+      for (let done = 0; done < found.length; ) {
+        const result = yield* reopening.withPermits(1)(
+          sized((size) => {
+            const keys = found.slice(done, done + size)
+            done += keys.length
+            return commits.write(Command.ReopenMany({ filter, keys }))
+          })
+        )
+        count += result.count
+      }
+      after = next
+    }
+    return count
+  })
+  return retryMany
+})
+
+const makeList = Effect.gen(function* () {
+  const repo = yield* OrdersRepo
+  const list: Service["list"] = Effect.fn("Orders.list")(function* (filter, before, limit) {
+    const monotonic = yield* monotonicMillis
+    const pace = makePace(monotonic)
+    const until = monotonic() + patienceMillis
+    // One more than is asked for shows whether there is another page.
+    const found: Array<{ readonly key: RowKey; readonly order: Order }> = []
+    let place = before
+    do {
+      const missing = Math.min(limit + 1 - found.length, read)
+      const step = yield* pace((look) => repo.list(filter, place, missing, look))
+      found.push(...step.found)
+      place = step.next
+    } while (Option.isSome(place) && found.length <= limit && monotonic() < until)
+    const page = found.slice(0, limit)
+    return {
+      orders: page.map(({ order }) => order),
+      next: found.length > limit ? Option.map(Arr.last(page), ({ key }) => key) : place
+    }
+  })
+  return list
+})
 
 /** How many orders one transaction retries: those of a user are each on a page of their own. */
 const retried = { first: 50, least: 20, most: 200, longMillis: 25 }
