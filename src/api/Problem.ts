@@ -1,5 +1,6 @@
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import { Schema } from "effect"
+import { RetryAfter } from "../order/Order.ts"
 
 /** The media type of every error body, by RFC 9457. */
 export const mediaType = "application/problem+json"
@@ -16,6 +17,11 @@ export const problemFields = (tag: string, options: { readonly status: number; r
   detail: Schema.String
 })
 
+/** Every problem that says how long to wait says so in the header too: see `answerOf`. */
+const waiting = {
+  retry_after: RetryAfter.annotations({ description: "Seconds to wait; also in the Retry-After header" })
+}
+
 /**
  * The wire form of a tagged error: a problem body with the error's own fields beside the standard members.
  * Status and media type stand in the schema, so the response, OpenAPI and the typed client agree on them.
@@ -25,11 +31,14 @@ export const asProblem = <Self, Tag extends string, Encoded extends { readonly _
   options: { readonly status: number; readonly title: string; readonly detail: (error: Self) => string }
 ) => {
   const tag = error._tag
-  const { _tag, detail: _detail, ...fields } = error.fields
+  const { fields } = error
+  const { _tag, detail: _detail, retry_after: _retryAfter, ...own } = fields
+  const standard = problemFields(tag, options)
   return Schema.transform(
-    Schema.extend(Schema.Struct(problemFields(tag, options)), Schema.encodedSchema(Schema.Struct(fields))).annotations({
-      identifier: tag
-    }),
+    Schema.extend(
+      "retry_after" in fields ? Schema.Struct({ ...standard, ...waiting }) : Schema.Struct(standard),
+      Schema.encodedSchema(Schema.Struct(own))
+    ).annotations({ identifier: tag }),
     error,
     {
       strict: false,

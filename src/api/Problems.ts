@@ -111,11 +111,46 @@ export const UnsupportedMediaTypeProblem = asProblem(UnsupportedMediaType, {
   detail
 })
 
+export class HeadersTooLarge extends Schema.TaggedError<HeadersTooLarge>()("HeadersTooLarge", {}) {}
+export const HeadersTooLargeProblem = asProblem(HeadersTooLarge, {
+  status: 431,
+  title: "Headers too large",
+  detail: () => "The request's headers are too large."
+})
+
+export class RequestTimeout extends Schema.TaggedError<RequestTimeout>()("RequestTimeout", {}) {}
+export const RequestTimeoutProblem = asProblem(RequestTimeout, {
+  status: 408,
+  title: "Request timeout",
+  detail: () => "The request did not arrive in time."
+})
+
+export class ExpectationFailed extends Schema.TaggedError<ExpectationFailed>()("ExpectationFailed", {}) {}
+export const ExpectationFailedProblem = asProblem(ExpectationFailed, {
+  status: 417,
+  title: "Expectation failed",
+  detail: () => "The Expect header asks for something that is not offered."
+})
+
+export class DashboardMissing extends Schema.TaggedError<DashboardMissing>()("DashboardMissing", {}) {}
+export const DashboardMissingProblem = asProblem(DashboardMissing, {
+  status: 404,
+  title: "The dashboard is missing",
+  detail: () => "Its files are not beside the program: npm run build makes them. Everything else works without them."
+})
+
 export class InternalError extends Schema.TaggedError<InternalError>()("InternalError", {}) {}
 export const InternalErrorProblem = asProblem(InternalError, {
   status: 500,
   title: "Internal error",
   detail: () => "The service failed on this request. Its log has the cause beside this answer's X-Request-Id."
+})
+
+export class Starting extends Schema.TaggedError<Starting>()("Starting", { retry_after: RetryAfter }) {}
+export const StartingProblem = asProblem(Starting, {
+  status: 503,
+  title: "Starting",
+  detail: () => "The service is starting or has ended; try again in a second."
 })
 
 export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry_after: RetryAfter }) {}
@@ -216,3 +251,48 @@ export const InvalidRequest = Schema.transform(
   .pipe(HttpApiSchema.withEncoding({ kind: "Json", contentType: mediaType }))
   // Last, for other annotations take an identifier away.
   .annotations(HttpApiSchema.annotations({ identifier: "InvalidRequest", description: "Invalid request", status: 422 }))
+
+/** Every problem that the service answers with. */
+export const AnyProblem = Schema.Union(
+  BacklogFullProblem,
+  BodyTooLargeProblem,
+  DashboardMissingProblem,
+  DrainingProblem,
+  ExpectationFailedProblem,
+  ForeignOriginProblem,
+  HeadersTooLargeProblem,
+  InternalErrorProblem,
+  InvalidRequest,
+  MalformedRequestProblem,
+  MethodNotAllowedProblem,
+  MisdirectedRequestProblem,
+  NotReadyProblem,
+  OrderConflictProblem,
+  OrderGoneProblem,
+  OrderNotFoundProblem,
+  OrderStatusConflictProblem,
+  RequestTimeoutProblem,
+  RouteNotFoundProblem,
+  StartingProblem,
+  StorageUnavailableProblem,
+  TooManyCallsProblem,
+  TooManyStreamsProblem,
+  UnsupportedMediaTypeProblem
+)
+export type AnyProblem = typeof AnyProblem.Type
+export const isProblem = Schema.is(AnyProblem)
+const encode = Schema.encodeSync(AnyProblem)
+
+/** A problem as it goes out, whoever sends it: with `Retry-After` if it says how long to wait. */
+export const answerOf = (problem: AnyProblem) => {
+  const body = encode(problem)
+  return {
+    status: body.status,
+    headers: {
+      "content-type": mediaType,
+      ...("retry_after" in body ? { "retry-after": String(body.retry_after) } : undefined),
+      ...("allow" in body ? { allow: body.allow.join(", ") } : undefined)
+    },
+    text: JSON.stringify(body)
+  }
+}

@@ -4,7 +4,8 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Layer } from "effect"
-import { mediaType, problemType } from "../api/Problem.ts"
+import { DashboardMissing } from "../api/Problems.ts"
+import { refuse } from "./Refusal.ts"
 import type { Route } from "./Route.ts"
 
 const files = [
@@ -48,16 +49,6 @@ const readAll = Effect.sync(() => {
   })
 })
 
-const missing = HttpServerResponse.unsafeJson(
-  {
-    type: problemType("DashboardMissing"),
-    title: "The dashboard is missing",
-    status: 404,
-    detail: "Its files are not beside the program: npm run build makes them. Everything else works without them."
-  },
-  { status: 404, contentType: mediaType }
-)
-
 const answer = (type: string, body: Uint8Array) => {
   const etag = `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`
   const headers = { etag, "cache-control": "no-cache" }
@@ -76,7 +67,7 @@ export const DashboardRoutes = Layer.unwrapEffect(
           "GET",
           path,
           body === undefined
-            ? Effect.succeed(missing)
+            ? Effect.succeed(refuse(new DashboardMissing()))
             : Effect.map(HttpServerRequest.HttpServerRequest, answer(type, body))
         )
       )

@@ -12,6 +12,7 @@ import {
   Draining,
   ForeignOrigin,
   InternalError,
+  isProblem,
   MalformedRequest,
   MethodNotAllowed,
   MisdirectedRequest,
@@ -21,7 +22,7 @@ import { Metrics } from "../observe/Metrics.ts"
 import { inSpan, isTraced, spanOf, traceparentOf } from "../observe/TraceContext.ts"
 import { NodeServer, turnOf } from "./NodeServer.ts"
 import { isForeign, isMisdirected } from "./Origins.ts"
-import { isRefusal, refuse, refuseBody, retryAfterOf } from "./Refusal.ts"
+import { refuse, refuseBody } from "./Refusal.ts"
 import { RequestBody, readBody } from "./RequestBody.ts"
 import { type Route, routesByPath } from "./Route.ts"
 
@@ -116,7 +117,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
             const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
             if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
             if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
-            if (isRefusal(error)) return Effect.succeed(refuse(error))
+            if (isProblem(error)) return Effect.succeed(refuse(error))
             return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
               Effect.annotateLogs("request_id", requestId),
               Effect.as(refuse(new InternalError()))
@@ -167,12 +168,10 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
 
       if (response.status === 422) metrics.refused("InvalidRequest")
       metrics.request(methodName, route?.path, response.status, secondsSinceStart())
-      const retryAfter = retryAfterOf(response)
       return HttpServerResponse.setHeaders(response, {
         ...securityHeaders,
         ...(route?.contentSecurityPolicy ? { "content-security-policy": route.contentSecurityPolicy } : undefined),
         ...(isDraining() ? { connection: "close" } : undefined),
-        ...(Option.isSome(retryAfter) ? { "retry-after": String(retryAfter.value.retry_after) } : undefined),
         ...response.headers,
         "x-request-id": requestId
       })

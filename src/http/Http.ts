@@ -23,6 +23,7 @@ import { makeGuard } from "./Guard.ts"
 import { listing } from "./Listing.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { Readiness } from "./Readiness.ts"
+import { allRefusing } from "./Refusal.ts"
 import { payload, RequestBody } from "./RequestBody.ts"
 import { type Route, routeOf } from "./Route.ts"
 import { makeSubmit, makeSubmitRoute } from "./SubmitRoute.ts"
@@ -36,7 +37,7 @@ const OrdersApi = HttpApiBuilder.group(
     const takeAll = takeMany(orders)
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
-    return handlers
+    const answered = handlers
       .handleRaw("submit", ({ request }) => Effect.flatMap(RequestBody, (body) => submit(request, body)))
       .handleRaw("submitMany", ({ request }) =>
         Effect.flatMap(RequestBody, (body) => takeAll(body, traceparentOf(request.headers))).pipe(
@@ -61,6 +62,7 @@ const OrdersApi = HttpApiBuilder.group(
         Effect.flatMap(orders.list(filter, Option.fromNullable(cursor), limit), listing)
       )
       .handle("failures", () => Effect.map(orders.failures, (failures) => new FailuresByCode(failures)))
+    return allRefusing(answered)
   })
 )
 
@@ -75,7 +77,7 @@ const ServiceApi = HttpApiBuilder.group(
     const { name: processor = "custom" } = yield* OrderProcessor
     const readiness = yield* Readiness
 
-    return handlers
+    const answered = handlers
       .handle("metrics", () =>
         Effect.zipWith(
           metrics.snapshot,
@@ -93,6 +95,7 @@ const ServiceApi = HttpApiBuilder.group(
           return { ...ok, checks: { writes: "ok" as const, reads: "ok" as const, breaker: yield* breaker.state } }
         })
       )
+    return allRefusing(answered)
   })
 )
 

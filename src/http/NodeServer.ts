@@ -5,7 +5,15 @@ import type * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Deferred, Effect, FiberId, Layer, Predicate } from "effect"
 import { AppConfig } from "../AppConfig.ts"
-import { mediaType, problemType } from "../api/Problem.ts"
+import {
+  type AnyProblem,
+  answerOf,
+  ExpectationFailed,
+  HeadersTooLarge,
+  MalformedRequest,
+  RequestTimeout,
+  Starting
+} from "../api/Problems.ts"
 import { StartupError } from "../StartupError.ts"
 
 const options = {
@@ -23,31 +31,33 @@ export const stalledMillis = 60_000
 /** Running requests that have not ended by then are cut off, in milliseconds. */
 const drainMillis = 8000
 
-/** The answer to what never reaches the application, with a problem like every other error. */
-const refusal = (status: number, problem: string, detail: string) => {
-  const title = Http.STATUS_CODES[status] ?? "Error"
-  const body = JSON.stringify({ type: problemType(problem), title, status, detail })
-  const headers = {
-    "content-type": mediaType,
-    "content-length": Buffer.byteLength(body),
-    "x-content-type-options": "nosniff",
-    "x-request-id": randomUUID(),
-    connection: "close"
+/** The answer to what never reaches the application. */
+const lastAnswer = (problem: AnyProblem) => {
+  const { headers, status, text } = answerOf(problem)
+  return {
+    status,
+    headers: {
+      ...headers,
+      "content-length": Buffer.byteLength(text),
+      "x-content-type-options": "nosniff",
+      "x-request-id": randomUUID(),
+      connection: "close"
+    },
+    text
   }
-  return { body, headers, status, title }
 }
 
-const refusalOf = (error: Error) => {
+const problemOf = (error: Error) => {
   const code = Predicate.hasProperty(error, "code") ? error.code : undefined
-  if (code === "HPE_HEADER_OVERFLOW") return refusal(431, "HeadersTooLarge", "The request's headers are too large.")
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
-    return refusal(408, "RequestTimeout", "The request did not arrive in time.")
-  }
-  return refusal(400, "MalformedRequest", "This is not an HTTP request that can be read.")
+  if (code === "HPE_HEADER_OVERFLOW") return new HeadersTooLarge()
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new RequestTimeout()
+  return new MalformedRequest({ detail: "This is not an HTTP request that can be read." })
 }
 
-const respond = (response: Http.ServerResponse, { body, headers, status }: ReturnType<typeof refusal>) =>
-  response.writeHead(status, headers).end(body)
+const respond = (response: Http.ServerResponse, problem: AnyProblem) => {
+  const { headers, status, text } = lastAnswer(problem)
+  response.writeHead(status, headers).end(text)
+}
 
 /**
  * Waits until the requests before it on its connection have been answered. What is pipelined behind a slow request is
@@ -120,7 +130,7 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       // The absolute form that proxies use (RFC 9112, 3.2.2).
       request.url = request.url?.replace(/^https?:\/\/[^/?]*(?=[/?]|$)/i, "") || "/"
       if (server.listenerCount("request") === 1) {
-        respond(response, refusal(503, "Starting", "The service is starting or has ended; try again in a second."))
+        respond(response, new Starting({ retry_after: 1 }))
       }
     })
     server.on("timeout", (socket) => {
@@ -129,15 +139,15 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       if (socket.writableLength > 0 || !answers) socket.destroy()
     })
     server.on("checkExpectation", (_request, response) => {
-      respond(response, refusal(417, "ExpectationFailed", "The Expect header asks for something that is not offered."))
+      respond(response, new ExpectationFailed())
     })
     server.on("clientError", (error: Error, socket: Socket) => {
       // A complete request before it may be an order that is being stored: its answer must not be replaced by this one.
       if (owesAnswer(socket)) return broken.add(socket)
       if (!socket.writable || socket.destroyed) return socket.destroy()
-      const { body, headers, status, title } = refusalOf(error)
+      const { headers, status, text } = lastAnswer(problemOf(error))
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-      return socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join("")}\r\n${body}`)
+      return socket.end(`HTTP/1.1 ${status} ${Http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${text}`)
     })
     const idle = Effect.async<void>((resume) => {
       whenIdle = () => resume(Effect.void)

@@ -1,43 +1,12 @@
 import type { IncomingMessage } from "node:http"
+import type * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Effect, Option, Schema, Stream } from "effect"
-import { mediaType } from "../api/Problem.ts"
-import {
-  type BodyTooLarge,
-  BodyTooLargeProblem,
-  DrainingProblem,
-  ForeignOriginProblem,
-  InternalErrorProblem,
-  MalformedRequestProblem,
-  MethodNotAllowedProblem,
-  MisdirectedRequestProblem,
-  RouteNotFoundProblem,
-  UnsupportedMediaTypeProblem
-} from "../api/Problems.ts"
+import { Chunk, Effect, Stream } from "effect"
+import { type AnyProblem, answerOf, type BodyTooLarge, isProblem } from "../api/Problems.ts"
 
-/** Everything that can be refused before a handler sees the request. */
-const Refusal = Schema.Union(
-  MalformedRequestProblem,
-  MisdirectedRequestProblem,
-  ForeignOriginProblem,
-  RouteNotFoundProblem,
-  MethodNotAllowedProblem,
-  BodyTooLargeProblem,
-  UnsupportedMediaTypeProblem,
-  InternalErrorProblem,
-  DrainingProblem
-)
-export const isRefusal = Schema.is(Refusal)
-const encodeRefusal = Schema.encodeSync(Refusal)
-type Refusal = typeof Refusal.Type
-
-export const refuse = (error: Refusal) => {
-  const body = encodeRefusal(error)
-  return HttpServerResponse.unsafeJson(body, {
-    status: body.status,
-    headers: error._tag === "MethodNotAllowed" ? { allow: error.allow.join(", ") } : {},
-    contentType: mediaType
-  })
+export const refuse = (problem: AnyProblem) => {
+  const { headers, status, text } = answerOf(problem)
+  return HttpServerResponse.text(text, { status, headers, contentType: headers["content-type"] })
 }
 
 /** How much of a body that is refused is still read, so that the client gets to see why. */
@@ -48,7 +17,8 @@ const discardLimit = 16 * 1024 * 1024
  * while before the connection closes, because a client still sending would see a reset in place of the answer.
  */
 export const refuseBody = (error: BodyTooLarge, incoming: IncomingMessage) => {
-  const body = Buffer.from(JSON.stringify(encodeRefusal(error)))
+  const { headers, status, text } = answerOf(error)
+  const body = Buffer.from(text)
   const discard = Effect.async<void>((resume) => {
     let left = discardLimit
     const done = () => resume(Effect.void)
@@ -61,14 +31,26 @@ export const refuseBody = (error: BodyTooLarge, incoming: IncomingMessage) => {
   })
   return HttpServerResponse.stream(
     Stream.concat(Stream.make(body), Stream.drain(Effect.timeoutOption(discard, "5 seconds"))),
-    { status: 413, headers: { connection: "close" }, contentType: mediaType, contentLength: body.length }
+    {
+      status,
+      headers: { ...headers, connection: "close" },
+      contentType: headers["content-type"],
+      contentLength: body.length
+    }
   )
 }
 
-const decodeWait = Schema.decodeUnknownOption(Schema.parseJson(Schema.Struct({ retry_after: Schema.NonNegativeInt })))
+/** A handler that answers with its problems. HttpApi would encode them too, but sets no header by them. */
+export const refusing = <A, E, R>(answer: Effect.Effect<A, E, R>) =>
+  Effect.catchIf(answer, isProblem, (problem) => Effect.succeed(refuse(problem)))
 
-/** The `Retry-After` of an answer that asks to wait: the `retry_after` of its problem, whoever made it. */
-export const retryAfterOf = ({ body, status }: HttpServerResponse.HttpServerResponse) =>
-  (status === 429 || status === 503) && body._tag === "Uint8Array"
-    ? decodeWait(new TextDecoder().decode(body.body))
-    : Option.none()
+/** The same for all handlers of a group, which have been checked to fail only as the contract says. */
+export const allRefusing = <E, Provides, R>(handlers: HttpApiBuilder.Handlers<E, Provides, R>): typeof handlers =>
+  Object.create(handlers, {
+    handlers: {
+      value: Chunk.map(handlers.handlers, (item) => ({
+        ...item,
+        handler: (request: Parameters<typeof item.handler>[0]) => refusing(item.handler(request))
+      }))
+    }
+  })

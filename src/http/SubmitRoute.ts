@@ -9,6 +9,7 @@ import { type Acceptance, Orders } from "../Orders.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
 import { idInJson } from "../order/Order.ts"
+import { refusing } from "./Refusal.ts"
 import type { Body } from "./RequestBody.ts"
 import { type Route, routeOf } from "./Route.ts"
 
@@ -74,7 +75,7 @@ export const makeSubmitRoute = Effect.fnUntraced(function* <
   if (readsMore) return yield* Effect.dieMessage("The fast way of submit reads the body alone")
   const inner = yield* HttpApiBuilder.buildMiddleware(alone)
   const outer = yield* HttpApiBuilder.buildMiddleware(api)
-  const answer: NonNullable<Route["handler"]> = (request, body) => outer(inner(submit(request, body)))
+  const answer: NonNullable<Route["handler"]> = (request, body) => outer(inner(refusing(submit(request, body))))
   // A security scheme may read a key in the query, which the router would have parsed.
   const answerWithin: typeof answer = (request, body) =>
     Effect.provideService(

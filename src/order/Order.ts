@@ -255,7 +255,7 @@ export class OrderConflict extends Schema.TaggedError<OrderConflict>()("OrderCon
   fields: Schema.Array(Schema.String)
 }) {}
 
-export const RetryAfter = Schema.Int.annotations({ description: "Seconds to wait; also in the Retry-After header" })
+export const RetryAfter = Schema.Int.annotations({ description: "Seconds to wait" })
 
 /** The order was final so long ago that only this is left of it. */
 export class OrderGone extends Schema.TaggedError<OrderGone>()("OrderGone", {
