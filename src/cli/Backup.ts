@@ -3,6 +3,7 @@ import * as Path from "node:path"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
+import { statOf } from "../store/sqlite/RestoreSwitch.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
 import { printChecks } from "./Doctor.ts"
 import { Failure, failed, misused } from "./Failure.ts"
@@ -15,7 +16,7 @@ const to = Args.text({ name: "to" }).pipe(
 /** A moment as part of a file name, such as 20261123T142120Z. */
 export const stampOf = (time: DateTime.Utc) => DateTime.formatIso(time).replace(/\.\d+|[-:]/g, "")
 
-const stat = (path: string) => Effect.promise(() => Fs.stat(path).catch(() => undefined))
+const stat = (path: string) => Effect.promise(() => statOf(path))
 
 /** A name in the folder that no file has yet. */
 const nameIn = Effect.fnUntraced(function* (folder: string, source: string) {

@@ -3,7 +3,7 @@ import { Data, Duration, Effect, Either, Option, Predicate, Random } from "effec
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { NewOrder } from "../order/Order.ts"
 import type { clientOf } from "./Connection.ts"
-import { brokenBy, codeOf } from "./Failure.ts"
+import { brokenBy, connectionCode } from "./Failure.ts"
 
 export type Client = Effect.Effect.Success<ReturnType<typeof clientOf>>
 
@@ -30,7 +30,7 @@ const retryAfterOf = (error: unknown) =>
 
 const judgeHttp = (error: HttpClientError): Judged => {
   if (error._tag === "RequestError") {
-    const reason = codeOf(error)
+    const reason = connectionCode(error)
     return { reason, again: true, mayBeStored: reason !== "ECONNREFUSED", waitSeconds: 0 }
   }
   const broken = brokenBy(error)

@@ -2,7 +2,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import { Data, Duration, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
 import { deadAfterSeconds } from "../api/Heartbeat.ts"
 import { OrderEvent } from "../api/OrderEvent.ts"
-import { brokenBy, detailOf, failed, failureOf } from "./Failure.ts"
+import { connectionCode, detailOf, failed, failureOf } from "./Failure.ts"
 
 const decodeEvent = Schema.decodeUnknown(Schema.parseJson(OrderEvent))
 
@@ -36,7 +36,7 @@ const follow = (url: string, { filter, onEvent, onOpen }: Watching) =>
     }
     yield* onOpen
     yield* response.stream.pipe(
-      Stream.mapError((error) => `the connection broke (${Option.getOrElse(brokenBy(error), () => error.reason)})`),
+      Stream.mapError((error) => `the connection broke (${connectionCode(error)})`),
       Stream.timeoutFail(() => "nothing came any more", Duration.seconds(deadAfterSeconds)),
       Stream.decodeText(),
       Stream.splitLines,

@@ -1,5 +1,5 @@
 import * as HttpApi from "@effect/platform/HttpApi"
-import type { HttpClientError, RequestError, ResponseError } from "@effect/platform/HttpClientError"
+import type { HttpClientError, ResponseError } from "@effect/platform/HttpClientError"
 import { Console, Data, Effect, Option, ParseResult, Predicate, Schema } from "effect"
 import { Api } from "../api/Api.ts"
 import { problemType } from "../api/Problem.ts"
@@ -74,16 +74,14 @@ export const faultLines = (found: ReadonlyArray<{ readonly pointer: string; read
 /** Where the service is, of the address of a request to it. */
 const serviceOf = (url: string) => url.replace(/\/(api\/.*)?$/, "")
 
-/** How the system names what happened to a connection, such as ECONNREFUSED. */
-export const codeOf = (error: RequestError): string =>
-  Predicate.hasProperty(error.cause, "code") && Predicate.isString(error.cause.code) ? error.cause.code : error.reason
-
 const isHttpClientError = (error: unknown): error is HttpClientError =>
   Predicate.isTagged(error, "RequestError") || Predicate.isTagged(error, "ResponseError")
 
-/** How the system names what broke a connection in the middle of an answer, such as ECONNRESET. */
-export const brokenBy = ({ cause }: ResponseError): Option.Option<string> =>
+/** How the system names what broke a connection, such as ECONNREFUSED or, in the middle of an answer, ECONNRESET. */
+export const brokenBy = ({ cause }: HttpClientError): Option.Option<string> =>
   Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? Option.some(cause.code) : Option.none()
+
+export const connectionCode = (error: HttpClientError) => Option.getOrElse(brokenBy(error), () => error.reason)
 
 const noGoodAnswer = (error: ResponseError) => {
   const service = serviceOf(error.request.url)
@@ -106,7 +104,7 @@ export const failureOf = (error: unknown): Failure => {
   if (isHttpClientError(error)) {
     return error._tag === "RequestError"
       ? failed(
-          `No order service answers at ${serviceOf(error.request.url)} (${codeOf(error)}). ` +
+          `No order service answers at ${serviceOf(error.request.url)} (${connectionCode(error)}). ` +
             "Start it with `orders serve`, or name another with --url."
         )
       : failed(noGoodAnswer(error))

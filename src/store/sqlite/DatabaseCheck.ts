@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs"
-import * as Fs from "node:fs/promises"
 import { Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
+import { statOf } from "./RestoreSwitch.ts"
 import { loadDriver } from "./SqliteDriver.ts"
 import { messageOf } from "./SqliteErrors.ts"
 
@@ -71,9 +71,7 @@ const faultOf = (file: string): string | undefined => {
  * at all of it takes seconds for each million orders, so it is done only where the files look like it.
  */
 export const checkFiles = Effect.fnUntraced(function* (file: string) {
-  const stats = yield* Effect.promise(() =>
-    Promise.all(["", "-wal", "-shm"].map((suffix) => Fs.stat(file + suffix).catch(() => undefined)))
-  )
+  const stats = yield* Effect.promise(() => Promise.all(["", "-wal", "-shm"].map((suffix) => statOf(file + suffix))))
   if (!stats[0]?.size && stats[1]?.size) return yield* orphaned(file)
   const why = suspicion(stats)
   if (why === undefined) return

@@ -17,7 +17,8 @@ const suffix = ".restore-"
 /** The name under which a database that is whole and checked waits to take the place of another. */
 export const waiting = (file: string, stamp: string) => file + suffix + stamp
 
-const stat = (path: string) => Fs.stat(path).catch(() => undefined)
+/** Nothing for a file that is not there. */
+export const statOf = (path: string) => Fs.stat(path).catch(() => undefined)
 
 /**
  * Puts the waiting database, if there is one, in the place of the other, which is set aside with its `-wal`: where to.
@@ -35,13 +36,13 @@ export const finishRestore = async (file: string): Promise<ReadonlyArray<string>
   if (stamp === undefined) return undefined
   const aside = `${file}.before-${stamp}`
   for (const part of ["-wal", ""]) {
-    const [old, kept] = await Promise.all([stat(file + part), stat(aside + part)])
+    const [old, kept] = await Promise.all([statOf(file + part), statOf(aside + part)])
     // An empty one is made by a start that comes before this.
     if (old?.size && kept === undefined) await Fs.rename(file + part, aside + part)
   }
   await Promise.all(["-wal", "-shm"].map((part) => Fs.rm(file + part, { force: true })))
   await Fs.rename(waiting(file, stamp), file)
   await sync(Path.dirname(file))
-  const kept = await Promise.all([aside, `${aside}-wal`].map(async (path) => ((await stat(path)) ? [path] : [])))
+  const kept = await Promise.all([aside, `${aside}-wal`].map(async (path) => ((await statOf(path)) ? [path] : [])))
   return kept.flat()
 }
