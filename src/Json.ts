@@ -11,7 +11,7 @@ export const isDeeperThan = (value: unknown, limit: number): boolean =>
   value !== null &&
   (limit === 0 || Object.values(value).some((inner) => isDeeperThan(inner, limit - 1)))
 
-/** Stands for a text that is no JSON, or none that is looked at further. `why` goes on from a subject. */
+/** In place of the value of a text that is not JSON, or is refused as it is. `why` goes on from a subject. */
 export class Malformed {
   readonly why: string
   constructor(why: string) {

@@ -33,7 +33,7 @@ export const handleSignals = () => {
     process.removeAllListeners("SIGHUP")
     process.kill(process.pid, "SIGHUP")
   })
-  // Without a listener Node opens its debugger, to whoever is on this machine: for `npm run dev` only.
+  // Without a listener Node opens its debugger to every user of this machine: for `npm run dev` only.
   if (!isDevelopment) process.on("SIGUSR1", () => onIgnored())
 }
 

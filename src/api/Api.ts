@@ -365,12 +365,12 @@ const ready = HttpApiEndpoint.get("ready", "/readyz")
       verbose: Schema.optional(Schema.String.annotations({ description: "Show what was looked at" }))
     })
   )
-  .addSuccess(Ready.annotations({ description: "Yes" }))
+  .addSuccess(Ready.annotations({ description: "Ready" }))
   .addError(InternalErrorProblem)
   .addError(NotReadyProblem)
   .annotateContext(
     documented({
-      summary: "Should traffic come here?",
+      summary: "Readiness probe",
       description:
         "503 while shutting down, and while writes fail. With `?verbose` it shows what was checked, and how the circuit " +
         "breaker in front of the processor stands.",
@@ -380,7 +380,7 @@ const ready = HttpApiEndpoint.get("ready", "/readyz")
 
 const probe = <const Name extends string>(name: Name, path: `/${string}`, summary: string, description: string) =>
   HttpApiEndpoint.get(name, path)
-    .addSuccess(Ok.annotations({ description: "Yes" }))
+    .addSuccess(Ok.annotations({ description: "Up" }))
     .addError(InternalErrorProblem)
     .annotateContext(documented({ summary, description, answers: { 200: { example: { status: "ok" } } } }))
 
@@ -399,16 +399,16 @@ export class Api extends HttpApi.make("orders")
       .add(watch)
       .addError(ForeignOriginProblem)
       .addError(MisdirectedRequestProblem)
-      .annotateContext(OpenApi.annotations({ title: "Orders", description: "Handing orders in and looking at them" }))
+      .annotateContext(OpenApi.annotations({ title: "Orders", description: "Submit, read, cancel and retry orders" }))
   )
   .add(
     HttpApiGroup.make("service")
       .add(metrics)
-      .add(probe("health", "/health", "Is the service up?", "Answers as long as the process does."))
-      .add(probe("live", "/livez", "Should the process be left running?", "Answers as long as the process does."))
+      .add(probe("health", "/health", "Health check", "Answers as long as the process does."))
+      .add(probe("live", "/livez", "Liveness probe", "Answers as long as the process does."))
       .add(ready)
       .addError(MisdirectedRequestProblem)
-      .annotateContext(OpenApi.annotations({ title: "Service", description: "How the service itself is doing" }))
+      .annotateContext(OpenApi.annotations({ title: "Service", description: "Metrics and probes of the service" }))
   )
   .annotateContext(
     OpenApi.annotations({

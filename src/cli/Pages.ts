@@ -23,8 +23,8 @@ type Environment = HttpClient.HttpClient | CliApp.CliApp.Environment
 
 /** What the help says of a command beside what it takes. */
 interface About {
-  readonly group: "ORDERS" | "WHAT GOES ON" | "THE SERVICE"
-  /** It changes something, so it goes on to its end whoever reads what it prints. */
+  readonly group: "ORDERS" | "MONITORING" | "THE SERVICE"
+  /** It changes something, so it goes on to its end even if its output is lost. */
   readonly acts: boolean
   /** How it is called, where that is more than its arguments and options. */
   readonly usage?: ReadonlyArray<string>
@@ -108,7 +108,7 @@ export const pages: ReadonlyArray<Page> = [
       "orders list --user-id 1 --accepted-after 2026-01-31 --all",
       "orders list --all --json | jq -r .order_id"
     ],
-    exits: { done: "all that fit are listed, be it none", failed: "no service answered" }
+    exits: { done: "all that fit are listed, even if none does", failed: "no service answered" }
   }),
   page(cancel, {
     group: "ORDERS",
@@ -128,19 +128,19 @@ export const pages: ReadonlyArray<Page> = [
     exits: { done: "all that fit are Pending again", failed: "refused, nothing was changed, or no service answered" }
   }),
   page(failures, {
-    group: "WHAT GOES ON",
+    group: "MONITORING",
     acts: false,
     examples: ["orders failures"],
-    exits: { done: "the failures are shown, be they none", failed: "no service answered" }
+    exits: { done: "the failures are shown, even if there are none", failed: "no service answered" }
   }),
   page(metrics, {
-    group: "WHAT GOES ON",
+    group: "MONITORING",
     acts: false,
     examples: ["orders metrics", "orders metrics --json | jq .orders_pending"],
     exits: { done: "the metrics are shown", failed: "no service answered" }
   }),
   page(watch, {
-    group: "WHAT GOES ON",
+    group: "MONITORING",
     acts: false,
     examples: ["orders watch", "orders watch --status Failed --json"],
     exits: { done: "never: it ends by Ctrl-C", failed: "no service answered at first, or it refused for good" }

@@ -128,7 +128,7 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
   const stopped = () =>
     `Stopped after ${sent} orders of ${file === "-" ? "the input" : file}. Sending all of it again is safe.`
 
-  const tell = (results: ReadonlyArray<BulkResult>, part: ReadonlyArray<OrderText>) => {
+  const report = (results: ReadonlyArray<BulkResult>, part: ReadonlyArray<OrderText>) => {
     if (json) {
       return printJsonLines(
         results.map((result) => ({ ...result, order_id: encodeId(result.order_id), index: sent + result.index }))
@@ -148,7 +148,7 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
         : (yield* Effect.mapError(api.orders.submitMany({ payload }), (error) => withLine(stopped())(error))).results
     const results = resultsOf(part, answered)
     for (const { result } of results) count[result] += 1
-    yield* tell(results, part)
+    yield* report(results, part)
     sent += part.length
   })
 

@@ -30,7 +30,7 @@ export const watch = Command.make(
     status
   },
   Effect.fnUntraced(function* ({ json, orderId, status, url, userId }) {
-    // A service that is not there at first is a mistake to tell at once; one that goes away is waited for.
+    // A service that is not there at first is a mistake to report at once; one that goes away is waited for.
     const api = yield* clientOf(url)
     yield* api.service.metrics()
     let lost = false

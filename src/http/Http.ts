@@ -156,7 +156,7 @@ const serve = <E, R>(before: Effect.Effect<ReadonlyArray<Route>, E, R>) =>
       const app = yield* HttpLayerRouter.toHttpEffect(AllRoutes).pipe(Effect.provide(RouterConfigLive))
       // With a listener for upgrades Node would withhold the body of a request that merely offers one, as Java's client does.
       return Layer.effectDiscard(Effect.sync(() => server.removeAllListeners("upgrade"))).pipe(
-        // The guard makes the spans; those of the platform would tell every header.
+        // The guard makes the spans; those of the platform would show every header.
         Layer.provide(HttpMiddleware.withTracerDisabledWhen(HttpServer.serve(guard(app)), () => true))
       )
     })

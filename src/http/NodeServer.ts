@@ -115,7 +115,7 @@ export class NodeServer extends Context.Tag("orders/NodeServer")<
       response.once("close", () => {
         responses.delete(response)
         if (broken.has(socket) && !owesAnswer(socket)) socket.destroySoon()
-        // Nothing more can be said, and whoever tries is not to wait for it.
+        // No answer can be sent any more, and none is to be waited for.
         if (!response.writableEnded) setImmediate(() => response.end())
       })
       const begin = () => {

@@ -52,7 +52,7 @@ const passingOn = Tracer.make({
   context: (run) => run()
 })
 
-/** Requests made inside tell their trace on, or begin one, though no spans are kept. */
+/** Requests made inside pass their trace on, or begin one, though no spans are kept. */
 export const passingTracesOn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.withTracerEnabled(Effect.withTracer(self, passingOn), true)
 

@@ -19,7 +19,7 @@ const maxBatch = 1000
 
 const isProbe = ({ command }: WaitingCommand) => command._tag === "Probe"
 
-/** Writes a batch, tells what it changed, and answers each of its callers. */
+/** Writes a batch, publishes what it changed, and answers each of its callers. */
 const makeCommitBatch = Effect.fnUntraced(function* (
   health: WriteHealth,
   answer: (entry: WaitingCommand, exit: Exit.Exit<Result, StorageUnavailable>) => void,

@@ -6,10 +6,10 @@ import type { RowKey } from "../order/OrderChange.ts"
 import type { CommandOf, Filter, Lane, PrunedRecord, SearchStep, Totals } from "./Command.ts"
 import type { AllFailures } from "./OrdersRepo.ts"
 
-/** A statement that failed, or a row that is none of ours. */
+/** A statement that failed, or a row that this service cannot have written. */
 export type StatementFault = SqlError | ParseError
 
-/** A row as it is after its change, as far as others hear of it. */
+/** A row after its change: the part of it that is published. */
 export interface Changed {
   readonly seq: RowKey
   readonly order_id: string

@@ -35,7 +35,7 @@ const backoff = (attempt: number, base: Duration.Duration, max: Duration.Duratio
 /** What lines in the log about a run name it by. */
 export const runAnnotations = ({ attempt, order, run }: Claim) => ({ order_id: order.order_id, run, attempt })
 
-/** Records how attempts end: tells the breaker, decides whether there is to be another one, and waits for the commit. */
+/** Records how attempts end: reports to the breaker, decides whether there is to be another one, and waits for the commit. */
 export const makeAttemptRecord = Effect.gen(function* () {
   const commits = yield* GroupCommit
   const { maxAttempts, retryBase, retryMax } = yield* AppConfig

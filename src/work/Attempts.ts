@@ -38,15 +38,15 @@ export const makeAttempts = Effect.gen(function* () {
 
   const whenEnded = (key: RowKey, fiber: Fiber.RuntimeFiber<Exit.Exit<unknown, unknown>>) =>
     Effect.async<Exit.Exit<unknown, unknown>>((resume) => {
-      const tell = (exit: Exit.Exit<unknown, unknown>) => {
+      const answer = (exit: Exit.Exit<unknown, unknown>) => {
         if (running.get(key) === attempt) running.delete(key)
         resume(Effect.succeed(exit))
       }
-      const ended = (exit: Exit.Exit<Exit.Exit<unknown, unknown>>) => tell(Exit.flatten(exit))
+      const ended = (exit: Exit.Exit<Exit.Exit<unknown, unknown>>) => answer(Exit.flatten(exit))
       const end = (exit: Exit.Exit<unknown, unknown>) => {
         fiber.removeObserver(ended)
         fiber.unsafeInterruptAsFork(FiberId.none)
-        tell(exit)
+        answer(exit)
       }
       const attempt = { deadline: now() + limit, end }
       running.set(key, attempt)

@@ -29,7 +29,7 @@ const recover = Effect.gen(function* () {
 })
 
 /**
- * `WORKERS` fibers, each: take -> wait for the processor -> claim -> process -> record; and one more that works the
+ * `WORKERS` fibers, each: take -> wait for the processor -> claim -> process -> record; and one more for the
  * suspects. A worker keeps its order until the outcome is committed, and nothing that happens to one order ends a worker.
  *
  * At the start, what a crash left Processing becomes Pending again. At the end the workers take no more and have

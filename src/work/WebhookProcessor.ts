@@ -135,7 +135,7 @@ const endOfRequest = (exit: Exit.Exit<{ readonly status: number }, Unavailable>)
 
 /**
  * Hands each order to the shop's endpoint: one POST for each attempt, signed by Standard Webhooks. `webhook-id` is the
- * same for all attempts until someone asks for the order again, so that the endpoint can tell a repeat.
+ * same for all attempts until someone asks for the order again, so that the endpoint can recognise a repeat.
  *
  * | answer | meaning |
  * |---|---|
@@ -148,7 +148,7 @@ export const layer = ({ secrets, url }: Webhook) =>
   Layer.effect(
     OrderProcessor,
     Effect.gen(function* () {
-      // The span of a request is made here; that of the platform would tell the signature.
+      // The span of a request is made here; that of the platform would show the signature.
       const client = HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true)
       const { attemptTimeout } = yield* AppConfig
       // What the endpoint does not answer in time is its fault; `ATTEMPT_TIMEOUT` would make it the order's.

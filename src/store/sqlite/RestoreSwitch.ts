@@ -23,7 +23,7 @@ export const statOf = (path: string) => Fs.stat(path).catch(() => undefined)
 /**
  * Puts the waiting database, if there is one, in the place of the other, which is set aside with its `-wal`: where to.
  * It can be cut off at any point and done again, so a restore that a crash interrupts is finished by the next start.
- * Only whoever holds the lock may do it.
+ * Only the holder of the lock may do it.
  */
 export const finishRestore = async (file: string): Promise<ReadonlyArray<string> | undefined> => {
   const prefix = Path.basename(file) + suffix

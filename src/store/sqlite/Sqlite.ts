@@ -48,7 +48,7 @@ const lock = (file: string) =>
     orRefuse(file + lockSuffix)
   )
 
-/** The same for whoever is no service. */
+/** The same for a program other than the service. */
 export const lockDatabase = (file: string) => Effect.provide(lock(file), Reactivity.layer)
 
 /** Counted, for a schedule that ends by the time goes by the clock that can be set. */

@@ -7,7 +7,7 @@ import { StorageUnavailable } from "../../order/Order.ts"
 export const resultCode = (error: unknown): string =>
   Predicate.hasProperty(error, "code") && Predicate.isString(error.code) ? error.code : ""
 
-/** SQLite says that what it read is no sound database. */
+/** SQLite found that what it read is not a sound database. */
 export const isDamage = (error: unknown) =>
   /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error instanceof SqlError ? error.cause : error))
 
