@@ -381,23 +381,26 @@ describe("OrderWorkers", () => {
     })
   )
 
-  effect("full jitter: every wait lies between nothing and the cap, and they are spread over it", () =>
-    Effect.gen(function* () {
-      const caps = [100, 200, 400, 800, 1600, 3000, 3000, 3000, 3000]
-      const shares: Array<number> = []
-      for (let seed = 0; seed < 10; seed++) {
-        const one = yield* waits(backoff, Random.make(seed), later)
-        assert.strictEqual(one.waits.length, 9)
-        for (const [wait, cap] of Arr.zip(one.waits, caps)) {
-          assert.isTrue(wait >= 0 && wait <= cap, `${wait} of ${cap}`)
-          shares.push(wait / cap)
+  effect(
+    "full jitter: every wait lies between nothing and the cap, and they are spread over it",
+    () =>
+      Effect.gen(function* () {
+        const caps = [100, 200, 400, 800, 1600, 3000, 3000, 3000, 3000]
+        const shares: Array<number> = []
+        for (let seed = 0; seed < 10; seed++) {
+          const one = yield* waits(backoff, Random.make(seed), later)
+          assert.strictEqual(one.waits.length, 9)
+          for (const [wait, cap] of Arr.zip(one.waits, caps)) {
+            assert.isTrue(wait >= 0 && wait <= cap, `${wait} of ${cap}`)
+            shares.push(wait / cap)
+          }
         }
-      }
-      const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length
-      assert.isTrue(mean > 0.4 && mean < 0.6, `mean ${mean}`)
-      assert.isBelow(Math.min(...shares), 0.1)
-      assert.isAbove(Math.max(...shares), 0.9)
-    })
+        const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length
+        assert.isTrue(mean > 0.4 && mean < 0.6, `mean ${mean}`)
+        assert.isBelow(Math.min(...shares), 0.1)
+        assert.isAbove(Math.max(...shares), 0.9)
+      }),
+    longTest
   )
 
   effect("no attempt is made before the delay that a processor asks for is over", () =>
@@ -472,38 +475,41 @@ describe("OrderWorkers", () => {
     })
   )
 
-  effect("a retry that is due while hundreds of new orders wait: both make progress, each in its turn", () =>
-    Effect.gen(function* () {
-      const half = 100
-      const begun: Array<string> = []
-      const gate = yield* Effect.makeLatch(true)
-      const all = yield* Deferred.make<void>()
-      const submit = (from: number) =>
-        Effect.forEach(Arr.range(from, from + half - 1), insert, { concurrency: "unbounded", discard: true })
-      yield* Effect.gen(function* () {
-        yield* insert("retried")
-        yield* untilPostponed("retried")
-        yield* gate.close
-        yield* JumpingClock.setTime(500)
-        yield* submit(1)
-        yield* JumpingClock.setTime(1500)
-        yield* submit(1 + half)
-        yield* gate.open
-        yield* Deferred.await(all)
-        const expected = [...Arr.range(1, half), "retried", ...Arr.range(1 + half, 2 * half)].map(String)
-        assert.deepStrictEqual(begun, ["retried", ...expected])
-      }).pipe(
-        Effect.provide(
-          engine({ repo: sqlRepo, settings: { queueCapacity: 10 } }, ({ order_id }, { attempt }) => {
-            begun.push(order_id)
-            if (begun.length === 2 * half + 2) Deferred.unsafeDone(all, Effect.void)
-            return order_id === "retried" && attempt === 1
-              ? new Retryable({ message: "later", delay: Duration.seconds(1) })
-              : gate.await
-          })
+  effect(
+    "a retry that is due while hundreds of new orders wait: both make progress, each in its turn",
+    () =>
+      Effect.gen(function* () {
+        const half = 100
+        const begun: Array<string> = []
+        const gate = yield* Effect.makeLatch(true)
+        const all = yield* Deferred.make<void>()
+        const submit = (from: number) =>
+          Effect.forEach(Arr.range(from, from + half - 1), insert, { concurrency: "unbounded", discard: true })
+        yield* Effect.gen(function* () {
+          yield* insert("retried")
+          yield* untilPostponed("retried")
+          yield* gate.close
+          yield* JumpingClock.setTime(500)
+          yield* submit(1)
+          yield* JumpingClock.setTime(1500)
+          yield* submit(1 + half)
+          yield* gate.open
+          yield* Deferred.await(all)
+          const expected = [...Arr.range(1, half), "retried", ...Arr.range(1 + half, 2 * half)].map(String)
+          assert.deepStrictEqual(begun, ["retried", ...expected])
+        }).pipe(
+          Effect.provide(
+            engine({ repo: sqlRepo, settings: { queueCapacity: 10 } }, ({ order_id }, { attempt }) => {
+              begun.push(order_id)
+              if (begun.length === 2 * half + 2) Deferred.unsafeDone(all, Effect.void)
+              return order_id === "retried" && attempt === 1
+                ? new Retryable({ message: "later", delay: Duration.seconds(1) })
+                : gate.await
+            })
+          )
         )
-      )
-    })
+      }),
+    longTest
   )
 
   effect("a retry survives a restart, and is made when it is due", () => {
