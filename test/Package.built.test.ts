@@ -116,6 +116,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
           import { Effect, Layer } from "effect"
           import * as Client from "@order-backend/orders/Client"
           import { launch } from "@order-backend/orders/Launch"
+          import { OrderEvent } from "@order-backend/orders/OrderEvent"
           import { OrderProcessor } from "@order-backend/orders/OrderProcessor"
           export const processor = {
             ready: Effect.void,
@@ -129,6 +130,8 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
             // @ts-expect-error
             client.orders.find({ path: { order_id: 101 }, urlParams: {} })
           )
+          // @ts-expect-error
+          export const attempts = (event: OrderEvent): string => event.attempts
           // @ts-expect-error
           export * as Internal from "@order-backend/orders/Sql"
         `
@@ -179,8 +182,8 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
           [
-            ...["Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Heartbeat", "Numbers", "Problem"],
-            ...["Problems", "Time", "Version"],
+            ...["Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Heartbeat", "Numbers"],
+            ...["OrderEvent", "Problem", "Problems", "Time", "Version"],
             "../order/Order"
           ].map((name) => Path.join("node_modules/@order-backend/orders/dist/lib/api", `${name}.js`))
         )

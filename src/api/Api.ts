@@ -4,14 +4,15 @@ import type { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
-import { Schema } from "effect"
-import { maxErrorCode, NewOrder, Order, OrderId } from "../order/Order.ts"
+import { DateTime, Schema } from "effect"
+import { maxErrorCode, NewOrder, Order, OrderId, UserId } from "../order/Order.ts"
 import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
 import { BodyRules, bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
 import { heartbeatSeconds } from "./Heartbeat.ts"
 import { DecimalNumber } from "./Numbers.ts"
+import { eventText, OrderEvent } from "./OrderEvent.ts"
 import {
   BacklogFullProblem,
   BodyTooLargeProblem,
@@ -190,12 +191,28 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
     })
   )
 
+const eventStream = "text/event-stream"
+
+const exampleEvent = OrderEvent.make({
+  order_id: OrderId.make("101"),
+  status: "Completed",
+  at: DateTime.unsafeMake("2026-01-31T12:00:02.004Z"),
+  attempts: 1,
+  user_id: UserId.make("1")
+})
+
 const watch = HttpApiEndpoint.get("watch", "/api/events")
   .setUrlParams(EventParameters)
   .addSuccess(
-    Schema.String.annotations({ description: "Server-Sent Events" }).pipe(
-      HttpApiSchema.withEncoding({ kind: "Text", contentType: "text/event-stream" })
-    )
+    Schema.String.annotations({
+      description: "Server-Sent Events",
+      jsonSchema: {
+        type: "string",
+        description: "Server-Sent Events; the data of each one named `order` is an OrderEvent",
+        contentMediaType: eventStream,
+        contentSchema: { $ref: "#/components/schemas/OrderEvent" }
+      }
+    }).pipe(HttpApiSchema.withEncoding({ kind: "Text", contentType: eventStream }))
   )
   .addError(InternalErrorProblem)
   .addError(TooManyStreamsProblem)
@@ -209,8 +226,7 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
         "loses the oldest events.",
       answers: {
         200: {
-          example:
-            'event: order\ndata: {"order_id":101,"status":"Completed","at":"2026-01-31T12:00:02.004Z","attempts":1,"user_id":1}\n\n'
+          example: eventText(Schema.encodeSync(OrderEvent)(exampleEvent))
         }
       }
     })
@@ -420,7 +436,8 @@ export class Api extends HttpApi.make("orders")
       servers: [{ url: ".", description: "This service" }]
     })
   )
-  .annotateContext(mended) {
+  .annotateContext(mended)
+  .annotate(HttpApi.AdditionalSchemas, [OrderEvent]) {
   /** In place of HttpApi's own 400: `HttpApiDecodeError` stays the error, its wire form is ours. */
   static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(InvalidRequest.ast)
 }

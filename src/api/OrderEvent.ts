@@ -11,3 +11,6 @@ export const OrderEvent = Schema.Struct({
 }).annotations({ identifier: "OrderEvent" })
 export type OrderEvent = typeof OrderEvent.Type
 export type OrderEventJson = typeof OrderEvent.Encoded
+
+/** The event as it goes out (WHATWG HTML, 9.2): its name, its data in one line, and an empty line. */
+export const eventText = (data: OrderEventJson) => `event: order\ndata: ${JSON.stringify(data)}\n\n`

@@ -2,7 +2,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Chunk, DateTime, Duration, Effect, Exit, Mailbox, Option, Stream } from "effect"
 import type { EventFilter } from "../api/Filters.ts"
 import { heartbeatSeconds } from "../api/Heartbeat.ts"
-import type { OrderEventJson } from "../api/OrderEvent.ts"
+import { eventText } from "../api/OrderEvent.ts"
 import { TooManyStreams } from "../api/Problems.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { idInJson } from "../order/Order.ts"
@@ -24,16 +24,14 @@ const fits = (filter: EventFilter, { order_id, status, user_id }: OrderChange) =
 /** Made when it is sent, and once for all clients. */
 const texts = new WeakMap<OrderChange, string>()
 
-const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) => {
-  const data = {
+const textOf = ({ at, attempts, order_id, status, user_id }: OrderChange) =>
+  eventText({
     order_id: idInJson(order_id),
     status,
     at: DateTime.formatIso(at),
     attempts,
     user_id: idInJson(user_id)
-  }
-  return `event: order\ndata: ${JSON.stringify(data satisfies OrderEventJson)}\n\n`
-}
+  })
 
 const format = (change: OrderChange) => {
   const text = texts.get(change) ?? textOf(change)

@@ -91,6 +91,7 @@ describe("Api", () => {
       "Heartbeat.ts",
       "Numbers.ts",
       "Order.ts",
+      "OrderEvent.ts",
       "Problem.ts",
       "Problems.ts",
       "Time.ts",
@@ -132,6 +133,16 @@ describe("OpenAPI document", () => {
     const schemas = ["200", "202"].map((status) => responses[status]?.content["application/json"]?.schema)
     const schema = { $ref: "#/components/schemas/OrderReceived" }
     assert.deepStrictEqual(schemas, [schema, schema])
+  })
+
+  it("has the schema of an event, which the stream of events refers to", () => {
+    const Reference = Schema.Struct({ contentSchema: Schema.Struct({ $ref: Schema.String }) })
+    const { schema } = document.paths["/api/events"]?.get?.responses[200]?.content["text/event-stream"] ?? {}
+    const { contentSchema } = Schema.decodeUnknownSync(Reference)(schema)
+    assert.strictEqual(contentSchema.$ref, "#/components/schemas/OrderEvent")
+    const Properties = Schema.Struct({ properties: Schema.Record({ key: Schema.String, value: Schema.Object }) })
+    const { properties } = Schema.decodeUnknownSync(Properties)(document.components.schemas.OrderEvent)
+    assert.hasAllKeys(properties, ["order_id", "status", "at", "attempts", "user_id"])
   })
 
   it("names the limits that hold", () => {
