@@ -2,6 +2,7 @@ import { Layer } from "effect"
 import { HttpLive } from "./http/Http.ts"
 import { AddressLive, DrainLive, NodeServer, ServerLive } from "./http/NodeServer.ts"
 import { Readiness } from "./http/Readiness.ts"
+import { ServiceStatus } from "./http/ServiceStatus.ts"
 import { Orders } from "./Orders.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
@@ -32,6 +33,7 @@ export const serviceBy = (http: typeof HttpLive) =>
     Layer.provideMerge(DrainLive),
     Layer.provideMerge(http),
     Layer.provideMerge(Readiness.layer),
+    Layer.provideMerge(ServiceStatus.layer),
     Layer.provideMerge(EngineLive),
     Layer.provideMerge(ServerLive),
     Layer.provideMerge(NodeServer.layer)

@@ -6,7 +6,7 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Array as Arr, Duration, Effect, Layer, Option, Predicate } from "effect"
-import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
+import { FailuresByCode } from "../api/Answers.ts"
 import { Api } from "../api/Api.ts"
 import { RetryFilter } from "../api/Filters.ts"
 import { NotReady } from "../api/Problems.ts"
@@ -14,8 +14,6 @@ import { Orders } from "../Orders.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
-import { CircuitBreaker } from "../work/CircuitBreaker.ts"
-import { OrderProcessor } from "../work/OrderProcessor.ts"
 import { takeMany } from "./BulkIntake.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
 import { makeEventStream } from "./EventStream.ts"
@@ -26,6 +24,7 @@ import { Readiness } from "./Readiness.ts"
 import { allRefusing } from "./Refusal.ts"
 import { payload, RequestBody } from "./RequestBody.ts"
 import { type Route, routeOf } from "./Route.ts"
+import { ServiceStatus } from "./ServiceStatus.ts"
 import { makeSubmit, makeSubmitRoute } from "./SubmitRoute.ts"
 
 const OrdersApi = HttpApiBuilder.group(
@@ -72,19 +71,11 @@ const ServiceApi = HttpApiBuilder.group(
   Api,
   "service",
   Effect.fnUntraced(function* (handlers) {
-    const metrics = yield* Metrics
-    const breaker = yield* CircuitBreaker
-    const { name: processor = "custom" } = yield* OrderProcessor
     const readiness = yield* Readiness
+    const { breaker, metrics } = yield* ServiceStatus
 
     const answered = handlers
-      .handle("metrics", () =>
-        Effect.zipWith(
-          metrics.snapshot,
-          breaker.state,
-          (snapshot, breaker) => new ServiceMetrics({ ...snapshot, processor, breaker })
-        )
-      )
+      .handle("metrics", () => metrics)
       .handle("health", () => Effect.succeed(ok))
       .handle("live", () => Effect.succeed(ok))
       .handle("ready", ({ urlParams: { verbose } }) =>
@@ -92,7 +83,7 @@ const ServiceApi = HttpApiBuilder.group(
           const reasons = yield* readiness.reasons
           if (reasons.length > 0) return yield* new NotReady({ reasons, retry_after: 5 })
           if (verbose === undefined || verbose === "false" || verbose === "0") return ok
-          return { ...ok, checks: { writes: "ok" as const, reads: "ok" as const, breaker: yield* breaker.state } }
+          return { ...ok, checks: { writes: "ok" as const, reads: "ok" as const, breaker: yield* breaker } }
         })
       )
     return allRefusing(answered)
