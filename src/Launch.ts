@@ -8,9 +8,7 @@ import { ServiceLive } from "./Service.ts"
 import { handleSignals, SignalsLive } from "./Signals.ts"
 import { StartupError } from "./StartupError.ts"
 import { OrdersRepo } from "./store/OrdersRepo.ts"
-import * as OrdersRepoSql from "./store/OrdersRepoSql.ts"
-import { SqlLive } from "./store/sqlite/Sqlite.ts"
-import * as SqliteStatements from "./store/sqlite/SqliteStatements.ts"
+import * as OrdersRepoSqlite from "./store/sqlite/OrdersRepoSqlite.ts"
 import { OrderProcessor } from "./work/OrderProcessor.ts"
 
 /** Off unless it is configured: then no span is made, and what sends them is not even loaded. */
@@ -82,9 +80,7 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(ServiceLive),
     Layer.provide(GreetingLive),
     Layer.provide(processor),
-    Layer.provide(OrdersRepoSql.layer),
-    Layer.provide(SqliteStatements.layer),
-    Layer.provide(SqlLive),
+    Layer.provide(OrdersRepoSqlite.layer),
     Layer.provide(TelemetryLive),
     Layer.provide(LoggingLive),
     Layer.provide(AppConfig.layer)

@@ -4,9 +4,7 @@ import { AppConfig } from "../../src/AppConfig.ts"
 import { LoggingLive } from "../../src/observe/Logging.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
-import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
-import * as SqliteStatements from "../../src/store/sqlite/SqliteStatements.ts"
+import * as OrdersRepoSqlite from "../../src/store/sqlite/OrdersRepoSqlite.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
 const isTimed = process.env.TIMED === "on"
@@ -53,13 +51,11 @@ process.on("message", (message) => {
   if (message === "firstRunAt") process.send?.(firstRunAt)
 })
 
-/** `main.ts`, but for the processor. */
+/** What `main.ts` runs, but for the processor, signals and telemetry. */
 const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
   Layer.provideMerge(ServiceLive),
   Layer.provide(ProcessorLive),
-  Layer.provide(OrdersRepoSql.layer),
-  Layer.provide(SqliteStatements.layer),
-  Layer.provide(SqlLive),
+  Layer.provide(OrdersRepoSqlite.layer),
   Layer.provide(LoggingLive),
   Layer.provide(AppConfig.layer),
   Layer.provide(Layer.setTracerEnabled(false))

@@ -14,10 +14,8 @@ import { serviceBy } from "../../src/Service.ts"
 import { Command } from "../../src/store/Command.ts"
 import type { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoMemory from "../../src/store/OrdersRepoMemory.ts"
-import * as OrdersRepoSql from "../../src/store/OrdersRepoSql.ts"
 import type { DatabaseFile } from "../../src/store/sqlite/DatabaseFile.ts"
-import { SqlLive } from "../../src/store/sqlite/Sqlite.ts"
-import * as SqliteStatements from "../../src/store/sqlite/SqliteStatements.ts"
+import * as OrdersRepoSqlite from "../../src/store/sqlite/OrdersRepoSqlite.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
 export type Settings = Partial<Context.Tag.Service<AppConfig>>
@@ -51,7 +49,7 @@ export const config = (settings: Settings = {}) =>
 
 /** The repository on a real SQLite file. */
 export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient | DatabaseFile, unknown, AppConfig> =
-  OrdersRepoSql.layer.pipe(Layer.provide(SqliteStatements.layer), Layer.provideMerge(SqlLive))
+  OrdersRepoSqlite.layer
 
 export const memoryRepo = OrdersRepoMemory.layer
 
