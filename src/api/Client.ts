@@ -1,15 +1,68 @@
 import * as HttpApiClient from "@effect/platform/HttpApiClient"
-import type * as HttpClient from "@effect/platform/HttpClient"
-import type { Effect } from "effect"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import { Data, Duration, Effect, identity, Schema, Stream } from "effect"
 import { Api } from "./Api.ts"
+import { type EventFilter, EventParameters } from "./Filters.ts"
+import { deadAfterSeconds } from "./Heartbeat.ts"
+import { OrderEvent } from "./OrderEvent.ts"
+import { AnyProblem } from "./Problems.ts"
+
+export interface Options {
+  readonly baseUrl: string | URL
+  /** Changes what every request passes, such as to add what a proxy in front of the service asks for. */
+  readonly transformClient?: (client: HttpClient.HttpClient) => HttpClient.HttpClient
+}
 
 /**
- * The typed client of the service at `baseUrl`. Refusals are the tagged errors of `Api.ts` and `Order.ts`.
- * `transformClient` changes what every request passes, such as to add what a proxy in front of the service asks for.
+ * The typed client of the service at `baseUrl`. Refusals are the tagged errors of `Api.ts` and `Order.ts`. Its `watch`
+ * answers with the whole stream as one text when that ends; {@link events} gives each event as it comes.
  */
-export const make = (options: {
-  readonly baseUrl: string | URL
-  readonly transformClient?: (client: HttpClient.HttpClient) => HttpClient.HttpClient
-}) => HttpApiClient.make(Api, options)
+export const make = (options: Options) => HttpApiClient.make(Api, options)
 
 export interface Client extends Effect.Effect.Success<ReturnType<typeof make>> {}
+
+/** Nothing came for so long, not even the comments that the service sends while there is no event. */
+export class EventsSilent extends Data.TaggedError("EventsSilent")<{ readonly seconds: number }> {}
+
+const encodeFilter = Schema.encodeSync(EventParameters)
+const decodeEvent = Schema.decode(Schema.parseJson(OrderEvent))
+const decodeProblem = HttpClientResponse.schemaBodyJson(AnyProblem)
+
+const data = "data: "
+
+const refusal = (response: HttpClientResponse.HttpClientResponse) =>
+  decodeProblem(response).pipe(
+    Effect.timeout("5 seconds"),
+    Effect.mapError(
+      (cause) => new HttpClientError.ResponseError({ request: response.request, response, reason: "StatusCode", cause })
+    ),
+    Effect.flatMap(Effect.fail)
+  )
+
+/** Opens the stream of the changes that fit: done when the service has answered, with the events that come from then on. */
+export const openEvents = Effect.fnUntraced(function* (
+  { baseUrl, transformClient = identity }: Options,
+  filter: EventFilter = {}
+) {
+  const client = transformClient(yield* HttpClient.HttpClient)
+  const request = HttpClientRequest.get("/api/events", { urlParams: encodeFilter(filter) })
+  const response = yield* client.execute(HttpClientRequest.prependUrl(request, baseUrl.toString()))
+  if (response.status !== 200) return yield* refusal(response)
+  return response.stream.pipe(
+    Stream.timeoutFail(() => new EventsSilent({ seconds: deadAfterSeconds }), Duration.seconds(deadAfterSeconds)),
+    Stream.decodeText(),
+    Stream.splitLines,
+    // Each event has one line of data. With the parser of @effect/experimental it took most of a simulation's time.
+    Stream.filter((line) => line.startsWith(data)),
+    Stream.mapEffect((line) => decodeEvent(line.slice(data.length)))
+  )
+})
+
+/**
+ * The committed changes of status that fit, as they come. Ends when the service ends the stream, as it does when it
+ * shuts down. Nothing is replayed: after opening it again, read the state again.
+ */
+export const events = (options: Options, filter?: EventFilter) => Stream.unwrap(openEvents(options, filter))

@@ -1,15 +1,13 @@
-import * as HttpClient from "@effect/platform/HttpClient"
-import { Data, Duration, Effect, Option, Predicate, Schedule, Schema, Stream } from "effect"
-import { deadAfterSeconds } from "../api/Heartbeat.ts"
-import { OrderEvent } from "../api/OrderEvent.ts"
+import type { HttpClientError } from "@effect/platform/HttpClientError"
+import { Data, Effect, Option, Predicate, Schedule, Stream } from "effect"
+import { openEvents } from "../api/Client.ts"
+import type { EventFilter } from "../api/Filters.ts"
+import type { OrderEvent } from "../api/OrderEvent.ts"
+import { type AnyProblem, answerOf, isProblem } from "../api/Problems.ts"
 import { connectionCode, detailOf, failed, failureOf } from "./Failure.ts"
 
-const decodeEvent = Schema.decodeUnknown(Schema.parseJson(OrderEvent))
-
-const prefix = "data: "
-
 export interface Watching {
-  readonly filter: Readonly<Record<string, string>>
+  readonly filter: EventFilter
   /** The stream is open, at first or again. Events of the time in between are not replayed. */
   readonly onOpen: Effect.Effect<void>
   /** Reported once for each reason until it is open again. It was not open yet at all, or it was. */
@@ -23,26 +21,28 @@ class Refused extends Data.TaggedError("Refused")<{ readonly why: string; readon
 /** Whether another attempt may be answered otherwise. */
 const isPassing = (status: number) => status >= 500 || status === 408 || status === 429
 
+const refusalOf = Effect.fnUntraced(function* (url: string, error: AnyProblem | HttpClientError) {
+  if (error._tag === "RequestError") return yield* error
+  const { status, text } = isProblem(error)
+    ? answerOf(error)
+    : {
+        status: error.response.status,
+        text: yield* Effect.orElseSucceed(Effect.timeout(error.response.text, "5 seconds"), () => "")
+      }
+  const why = Option.getOrElse(detailOf(text), () => `${url} answered ${status} when asked for its events.`)
+  return yield* new Refused({ why, status })
+})
+
 /** Follows one connection until it ends. */
 const follow = (url: string, { filter, onEvent, onOpen }: Watching) =>
   Effect.gen(function* () {
-    const client = yield* HttpClient.HttpClient
-    const response = yield* client.get(`${url}/api/events`, { urlParams: filter })
-    const { status } = response
-    if (status !== 200) {
-      const body = yield* Effect.orElseSucceed(Effect.timeout(response.text, "5 seconds"), () => "")
-      const why = Option.getOrElse(detailOf(body), () => `${url} answered ${status} when asked for its events.`)
-      return yield* new Refused({ why, status })
-    }
+    const events = yield* Effect.catchAll(openEvents({ baseUrl: url }, filter), (error) => refusalOf(url, error))
     yield* onOpen
-    yield* response.stream.pipe(
-      Stream.mapError((error) => `the connection broke (${connectionCode(error)})`),
-      Stream.timeoutFail(() => "nothing came any more", Duration.seconds(deadAfterSeconds)),
-      Stream.decodeText(),
-      Stream.splitLines,
-      // Each event has one line of data. With the parser of @effect/experimental it took most of a simulation's time.
-      Stream.filter((line) => line.startsWith(prefix)),
-      Stream.mapEffect((line) => decodeEvent(line.slice(prefix.length))),
+    yield* events.pipe(
+      Stream.catchTags({
+        ResponseError: (error) => Stream.fail(`the connection broke (${connectionCode(error)})`),
+        EventsSilent: () => Stream.fail("nothing came any more")
+      }),
       Stream.runForEach(onEvent)
     )
     return yield* Effect.fail("the service ended it")
