@@ -1,7 +1,7 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
 import { eventParser } from "./EventParser.ts"
 
-interface StreamListener {
+export interface StreamListener {
   readonly onOpen: () => void
   /** Something came: an event, or one of the comments that are sent while there is none. */
   readonly onSign: () => void
