@@ -1,12 +1,12 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
-import type { FailureJson, FailuresJson, MetricsJson } from "./ApiJson.ts"
+import type { FailuresJson, MetricsJson } from "./ApiJson.ts"
 import { messageOf, readFailures, retryMany } from "./Client.ts"
 import { confirm } from "./Confirm.ts"
-import { byId, isBusy, make, setAttribute, setBusy, setText } from "./Dom.ts"
-import { count, fullTime, orders, time } from "./Format.ts"
+import { byId, isBusy, setBusy, setText } from "./Dom.ts"
+import { failureGroups } from "./FailureGroups.ts"
+import { count, orders } from "./Format.ts"
 import { holdOf } from "./Hold.ts"
 import { notify } from "./Notices.ts"
-import { hashOf } from "./View.ts"
 
 /** Grouping a million failures takes a while: the next reading waits this long, and many times what the last one took. */
 const rereadMillis = 3000
@@ -20,8 +20,8 @@ const none = byId("no-failures", HTMLElement)
 const others = byId("other-failures", HTMLElement)
 const retryAll = byId("retry-all", HTMLButtonElement)
 
-/** Asks, and answers with whether orders may have changed. */
-const retryThese = async (button: HTMLButtonElement, failed: number, code: string | undefined) => {
+/** Asks, retries, and returns whether orders may have changed. */
+const confirmAndRetry = async (button: HTMLButtonElement, failed: number, code: string | undefined) => {
   if (isBusy(button)) return false
   const isSure = await confirm({
     title: `Retry ${orders(failed)}?`,
@@ -42,66 +42,49 @@ const retryThese = async (button: HTMLButtonElement, failed: number, code: strin
 
 const noFailures: FailuresJson = { failures: [], other: { count: 0, groups: 0 } }
 
-const makeGroup = (code: string, retried: () => void) => {
-  let failed = 0
-  const number = make("strong")
-  const when = make("span", { class: "note" })
-  const button = make("button", { type: "button", "aria-label": `Retry these: ${code}` }, "Retry these")
-  button.addEventListener("click", async () => {
-    if (await retryThese(button, failed, code)) retried()
-  })
-  const link = make("a", { href: hashOf({ status: "Failed", error_code: code }), title: code }, make("code", {}, code))
-  return {
-    element: make("li", {}, make("div", {}, number, link), when, button),
-    fill: (group: FailureJson) => {
-      failed = group.count
-      setText(number, count(group.count))
-      setText(when, `last ${time(group.last_at)}`)
-      setAttribute(when, "title", `first ${fullTime(group.first_at)}, last ${fullTime(group.last_at)}`)
-    }
-  }
+/** What is said beside the groups, and the button that retries all of them. */
+const showRest = ({ failures: found, other }: FailuresJson) => {
+  none.hidden = found.length > 0
+  others.hidden = other.count === 0
+  setText(others, `${orders(other.count)} more, of ${count(other.groups)} other codes.`)
+  if (found.length < 2 && document.activeElement === retryAll) heading.focus()
+  retryAll.classList.toggle("unusable", found.length < 2)
 }
 
 /** What fails and why. It is read again when an order has failed, or one that had is retried. */
 export const failures = () => {
-  const groups = new Map<string, ReturnType<typeof makeGroup>>()
   let failed: number | undefined
   let isStale = true
   let isReading = false
   let readAt = 0
   let notBefore = 0
   const isHeld = holdOf(list)
-  /** After a retry what was retried goes, though the pointer or the focus is still there. */
-  let isAsked = false
+  /** After a retry the groups change, though the pointer or the focus is still on them. */
+  let isRetried = false
 
-  const place = ({ failures: found, other }: FailuresJson) => {
-    if (isHeld() && !isAsked) {
-      for (const one of found) groups.get(one.error_code)?.fill(one)
+  /** The count may be the same and the orders others. It is read with the next metrics, or when it has rested. */
+  const refresh = () => {
+    isStale = true
+  }
+
+  const retry = async (button: HTMLButtonElement, failed: number, code?: string) => {
+    if (!(await confirmAndRetry(button, failed, code))) return
+    isRetried = true
+    refresh()
+  }
+
+  const groups = failureGroups(retry)
+  retryAll.addEventListener("click", () => retry(retryAll, failed ?? 0))
+
+  const show = (answer: FailuresJson) => {
+    if (isHeld() && !isRetried) {
+      groups.fill(answer.failures)
       isStale = true
       return
     }
-    isAsked = false
-    const focused = document.activeElement
-    for (const [code, group] of groups) {
-      if (found.some(({ error_code }) => error_code === code)) continue
-      if (group.element.contains(document.activeElement)) heading.focus()
-      group.element.remove()
-      groups.delete(code)
-    }
-    for (const [index, one] of found.entries()) {
-      const group = groups.get(one.error_code) ?? makeGroup(one.error_code, retried)
-      groups.set(one.error_code, group)
-      group.fill(one)
-      const there = list.children[index]
-      if (there !== group.element) list.insertBefore(group.element, there ?? null)
-    }
-    // One that is moved loses the focus.
-    if (focused instanceof HTMLElement && list.contains(focused)) focused.focus()
-    none.hidden = found.length > 0
-    others.hidden = other.count === 0
-    setText(others, `${orders(other.count)} more, of ${count(other.groups)} other codes.`)
-    if (found.length < 2 && document.activeElement === retryAll) heading.focus()
-    retryAll.classList.toggle("unusable", found.length < 2)
+    isRetried = false
+    groups.place(answer.failures)
+    showRest(answer)
   }
 
   const read = async () => {
@@ -110,7 +93,7 @@ export const failures = () => {
     isReading = true
     isStale = false
     try {
-      place(failed === 0 ? noFailures : await readFailures())
+      show(failed === 0 ? noFailures : await readFailures())
       readAt = performance.now()
     } catch {
       // The metrics say that the service does not answer; it is tried again with them.
@@ -120,20 +103,6 @@ export const failures = () => {
     const took = performance.now() - startedAt
     notBefore = performance.now() + Math.max(rereadMillis, took * restFactor)
   }
-
-  /** The count may be the same and the orders others. It is read with the next metrics, or when it has rested. */
-  const refresh = () => {
-    isStale = true
-  }
-
-  const retried = () => {
-    isAsked = true
-    refresh()
-  }
-
-  retryAll.addEventListener("click", async () => {
-    if (await retryThese(retryAll, failed ?? 0, undefined)) retried()
-  })
 
   return {
     show: (metrics: MetricsJson) => {
