@@ -1,4 +1,4 @@
-import { hashOf, type View } from "./View.ts"
+import { listHashOf, type View } from "./View.ts"
 
 const storageKey = "orders-pages"
 const mostKept = 500
@@ -15,8 +15,6 @@ const restored = (): Map<string, string> => {
   return new Map()
 }
 
-const pageOf = ({ order: _, ...list }: View) => hashOf(list)
-
 /**
  * Which page was left for which older one, as long as the tab is open: the API pages towards older orders alone. Of a
  * page that was opened by its address the newer one is not known.
@@ -25,10 +23,10 @@ export const pageTrail = () => {
   const newerCursors = restored()
   return {
     /** An empty one is the first page's. */
-    newerOf: (view: View) => newerCursors.get(pageOf(view)),
+    newerOf: (view: View) => newerCursors.get(listHashOf(view)),
     remember: (newer: View, older: View) => {
-      newerCursors.delete(pageOf(older))
-      newerCursors.set(pageOf(older), newer.cursor ?? "")
+      newerCursors.delete(listHashOf(older))
+      newerCursors.set(listHashOf(older), newer.cursor ?? "")
       const [oldest] = newerCursors.keys()
       if (newerCursors.size > mostKept && oldest !== undefined) newerCursors.delete(oldest)
       try {

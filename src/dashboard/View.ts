@@ -20,6 +20,9 @@ export const currentView = (): View => {
 /** A bare `#` would scroll to the top. */
 export const hashOf = (view: View) => `#${new URLSearchParams({ ...view }).toString() || "newest"}`
 
+/** The address of the list alone, whichever order is open over it. */
+export const listHashOf = ({ order: _, ...list }: View) => hashOf(list)
+
 export const show = (view: View) => {
   if (location.hash.slice(1) !== hashOf(view).slice(1)) location.hash = hashOf(view)
 }
