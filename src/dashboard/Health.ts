@@ -2,12 +2,9 @@ import type { MetricsJson } from "./ApiJson.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { count, orders, time } from "./Format.ts"
 
-/** What can be wrong, the worst first: the first one found is shown in full, the others are named beside it. */
-export const alarmKinds = ["Stale", "Refusing", "Blocked", "Failing"] as const
-export type AlarmKind = (typeof alarmKinds)[number]
-
-export interface Alarm {
-  readonly kind: AlarmKind
+/** What is wrong, the worst first: the first one found is shown in full, the others are named beside it. */
+interface Alarm {
+  readonly kind: "Stale" | "Refusing" | "Blocked" | "Failing"
   readonly text: string
   /** What changes each second, apart from what is read aloud. */
   readonly counts: string

@@ -17,7 +17,7 @@ interface Reading {
 type Rates = Readonly<Record<"accepted" | "completed" | "failed", number | null>>
 type Column = Array<number | null>
 /** Seconds, and the orders accepted, completed and failed per second at each; null where it is not known. */
-export type Columns = [Array<number>, Column, Column, Column]
+type Columns = [Array<number>, Column, Column, Column]
 
 const isColumn = (value: unknown) =>
   Array.isArray(value) && value.every((one) => one === null || typeof one === "number")
