@@ -24,7 +24,7 @@ const samples = () => {
   }))
 }
 
-/** While orders are only pretended to be processed, the page can make some. */
+/** While the processor is the simulated one, the page can submit orders. */
 export const sampleOrders = (submitted: () => void) => {
   button.addEventListener("click", async () => {
     if (isBusy(button)) return

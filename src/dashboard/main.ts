@@ -25,7 +25,7 @@ const showState = (state: ConnectionState) => {
   table.showLiveness({ live: "Live", polling: "Read each second", lost: "Not live" }[state.kind])
   if (state.kind === "lost") figures.showLost()
   if (state.kind === "lost") {
-    // The panel may cover the banner; it says the same of itself.
+    // The panel may cover the banner: it shows the failure itself.
     if (!wasLost) panel.refresh()
   } else if (wasLost) notify("Connected again.")
   // Without events the list shows what is new only when it is read.
