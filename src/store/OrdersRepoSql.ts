@@ -233,7 +233,7 @@ const make = Effect.gen(function* () {
       reading(
         Effect.gen(function* () {
           const range = { low: 1, high: Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER) - 1 }
-          const { found, next } = yield* database.search(filter, range, "DESC", limit, look)
+          const { found, next } = yield* database.search(filter, range, "down", limit, look)
           return { found: yield* database.byKeys(found), next }
         })
       ),
@@ -241,7 +241,7 @@ const make = Effect.gen(function* () {
       Option.match(reopenable(filter), {
         onNone: () => Effect.succeed({ found: [], next: Option.none() }),
         onSome: (status) =>
-          reading(database.search({ ...filter, status }, { low: after + 1, high: until }, "ASC", limit, look))
+          reading(database.search({ ...filter, status }, { low: after + 1, high: until }, "up", limit, look))
       }),
     failures: reading(database.failures),
     retentionTime: reading(database.retentionTime),

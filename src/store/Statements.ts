@@ -17,6 +17,15 @@ export interface Changed {
   readonly attempts: number
 }
 
+/** Keys from the lowest to the highest, both among them. */
+export interface KeyRange {
+  readonly low: number
+  readonly high: number
+}
+
+/** From the lowest key to the highest, or from the highest down: the oldest orders first, or the newest. */
+export type Direction = "up" | "down"
+
 type Rows<A> = Effect.Effect<ReadonlyArray<A>, StatementFault>
 
 /**
@@ -103,11 +112,11 @@ export class Statements extends Context.Tag("orders/Statements")<
     ) => Rows<{ readonly key: RowKey; readonly due_at: number; readonly isDue: boolean }>
     /** When the first Pending order of a lane was or will be due. */
     readonly firstDueAt: (lane: Lane) => Effect.Effect<Option.Option<number>, StatementFault>
-    /** The keys of orders that fit, from the lowest key to the highest or down from it: of `look` orders, `limit`. */
+    /** The keys of orders of the range that fit, `limit` at most, of `look` orders that are looked at. */
     readonly search: (
       filter: Filter,
-      range: { readonly low: number; readonly high: number },
-      direction: "ASC" | "DESC",
+      range: KeyRange,
+      direction: Direction,
       limit: number,
       look: number
     ) => Effect.Effect<SearchStep<RowKey>, StatementFault>

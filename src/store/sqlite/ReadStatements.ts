@@ -4,8 +4,9 @@ import { type OrderId, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Statements } from "../Statements.ts"
+import { failureGroups } from "./FailureGroups.ts"
 import { type Fragments, keyedOrder, makeFragments } from "./Fragments.ts"
-import { makeOrdersSearch } from "./OrdersSearch.ts"
+import { search } from "./OrdersSearch.ts"
 import { PrunedRows } from "./PrunedRows.ts"
 import { totals } from "./Totals.ts"
 
@@ -46,7 +47,6 @@ const firstDueAt =
 export const readStatements = (sql: SqlClient.SqlClient) => {
   const fragments = makeFragments(sql)
   const { anyOf, orderColumns } = fragments
-  const { failures, search } = makeOrdersSearch(sql)
   return {
     byId: (id: OrderId) =>
       Effect.flatMap(sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
@@ -59,13 +59,13 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
     pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf(ids)}`, decodePruned),
     front: front(sql, fragments),
     firstDueAt: firstDueAt(sql, fragments),
-    search,
+    search: search(sql, fragments),
     byKeys: (keys) =>
       Effect.flatMap(
         sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,
         (rows) => Effect.forEach(rows, keyedOrder)
       ),
-    failures,
+    failures: failureGroups(sql),
     retentionTime: Effect.map(
       sql<{ time: number | null }>`
         SELECT COALESCE(retention_at, (SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)) AS time
