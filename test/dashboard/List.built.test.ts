@@ -156,7 +156,10 @@ inBrowser("The list in a browser", () => {
             assert.deepStrictEqual(totals.sort(), ["1,200 JPY", "1.500 KWD", "99,999,999,999.9999 EUR"])
 
             // By the second look the failed ones are in the chart.
-            await page.waitForFunction("document.querySelector('#failed-rate').textContent !== '0.0'")
+            await page
+              .locator("#failed-rate")
+              .filter({ hasNotText: /^0\.0$/ })
+              .waitFor()
             const shown = async () => {
               const { height, width, x, y } = (await page.locator("#chart").boundingBox()) ?? assert.fail("no chart")
               const rates: Array<string> = []
