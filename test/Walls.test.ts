@@ -124,7 +124,9 @@ describe("The rooms", () => {
     for (const tag of ["store/OrdersRepo.ts", "work/OrderProcessor.ts", "store/Statements.ts"]) {
       const source = Fs.readFileSync(Path.join("src", tag), "utf8")
       assert.deepStrictEqual(
-        importsOf(tag, source).filter((file) => implementations.includes(file) || file.startsWith("store/sqlite")),
+        importsOf(tag, source).filter(
+          (file) => implementations.includes(file) || /^store\/(sqlite|memory)\//.test(file)
+        ),
         []
       )
     }

@@ -1,0 +1,79 @@
+import { type DateTime, Option } from "effect"
+import type { Order, OrderId, Status } from "../../order/Order.ts"
+import { type OrderChange, RowKey } from "../../order/OrderChange.ts"
+import type { PrunedRecord } from "../Command.ts"
+import { addTo, change, noTotals, recordOf } from "../CommandGroups.ts"
+
+/** An order as it is kept, with what the line and the runs need to know of it. */
+export interface StoredOrder {
+  readonly seq: RowKey
+  readonly order: Order
+  readonly run: number
+  readonly dueAt: number
+  /** For how long it was to wait until then. */
+  readonly wait: number
+  readonly losses: number
+  readonly round: number
+  readonly traceparent: Option.Option<string>
+}
+
+/** The rows, by their keys and by the ids of their orders, with the totals and the changes that were not yet published. */
+export const makeOrdersTable = () => {
+  const rows = new Map<RowKey, StoredOrder>()
+  const keys = new Map<OrderId, RowKey>()
+  const pruned = new Map<OrderId, PrunedRecord>()
+  let lastKey = 0
+  let totals = noTotals
+  let prunedAsOf = Option.none<DateTime.Utc>()
+  let changed: Array<OrderChange> = []
+
+  /** Puts the row in place and notes the change of its order. */
+  const put = (before: StoredOrder | undefined, row: StoredOrder, at: number, since: number) => {
+    rows.set(row.seq, row)
+    const made = change({ ...row.order, seq: row.seq }, before?.order.status, row.order.status, at, since)
+    changed.push(made)
+    totals = addTo(totals, [made])
+  }
+
+  const byKey = (key: RowKey) => Option.fromNullable(rows.get(key))
+
+  return {
+    /** From the lowest key to the highest. */
+    all: () => Array.from(rows.values()),
+    byKey,
+    byId: (id: OrderId) => Option.flatMap(Option.fromNullable(keys.get(id)), byKey),
+    /** The row, if its order is in one of the statuses. */
+    inStatus: (key: RowKey, from: ReadonlyArray<Status>) =>
+      Option.filter(byKey(key), (row) => from.includes(row.order.status)),
+    prunedOf: (id: OrderId) => Option.fromNullable(pruned.get(id)),
+    totals: () => totals,
+    /** What time retention believed it was when rows were last removed. */
+    prunedAsOf: () => prunedAsOf,
+
+    add: (row: Omit<StoredOrder, "seq">, now: number) => {
+      const seq = RowKey(++lastKey)
+      keys.set(row.order.order_id, seq)
+      put(undefined, { ...row, seq }, now, now)
+    },
+    put,
+    /** Puts a row in place whose order does not change, but for when it is due. */
+    move: (row: StoredOrder) => rows.set(row.seq, row),
+    /** Removes rows, keeps what remains of their orders, and remembers what time retention believes it is. */
+    prune: (old: ReadonlyArray<StoredOrder>, asOf: DateTime.Utc) => {
+      prunedAsOf = Option.some(asOf)
+      for (const { order, seq } of old) {
+        pruned.set(order.order_id, recordOf(order))
+        keys.delete(order.order_id)
+        rows.delete(seq)
+      }
+    },
+    /** The changes since they were last taken. */
+    takeChanges: (): ReadonlyArray<OrderChange> => {
+      const taken = changed
+      changed = []
+      return taken
+    }
+  }
+}
+
+export type OrdersTable = ReturnType<typeof makeOrdersTable>
