@@ -5,7 +5,7 @@ import type { CountedOutcome } from "../observe/Metrics.ts"
 import { type Claim, Command, Outcome } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { type AttemptFailure, resultOrFailure } from "./AttemptEnd.ts"
-import type { Permit } from "./CircuitBreaker.ts"
+import type { Permit } from "./Permit.ts"
 
 /** What became of a run, and the code of what went wrong with it. */
 export interface RunEnd {

@@ -6,9 +6,9 @@ import { type Claim, Command, type Lane } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
 import { runAnnotations } from "./AttemptRecord.ts"
-import type { Permit } from "./CircuitBreaker.ts"
 import { makeClaiming } from "./Claiming.ts"
 import { OrderQueue } from "./OrderQueue.ts"
+import type { Permit } from "./Permit.ts"
 import { makeProcessing } from "./Processing.ts"
 
 /** What a crash left Processing becomes Pending again, or fails. A database that is damaged ends the start. */

@@ -5,8 +5,8 @@ import type { Claim } from "../store/Command.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { makeAttemptRecord, type RunEnd, runAnnotations } from "./AttemptRecord.ts"
 import { makeAttempts } from "./Attempts.ts"
-import type { Permit } from "./CircuitBreaker.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
+import type { Permit } from "./Permit.ts"
 
 /** Has claimed orders processed, and ends the attempt at one that is cancelled meanwhile. */
 export const makeProcessing = Effect.gen(function* () {

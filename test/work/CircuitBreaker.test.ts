@@ -3,7 +3,8 @@ import { Array as Arr, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, T
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { RowKey } from "../../src/order/OrderChange.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import { CircuitBreaker, type Permit } from "../../src/work/CircuitBreaker.ts"
+import { CircuitBreaker } from "../../src/work/CircuitBreaker.ts"
+import type { Permit } from "../../src/work/Permit.ts"
 import { config, memoryRepo } from "../support/TestLayers.ts"
 
 const breaker = CircuitBreaker.layer.pipe(
