@@ -16,16 +16,22 @@ export const makeLine = Effect.gen(function* () {
     /** Waits until that order is admitted. */
     join: (key: RowKey) =>
       Effect.async<Permit>((resume) => {
+        let given: Permit | undefined
         const waiter: Waiter = {
           key,
           admit: (permit) => {
+            given = permit
             waiters.delete(waiter)
             resume(Effect.succeed(permit))
           }
         }
         waiters.add(waiter)
         changed.unsafeOffer(undefined)
-        return Effect.sync(() => waiters.delete(waiter))
+        // An interruption may come between the permit and who waits for it.
+        return Effect.sync(() => {
+          waiters.delete(waiter)
+          given?.giveBack()
+        })
       }),
     admitAll: (permit: Permit) => {
       for (const waiter of waiters) waiter.admit(permit)

@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, DateTime, Duration, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
+import { Array as Arr, DateTime, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { RowKey } from "../../src/order/OrderChange.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { CircuitBreaker } from "../../src/work/CircuitBreaker.ts"
 import type { Permit } from "../../src/work/Permit.ts"
+import { jumping, makeJumpingClock, setTime } from "../support/JumpingClock.ts"
 import { config, memoryRepo } from "../support/TestLayers.ts"
+import { turns } from "../support/Until.ts"
 
 const breaker = CircuitBreaker.layer.pipe(
   Layer.provide(Metrics.layer),
@@ -15,7 +17,7 @@ const breaker = CircuitBreaker.layer.pipe(
 )
 
 const test = <E>(title: string, body: Effect.Effect<void, E, CircuitBreaker>) =>
-  it.effect(title, () => Effect.provide(body, breaker))
+  it.effect(title, () => jumping(Effect.provide(body, breaker)))
 
 const admit = Effect.flatMap(CircuitBreaker, ({ admit }) => admit(RowKey(0)))
 
@@ -39,10 +41,7 @@ const failTimes = (times: number) =>
 
 const open = failTimes(10)
 
-/** Enough turns for every fiber to get as far as it can without time passing. */
-const settle = Effect.repeatN(Effect.yieldNow(), 50)
-
-/** Comes to be admitted under that name; `admitted` says who was, in which order. */
+/** Comes to be admitted under that name, as a worker does; `admitted` says who was, in which order. */
 const makeLine = () => {
   const admitted: Array<{ readonly name: number; readonly permit: Permit }> = []
   return {
@@ -52,16 +51,16 @@ const makeLine = () => {
     join: (name: number) =>
       Effect.zipLeft(
         Effect.fork(
-          Effect.tap(admit, (permit) => {
-            admitted.push({ name, permit })
-          })
+          Effect.uninterruptible(
+            Effect.tap(Effect.interruptible(admit), (permit) => {
+              admitted.push({ name, permit })
+            })
+          )
         ),
-        settle
+        turns
       )
   }
 }
-
-const at = (millis: number) => Effect.zipRight(TestClock.setTime(millis), settle)
 
 describe("CircuitBreaker", () => {
   test(
@@ -76,7 +75,7 @@ describe("CircuitBreaker", () => {
   test(
     "opens with the tenth attempt in a row that was unavailable, which counts as those before it",
     Effect.gen(function* () {
-      yield* at(5000)
+      yield* setTime(5000)
       assert.deepStrictEqual(yield* failTimes(9), Arr.replicate(true, 9))
       assert.deepStrictEqual(yield* state, closed(9))
       assert.isTrue(yield* fail(9))
@@ -130,16 +129,16 @@ describe("CircuitBreaker", () => {
     "lets one probe through after 1 s, the next after 2, 4, 8, 16, 30, 30 s",
     Effect.gen(function* () {
       const { admitted, join, last } = makeLine()
-      yield* at(7000)
+      yield* setTime(7000)
       yield* open
       yield* Effect.forEach(Arr.range(1, 20), join)
       let failedAt = 7000
       for (const [index, seconds] of [1, 2, 4, 8, 16, 30, 30, 30].entries()) {
         const probeAt = failedAt + seconds * 1000
         assert.deepStrictEqual(yield* state, { state: "open", failures: 10 + index, openedAt: 7000, probeAt })
-        yield* at(probeAt - 1)
+        yield* setTime(probeAt - 1)
         assert.strictEqual(admitted.length, index)
-        yield* at(probeAt)
+        yield* setTime(probeAt)
         assert.strictEqual(admitted.length, index + 1)
         const probe = yield* last
         assert.isTrue(probe.isProbe)
@@ -147,7 +146,7 @@ describe("CircuitBreaker", () => {
         assert.deepStrictEqual(yield* state, halfOpen)
         // However long it takes, it is the only one, and the wait for the next begins with its end.
         failedAt = probeAt + 123_456
-        yield* at(failedAt)
+        yield* setTime(failedAt)
         assert.strictEqual(admitted.length, index + 1)
         assert.isFalse(yield* probe.report(RowKey(index), "unavailable"))
       }
@@ -161,10 +160,10 @@ describe("CircuitBreaker", () => {
       yield* open
       yield* Effect.forEach(Arr.range(1, 4), join)
       for (const time of [1000, 3000, 7000]) {
-        yield* at(time)
+        yield* setTime(time)
         yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "unavailable"))
       }
-      yield* at(15_000)
+      yield* setTime(15_000)
       assert.isTrue(yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "available")))
       assert.deepStrictEqual(yield* state, closed())
       yield* failTimes(9)
@@ -182,15 +181,15 @@ describe("CircuitBreaker", () => {
       yield* attempt(9, "unavailable", Duration.seconds(5))
       assert.strictEqual((yield* state).probeAt, 5000)
       yield* Effect.forEach(Arr.range(1, 4), join)
-      yield* at(4999)
+      yield* setTime(4999)
       assert.deepStrictEqual(names(), [])
-      yield* at(5000)
+      yield* setTime(5000)
       assert.deepStrictEqual(names(), [1])
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(1), "unavailable", Duration.minutes(2)))
       assert.strictEqual((yield* state).probeAt, 125_000)
-      yield* at(124_999)
+      yield* setTime(124_999)
       assert.deepStrictEqual(names(), [1])
-      yield* at(125_000)
+      yield* setTime(125_000)
       assert.deepStrictEqual(names(), [1, 2])
       // The own wait has doubled twice meanwhile.
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable", Duration.seconds(3)))
@@ -204,16 +203,16 @@ describe("CircuitBreaker", () => {
       const { admitted, join, last, names } = makeLine()
       yield* open
       yield* Effect.forEach([5, 3, 9, 1, 7], join)
-      yield* at(1000)
+      yield* setTime(1000)
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(5), "unavailable"))
       // Who comes again stands behind the others.
       yield* join(5)
-      yield* at(3000)
+      yield* setTime(3000)
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(3), "unavailable"))
       assert.deepStrictEqual(names(), [5, 3])
-      yield* at(7000)
+      yield* setTime(7000)
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(9), "available"))
-      yield* settle
+      yield* turns
       assert.deepStrictEqual(names(), [5, 3, 9, 1, 7, 5])
       assert.deepStrictEqual(
         admitted.map(({ permit }) => permit.isProbe),
@@ -229,22 +228,22 @@ describe("CircuitBreaker", () => {
       const ordinary = yield* admit
       yield* open
       yield* Effect.forEach(Arr.range(1, 4), join)
-      yield* at(1000)
+      yield* setTime(1000)
       const first = yield* last
       first.giveBack()
-      yield* settle
+      yield* turns
       assert.deepStrictEqual(names(), [1, 2])
       const second = yield* last
       assert.isTrue(second.isProbe)
       first.giveBack()
       ordinary.giveBack()
-      yield* at(900_000)
+      yield* setTime(900_000)
       assert.deepStrictEqual(names(), [1, 2])
       assert.strictEqual((yield* state).state, "half_open")
       // A used one is not given back: the wait is what it would be after one probe.
       yield* second.report(RowKey(2), "unavailable")
       second.giveBack()
-      yield* settle
+      yield* turns
       assert.deepStrictEqual(names(), [1, 2])
       assert.strictEqual((yield* state).probeAt, 902_000)
     })
@@ -254,7 +253,7 @@ describe("CircuitBreaker", () => {
     "gives a probe that was given back to one who comes later, if nobody waits",
     Effect.gen(function* () {
       yield* open
-      yield* at(1000)
+      yield* setTime(1000)
       const probe = yield* admit
       probe.giveBack()
       assert.deepStrictEqual(yield* state, { state: "open", failures: 10, openedAt: 0, probeAt: 1000 })
@@ -270,13 +269,13 @@ describe("CircuitBreaker", () => {
         const before = yield* admit
         yield* open
         yield* Effect.forEach(Arr.range(1, 20), join)
-        if (who === "the probe") yield* at(1000)
+        if (who === "the probe") yield* setTime(1000)
         const probes = who === "the probe" ? 1 : 0
         assert.strictEqual(admitted.length, probes)
         const permit = who === "the probe" ? yield* last : before
         assert.isTrue(yield* permit.report(RowKey(99), "available"))
         assert.deepStrictEqual(yield* state, closed())
-        yield* settle
+        yield* turns
         assert.deepStrictEqual(names(), Arr.range(1, 20))
         assert.strictEqual(admitted.filter(({ permit }) => permit.isProbe).length, probes)
         assert.isFalse((yield* admit).isProbe)
@@ -296,7 +295,7 @@ describe("CircuitBreaker", () => {
       }
       assert.deepStrictEqual(yield* state, { state: "open", failures: 13, openedAt: 0, probeAt: 1000 })
       yield* join(1)
-      yield* at(1000)
+      yield* setTime(1000)
       const { report } = yield* Effect.flatMap(Arr.head(late), Effect.succeed)
       assert.isFalse(yield* report(RowKey(1), "unavailable"))
       assert.strictEqual((yield* state).state, "half_open")
@@ -311,10 +310,10 @@ describe("CircuitBreaker", () => {
       Effect.gen(function* () {
         const before = yield* admit
         yield* open
-        yield* at(1000)
+        yield* setTime(1000)
         assert.isFalse(yield* attempt(1, verdict))
         assert.strictEqual((yield* state).probeAt, 3000)
-        yield* at(3000)
+        yield* setTime(3000)
         const probe = yield* admit
         yield* before.report(RowKey(2), "available")
         assert.isFalse(yield* probe.report(RowKey(3), verdict))
@@ -329,7 +328,7 @@ describe("CircuitBreaker", () => {
       const { join, last, names } = makeLine()
       const before = yield* admit
       yield* open
-      yield* at(1000)
+      yield* setTime(1000)
       const stale = yield* admit
       yield* before.report(RowKey(1), "available")
       yield* open
@@ -337,13 +336,13 @@ describe("CircuitBreaker", () => {
       assert.isFalse(yield* stale.report(RowKey(1), "unavailable", Duration.minutes(5)))
       stale.giveBack()
       assert.strictEqual((yield* state).probeAt, 2000)
-      yield* at(1999)
+      yield* setTime(1999)
       assert.deepStrictEqual(names(), [])
-      yield* at(2000)
+      yield* setTime(2000)
       assert.deepStrictEqual(names(), [1])
       assert.isFalse(yield* stale.report(RowKey(1), "unknown"))
       stale.giveBack()
-      yield* settle
+      yield* turns
       assert.deepStrictEqual(names(), [1])
       assert.strictEqual((yield* state).state, "half_open")
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable"))
@@ -358,32 +357,35 @@ describe("CircuitBreaker", () => {
       yield* open
       const [one, , three, four] = yield* Effect.all([join(1), join(2), join(3), join(4), join(5)])
       yield* Effect.forEach([one, three], Fiber.interrupt)
-      yield* at(1000)
+      yield* setTime(1000)
       assert.deepStrictEqual(names(), [2])
       yield* Fiber.interrupt(four)
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(2), "unavailable"))
-      yield* at(3000)
+      yield* setTime(3000)
       assert.deepStrictEqual(names(), [2, 5])
       yield* Effect.flatMap(last, (probe) => probe.report(RowKey(5), "unavailable"))
       const six = yield* join(6)
       yield* Fiber.interrupt(six)
-      yield* at(20_000)
+      yield* setTime(20_000)
       assert.isTrue((yield* admit).isProbe)
     })
   )
 
-  test(
-    "loses no turn with one who is interrupted as it comes",
-    Effect.gen(function* () {
-      const { join, names } = makeLine()
-      yield* open
-      const one = yield* join(1)
-      yield* join(2)
-      yield* TestClock.setTime(1000)
-      const exit = yield* Fiber.interrupt(one)
-      if (Exit.isSuccess(exit)) exit.value.giveBack()
-      yield* settle
-      assert.strictEqual(names().at(-1), 2)
+  for (const steps of [0, 1, 2, 3, 4, 5]) {
+    it.effect(`loses no turn with one who is interrupted as it comes, ${steps} steps later`, () => {
+      const { clock, setTime } = makeJumpingClock()
+      return Effect.gen(function* () {
+        const { join, names } = makeLine()
+        yield* open
+        const one = yield* join(1)
+        yield* join(2)
+        yield* setTime(1000)
+        yield* Effect.repeatN(Effect.yieldNow(), steps)
+        const exit = yield* Fiber.interrupt(one)
+        if (Exit.isSuccess(exit)) exit.value.giveBack()
+        yield* turns
+        assert.strictEqual(names().at(-1), 2)
+      }).pipe(Effect.provide(breaker), Effect.withClock(clock))
     })
-  )
+  }
 })
