@@ -1,17 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Array as Arr,
-  type Context,
-  DateTime,
-  Deferred,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  type Scope,
-  TestClock
-} from "effect"
+import { Array as Arr, type Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
@@ -21,6 +10,7 @@ import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderQueue } from "../../src/work/OrderQueue.ts"
+import { adjust, jumping, setTime } from "../support/JumpingClock.ts"
 import { keyRange } from "../support/RepoKit.ts"
 import { anInsert, config, memoryRepo, sqlRepo } from "../support/TestLayers.ts"
 import { turns, untilInTurns } from "../support/Until.ts"
@@ -64,7 +54,7 @@ const test = <E>(
     Layer.provideMerge(prepared),
     Layer.provideMerge(config({ queueCapacity: capacity }))
   )
-  it.scoped(title, () => body.pipe(Effect.provide(layer)))
+  it.scoped(title, () => body.pipe(Effect.provide(layer), jumping))
 }
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
@@ -201,13 +191,13 @@ describe("hands out", () => {
     },
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* takeAll, [3])
-      yield* TestClock.setTime(2999)
+      yield* setTime(2999)
       yield* nothingToTake
-      yield* TestClock.setTime(3000)
+      yield* setTime(3000)
       assert.deepStrictEqual(yield* takeAll, [2])
-      yield* TestClock.setTime(59_999)
+      yield* setTime(59_999)
       yield* nothingToTake
-      yield* TestClock.setTime(60_000)
+      yield* setTime(60_000)
       assert.deepStrictEqual(yield* takeAll, [1])
     })
   )
@@ -219,11 +209,11 @@ describe("hands out", () => {
       assert.deepStrictEqual(yield* takeAll, [1, 2])
       yield* write(insert(3))
       assert.deepStrictEqual(yield* takeAll, [3])
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       yield* nothingToTake
       yield* write(Command.Claim({ key: RowKey(2) }))
       yield* Effect.all([settled(1), settled(2)])
-      yield* TestClock.adjust("5 seconds")
+      yield* adjust("5 seconds")
       assert.deepStrictEqual(yield* takeAll, [1])
     })
   )
@@ -253,10 +243,10 @@ describe("hands out", () => {
       assert.deepStrictEqual(yield* takeAllFrom("suspect"), [2, 4, 5, 6, 7])
       // Taken and not settled, and settled in the wrong lane.
       yield* settled(2)
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       assert.deepStrictEqual(yield* takeAllFrom("suspect"), [])
       yield* settled(2, "suspect")
-      yield* TestClock.adjust("1 minute")
+      yield* adjust("1 minute")
       assert.deepStrictEqual(yield* takeAllFrom("suspect"), [2])
       yield* nothingToTake
     })
@@ -282,13 +272,13 @@ describe("hands out", () => {
       yield* postpone(1, 8000)
       yield* postpone(2, 3500)
       yield* nothingToTake
-      yield* TestClock.setTime(3499)
+      yield* setTime(3499)
       yield* nothingToTake
-      yield* TestClock.setTime(3500)
+      yield* setTime(3500)
       assert.deepStrictEqual(yield* takeAll, [2])
-      yield* TestClock.setTime(7999)
+      yield* setTime(7999)
       yield* write(insert(3))
-      yield* TestClock.setTime(8000)
+      yield* setTime(8000)
       yield* write(insert(4))
       assert.deepStrictEqual(yield* takeAll, [3, 1, 4])
       yield* nothingToTake
@@ -332,10 +322,10 @@ describe("goes on", () => {
       yield* write(insert(1))
       yield* nothingToTake
       assert.isFalse(yield* ready)
-      yield* TestClock.adjust("10 seconds")
+      yield* adjust("10 seconds")
       assert.isFalse(yield* ready)
       down = false
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       assert.deepStrictEqual(yield* takeAll, [1])
       assert.isTrue(yield* ready)
     })
@@ -352,7 +342,7 @@ describe("goes on", () => {
       `when its fiber is ${title}`,
       { pending: 15, window: first(trouble, trouble) },
       Effect.gen(function* () {
-        yield* Effect.repeatN(Effect.zipRight(turns, TestClock.adjust("1 second")), 2)
+        yield* Effect.repeatN(adjust("1 second"), 2)
         assert.deepStrictEqual(yield* Effect.replicateEffect(work, 15), keyRange(1, 15))
         yield* nothingToTake
       })
@@ -374,7 +364,7 @@ describe("goes on", () => {
       const exit = yield* Effect.suspend(() => (feeder ? Fiber.interrupt(feeder) : Effect.die("no feeder")))
       assert.isTrue(Exit.isInterrupted(exit))
       yield* write(insert(1))
-      yield* TestClock.adjust("100 millis")
+      yield* adjust("100 millis")
       assert.deepStrictEqual(yield* takeAll, [1])
     })
   )
