@@ -3,12 +3,13 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Deferred, Effect, Layer, Logger, LogLevel, TestClock } from "effect"
+import { Array as Arr, Deferred, Effect, Layer, Logger, LogLevel } from "effect"
 import { AppConfig } from "../../../src/AppConfig.ts"
 import { StorageUnavailable } from "../../../src/order/Order.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { driverPath } from "../../../src/store/sqlite/SqliteDriver.ts"
 import { connect, vacuumed } from "../../support/Database.ts"
+import { adjust, jumping } from "../../support/JumpingClock.ts"
 import { longTest } from "../../support/Limits.ts"
 import { anInsert, config, sqlRepo } from "../../support/TestLayers.ts"
 
@@ -78,16 +79,16 @@ describe.each(Object.entries(mishaps))("a database that %s", (title, [happens, w
           // Coarse clocks of file systems.
           yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
           happens(file)
-          if (idle) yield* TestClock.adjust("1 second")
+          if (idle) yield* adjust("1 second")
           else assert.instanceOf(yield* Effect.flip(write(2)), StorageUnavailable)
           assert.isTrue(yield* Deferred.isDone(repo.fault))
           assert.match((yield* Deferred.await(repo.fault)).replaceAll(file, "FILE"), new RegExp(what))
           assert.instanceOf(yield* Effect.flip(write(3)), StorageUnavailable)
-          yield* TestClock.adjust("10 seconds")
+          yield* adjust("10 seconds")
           const told = lines.filter((line) => line.startsWith("No order is taken until a restart: "))
           assert.lengthOf(told, 1)
           assert.match(told[0] ?? "", /(Stop this service|stop both)/)
-        }).pipe(Effect.provide(sqlRepo.pipe(Layer.provideMerge(logged), Layer.provideMerge(config()))))
+        }).pipe(Effect.provide(sqlRepo.pipe(Layer.provideMerge(logged), Layer.provideMerge(config()))), jumping)
       })
     )
 
@@ -104,7 +105,7 @@ it.scoped("a database that others read, checkpoint and write to by SQLite goes o
     const { databaseFile } = yield* AppConfig
     const repo = yield* OrdersRepo
     let id = 1
-    const goesOn = Effect.suspend(() => Effect.zipRight(TestClock.adjust("1 second"), write(id++)))
+    const goesOn = Effect.suspend(() => Effect.zipRight(adjust("1 second"), write(id++)))
     yield* goesOn
     for (const statements of [
       "SELECT count(*) FROM orders",
@@ -122,7 +123,7 @@ it.scoped("a database that others read, checkpoint and write to by SQLite goes o
     yield* writeALot
     yield* goesOn
     assert.isFalse(yield* Deferred.isDone(repo.fault))
-  }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())))
+  }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config())), jumping)
 )
 
 it.scopedLive(
@@ -143,7 +144,7 @@ it.scopedLive(
         (worker) => Effect.promise(() => worker.terminate())
       )
       yield* Effect.promise(() => once(checkpoints, "online"))
-      for (let id = 2; id < 2000; id++) yield* write(id)
+      for (let id = 2; id < 700; id++) yield* write(id)
       assert.isFalse(yield* Deferred.isDone(repo.fault))
     }).pipe(Effect.provide(Layer.provideMerge(sqlRepo, config()))),
   longTest
