@@ -119,12 +119,11 @@ const reopenMany = (database: Database) =>
     })
   )
 
-/** Changes one order by its id, if it is in one of the statuses. */
+/** Changes one order by its id, if it is in a status from which that is legal, and still in it when it is changed. */
 const act = (
   database: Database,
-  from: ReadonlyArray<Status>,
-  to: Status,
-  set: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
+  { from, to }: { readonly from: ReadonlyArray<Status>; readonly to: Status },
+  set: Database["cancel" | "reopen"]
 ) =>
   oneByOne<CommandOf<"Cancel" | "Reopen">>(
     Effect.fnUntraced(function* ({ order_id }, now) {
@@ -132,11 +131,11 @@ const act = (
       if (Option.isNone(before)) return nothing(Result.Missing())
       const { key, order: old } = before.value
       if (!from.includes(old.status)) return nothing(Result.Acted({ order: old, changed: false }))
-      yield* set(key, now)
+      const rows = yield* set(key, old.status, now)
       const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
       return {
-        results: [Result.Acted({ order, changed: true })],
-        changes: [change({ ...idsOf(order), seq: key }, old.status, to, now, now)]
+        results: [Result.Acted({ order, changed: rows.length > 0 })],
+        changes: rows.map((row) => change(row, old.status, to, now, now))
       }
     })
   )
@@ -154,8 +153,8 @@ const makeWrite = Effect.gen(function* () {
     Record: record(database),
     Release: release(database),
     Recover: recover(database),
-    Cancel: act(database, transitions.cancel.from, transitions.cancel.to, database.cancel),
-    Reopen: act(database, transitions.reopen.from, transitions.reopen.to, database.reopen),
+    Cancel: act(database, transitions.cancel, database.cancel),
+    Reopen: act(database, transitions.reopen, database.reopen),
     ReopenMany: reopenMany(database),
     Prune: oneByOne((command) => Effect.map(database.prune(command), (count) => nothing(Result.Pruned({ count })))),
     Rebase: oneByOne((command, now) =>

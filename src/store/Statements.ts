@@ -76,10 +76,10 @@ export class Statements extends Context.Tag("orders/Statements")<
     readonly release: (key: Option.Option<RowKey>, now: number) => Rows<Changed>
     /** Processing -> Pending, or Failed as `worker_lost`: all of them. */
     readonly recover: (maxAttempts: number, now: number) => Rows<Changed & { readonly status: Status }>
-    /** -> Cancelled, whatever its status is. */
-    readonly cancel: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
-    /** -> Pending, in its next round, whatever its status is. */
-    readonly reopen: (key: RowKey, now: number) => Effect.Effect<void, StatementFault>
+    /** -> Cancelled, if the order is in that status: the row then, none otherwise. */
+    readonly cancel: (key: RowKey, from: Status, now: number) => Rows<Changed>
+    /** -> Pending, in its next round, if the order is in that status: the row then, none otherwise. */
+    readonly reopen: (key: RowKey, from: Status, now: number) => Rows<Changed>
     /** The same for those of the keys that are in that status, and have that error code if one is given. */
     readonly reopenMany: (
       keys: ReadonlyArray<RowKey>,

@@ -139,11 +139,12 @@ const recover =
 
 const cancel =
   (sql: SqlClient.SqlClient): Database["cancel"] =>
-  (key, now) =>
-    sql`
+  (key, from, now) =>
+    sql<Changed>`
       UPDATE orders
       SET status = ${transitions.cancel.to}, finished_at = ${now}, started_at = min(started_at, ${now})
-      WHERE seq = ${key}`.pipe(Effect.asVoid)
+      WHERE seq = ${key} AND +status = ${from}
+      RETURNING seq, order_id, user_id, attempts`
 
 const reopened = (sql: SqlClient.SqlClient, now: number) => sql`
   status = ${transitions.reopen.to}, attempts = 0, losses = 0, round = round + 1, due_at = ${now}, wait = 0,
@@ -151,8 +152,12 @@ const reopened = (sql: SqlClient.SqlClient, now: number) => sql`
 
 const reopen =
   (sql: SqlClient.SqlClient): Database["reopen"] =>
-  (key, now) =>
-    Effect.asVoid(sql`UPDATE orders SET ${reopened(sql, now)} WHERE seq = ${key}`)
+  (key, from, now) =>
+    sql<Changed>`
+      UPDATE orders
+      SET ${reopened(sql, now)}
+      WHERE seq = ${key} AND +status = ${from}
+      RETURNING seq, order_id, user_id, attempts`
 
 const reopenMany =
   (sql: SqlClient.SqlClient, { anyOf }: Fragments): Database["reopenMany"] =>

@@ -5,11 +5,13 @@ import { makeCompilerSqlite } from "@effect/sql/Statement"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Cause, Context, Effect, Exit, Layer, Option, type Scope, TestClock } from "effect"
 import type { AppConfig } from "../../../src/AppConfig.ts"
-import { OrderId } from "../../../src/order/Order.ts"
+import { OrderId, type Status } from "../../../src/order/Order.ts"
+import { RowKey } from "../../../src/order/OrderChange.ts"
 import { Command, type Filter } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoSql from "../../../src/store/OrdersRepoSql.ts"
+import { Statements } from "../../../src/store/Statements.ts"
 import * as SqliteStatements from "../../../src/store/sqlite/SqliteStatements.ts"
 import {
   at,
@@ -235,6 +237,25 @@ describe("OrdersRepoSql.layer alone", () => {
         assert.deepStrictEqual(yield* listed(filter, 50, 700), ids)
         assert.deepStrictEqual(yield* listed({ ...filter, status: "Pending" }, 300, 64), ids)
       }
+    })
+  )
+
+  test(
+    "cancels and reopens an order only from the status that was read",
+    Effect.gen(function* () {
+      const database = Context.get(yield* Layer.build(SqliteStatements.layer), Statements)
+      const attempt = (statement: "cancel" | "reopen", from: Status) =>
+        Effect.map(database.transaction(database[statement](RowKey(1), from, 5)), Arr.length)
+      yield* write(insert(1))
+      const pending = yield* find(1)
+      assert.strictEqual(yield* attempt("cancel", "Processing"), 0)
+      assert.strictEqual(yield* attempt("reopen", "Failed"), 0)
+      same(yield* find(1), pending)
+      assert.strictEqual(yield* attempt("cancel", "Pending"), 1)
+      assert.strictEqual((yield* find(1)).status, "Cancelled")
+      assert.strictEqual(yield* attempt("cancel", "Pending"), 0)
+      assert.strictEqual(yield* attempt("reopen", "Cancelled"), 1)
+      assert.strictEqual((yield* find(1)).status, "Pending")
     })
   )
 
