@@ -156,7 +156,7 @@ export const EnvironmentLive =
     ? Layer.empty
     : Layer.provide(PlatformConfigProvider.layerDotEnvAdd(".env"), NodeFileSystem.layer)
 
-/** Whether it runs for one who works on it, as by `npm run dev`. */
+/** Whether it runs for a developer, as by `npm run dev`. */
 export const isDevelopment = process.env.NODE_ENV === "development"
 
 /** What is wrong with settings, one line for each mistake. */

@@ -8,7 +8,7 @@ export const nextTurn = Effect.async<void>((resume) => {
 const turns = Effect.unsafeMakeSemaphore(1)
 
 /**
- * Does a piece of what holds up the event loop, and gives the loop a turn after it. Whoever has such work to do, and in
- * however many requests, one piece is done at a turn.
+ * Does a piece of what holds up the event loop, and gives the loop a turn after it. One piece is
+ * done at a turn, however many requests have such work to do.
  */
 export const inTurn = <A, E, R>(piece: Effect.Effect<A, E, R>) => turns.withPermits(1)(Effect.zipLeft(piece, nextTurn))

@@ -155,7 +155,7 @@ export class Orders extends Context.Tag("orders/Orders")<
 
 type Service = Context.Tag.Service<Orders>
 
-/** What the answer to an insert means to whoever submitted the order. */
+/** What the answer to an insert means to the submitter of the order. */
 const makeAcceptance = Effect.gen(function* () {
   const metrics = yield* Metrics
   const { maxPending } = yield* AppConfig
@@ -191,7 +191,7 @@ const makeAcceptance = Effect.gen(function* () {
   }
 })
 
-/** Tells when an order reaches a final state, from the moment that it is asked for to the end of the scope. */
+/** Waits until an order reaches a final state, from the moment that it is asked for to the end of the scope. */
 const makeWhenFinal = Effect.gen(function* () {
   const events = yield* OrderEvents
   const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()

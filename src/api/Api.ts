@@ -27,6 +27,7 @@ import {
   OrderGoneProblem,
   OrderNotFoundProblem,
   OrderStatusConflictProblem,
+  StartingProblem,
   StorageUnavailableProblem,
   TooManyCallsProblem,
   TooManyStreamsProblem,
@@ -222,7 +223,7 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
       description:
         "Every committed change of status from now on, as Server-Sent Events, with a comment every " +
         `${heartbeatSeconds} seconds when there is none. ` +
-        " Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
+        "Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
         "loses the oldest events.",
       answers: {
         200: {
@@ -415,6 +416,7 @@ export class Api extends HttpApi.make("orders")
       .add(watch)
       .addError(ForeignOriginProblem)
       .addError(MisdirectedRequestProblem)
+      .addError(StartingProblem)
       .annotateContext(OpenApi.annotations({ title: "Orders", description: "Submit, read, cancel and retry orders" }))
   )
   .add(
@@ -424,6 +426,7 @@ export class Api extends HttpApi.make("orders")
       .add(probe("live", "/livez", "Liveness probe", "Answers as long as the process does."))
       .add(ready)
       .addError(MisdirectedRequestProblem)
+      .addError(StartingProblem)
       .annotateContext(OpenApi.annotations({ title: "Service", description: "Metrics and probes of the service" }))
   )
   .annotateContext(

@@ -47,9 +47,12 @@ export const openEvents = Effect.fnUntraced(function* (
   { baseUrl, transformClient = identity }: Options,
   filter: EventFilter = {}
 ) {
-  const client = transformClient(yield* HttpClient.HttpClient)
-  const request = HttpClientRequest.get("/api/events", { urlParams: encodeFilter(filter) })
-  const response = yield* client.execute(HttpClientRequest.prependUrl(request, baseUrl.toString()))
+  // The base is added last, as by `HttpApiClient`, so that a transformation sees the same path here as there.
+  const client = HttpClient.mapRequest(
+    transformClient(yield* HttpClient.HttpClient),
+    HttpClientRequest.prependUrl(baseUrl.toString())
+  )
+  const response = yield* client.get("/api/events", { urlParams: encodeFilter(filter) })
   if (response.status !== 200) return yield* refusal(response)
   return response.stream.pipe(
     Stream.timeoutFail(() => new EventsSilent({ seconds: deadAfterSeconds }), Duration.seconds(deadAfterSeconds)),

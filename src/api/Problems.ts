@@ -283,7 +283,7 @@ export type AnyProblem = typeof AnyProblem.Type
 export const isProblem = Schema.is(AnyProblem)
 const encode = Schema.encodeSync(AnyProblem)
 
-/** A problem as it goes out, whoever sends it: with `Retry-After` if it says how long to wait. */
+/** A problem as it goes out, from a handler or a raw socket: with `Retry-After` if it says how long to wait. */
 export const answerOf = (problem: AnyProblem) => {
   const body = encode(problem)
   return {

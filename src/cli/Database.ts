@@ -15,7 +15,7 @@ export const pathOf = (given: string, name: string) =>
     ? misused(`${name}: given ${JSON.stringify(given)}, allowed is a path; ~ is not read as the home folder here.`)
     : Effect.succeed(Path.resolve(given))
 
-/** The path of the database, by the option or as the service has it. The settings are loaded only for those who ask. */
+/** The path of the database, by the option or as the service has it. The settings are loaded only when they are needed. */
 export const databaseOf = Effect.fnUntraced(function* (given: Option.Option<string>) {
   const { databaseFile, EnvironmentLive, settingsError } = yield* Effect.promise(() => import("../AppConfig.ts"))
   if (Option.isSome(given) && !/^[^:/\\]*:|^$/.test(given.value)) return yield* pathOf(given.value, "--database")

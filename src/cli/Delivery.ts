@@ -45,6 +45,7 @@ const judgeHttp = (error: HttpClientError): Judged => {
 const passing = new Map([
   ["BacklogFull", false],
   ["Draining", false],
+  ["Starting", false],
   ["StorageUnavailable", true],
   ["InternalError", true],
   ["TimeoutException", true],

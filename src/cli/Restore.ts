@@ -17,7 +17,7 @@ const realFile = async (file: string) => {
   return Fs.realpath(file).catch(async () => Path.join(await Fs.realpath(Path.dirname(file)), Path.basename(file)))
 }
 
-/** Gives a file to whom the database belongs, for it may be another than the one who restores it. */
+/** Gives a file to the owner of the database, who may be another user than the one that restores it. */
 const giveTo = (owner: string) => async (file: string) => {
   const { gid, mode, uid } = await Fs.stat(owner).catch(async () => ({
     ...(await Fs.stat(Path.dirname(owner))),

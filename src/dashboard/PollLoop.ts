@@ -16,9 +16,12 @@ export const pollLoop = (task: () => Promise<void>) => {
     if (isRunning || document.hidden) return
     isRunning = true
     const startedAt = performance.now()
-    await task()
-    isRunning = false
-    timer = setTimeout(run, isRequested ? 0 : Math.max(restMillis, startedAt + pollMillis - performance.now()))
+    try {
+      await task()
+    } finally {
+      isRunning = false
+      timer = setTimeout(run, isRequested ? 0 : Math.max(restMillis, startedAt + pollMillis - performance.now()))
+    }
   }
 
   return { run, stop: () => clearTimeout(timer) }

@@ -48,7 +48,7 @@ const hostOf = (protocol: string, host: string) => {
 /**
  * Whether a page of another origin sent a request, by what browsers say of themselves: `Sec-Fetch-Site` (Fetch Metadata
  * Request Headers, W3C) alone where it is there, else `Origin` against the host or the allowed ones. Other clients send
- * neither. As in Go's `http.CrossOriginProtection`.
+ * neither. Go's `http.CrossOriginProtection` judges so too, but lets an allowed origin pass whatever `Sec-Fetch-Site` says.
  */
 export const isForeign = (headers: IncomingHttpHeaders, allowed: ReadonlySet<string>) => {
   const site = headers["sec-fetch-site"]

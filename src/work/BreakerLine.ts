@@ -27,7 +27,7 @@ export const makeLine = Effect.gen(function* () {
         }
         waiters.add(waiter)
         changed.unsafeOffer(undefined)
-        // An interruption may come between the permit and who waits for it.
+        // An interruption may come between the permit and the fiber that waits for it.
         return Effect.sync(() => {
           waiters.delete(waiter)
           given?.giveBack()

@@ -71,7 +71,7 @@ const movedOn = (moves: ReadonlyArray<Move>, by: number, newest: number): Readon
   ].filter(({ after, until }) => after < until)
 
 /**
- * To be done before who is due is judged by the clock: at the start, and when the clock was set, the line follows it.
+ * To be done before the clock decides which orders are due: at the start, and when the clock was set, the line follows it.
  * So what was accepted or postponed under a clock that was ahead does not wait until that time comes, and the wait for
  * the next attempt is neither cut short nor made longer.
  *

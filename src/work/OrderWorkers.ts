@@ -56,7 +56,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
       metrics.workerBusy(1)
       if (!processing.isCancelled(claim.key)) {
-        const ended = Effect.map(processing.process(claim, permit), ({ outcome }) => metrics.attemptEnded(outcome))
+        const ended = Effect.map(
+          Effect.suspend(() => processing.process(claim, permit)),
+          ({ outcome }) => metrics.attemptEnded(outcome)
+        )
         yield* survive(runAnnotations(claim))(ended)
       }
       metrics.workerBusy(-1)

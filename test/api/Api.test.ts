@@ -172,9 +172,9 @@ describe("OpenAPI document", () => {
       "post /api/orders/retry": "200 400 403 413 415 421 422 500 503",
       "get /api/events": "200 403 421 422 500 503",
       "get /api/failures": "200 403 421 500 503",
-      "get /api/metrics": "200 403 421 500",
-      "get /health": "200 421 500",
-      "get /livez": "200 421 500",
+      "get /api/metrics": "200 403 421 500 503",
+      "get /health": "200 421 500 503",
+      "get /livez": "200 421 500 503",
       "get /readyz": "200 421 422 500 503"
     })
   })
@@ -207,6 +207,9 @@ describe("OpenAPI document", () => {
       "orders.submit 503 Retry-After",
       "orders.submitMany 503 Retry-After",
       "orders.watch 503 Retry-After",
+      "service.health 503 Retry-After",
+      "service.live 503 Retry-After",
+      "service.metrics 503 Retry-After",
       "service.ready 503 Retry-After"
     ])
   })
@@ -258,6 +261,7 @@ describe("OpenAPI document", () => {
       "503 urn:orders:problem:backlog-full",
       "503 urn:orders:problem:draining",
       "503 urn:orders:problem:not-ready",
+      "503 urn:orders:problem:starting",
       "503 urn:orders:problem:storage-unavailable",
       "503 urn:orders:problem:too-many-calls",
       "503 urn:orders:problem:too-many-streams"

@@ -57,7 +57,7 @@ const millisOf = (time: Option.Option<DateTime.Utc>) => DateTime.toEpochMillis(O
 const find = (id: number | string) =>
   Effect.flatMap(OrdersRepo, (repo) => repo.find(OrderId.make(String(id)))).pipe(Effect.flatten)
 
-/** Does something, and waits until the commit that the predicate describes has been told. */
+/** Waits until a commit has brought the order into one of these statuses. */
 const untilStatus = (id: number | string, ...statuses: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const events = yield* OrderEvents

@@ -19,7 +19,7 @@ const isDiskFull = (file: string, code: string) =>
       ? Effect.promise(() => Fs.statfs(Path.dirname(file)).then(({ bavail, bsize }) => bavail * bsize < 1_048_576))
       : Effect.succeed(false)
 
-/** What an error of the system or of SQLite means to the one who starts the service. */
+/** What an error of the system or of SQLite means to the operator who starts the service. */
 export const refuseBy = Effect.fnUntraced(function* (file: string, error: unknown) {
   const code = resultCode(error)
   if (yield* isDiskFull(file, code)) {

@@ -140,8 +140,6 @@ export const inserts = (layer: RepoLayer) => {
     { maxPending: 1 }
   )
 
-  // Claims
-
   test(
     "runs the commands in the order they came",
     Effect.gen(function* () {

@@ -116,7 +116,5 @@ export const recovers = (layer: RepoLayer) => {
     })
   )
 
-  // Cancelling and retrying
-
   /** One order in each status, by its id; the retried one waits for its second attempt. */
 }

@@ -148,6 +148,4 @@ export const reopens = (layer: RepoLayer) => {
       )
     })
   )
-
-  // Listing
 }
