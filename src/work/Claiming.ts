@@ -27,12 +27,10 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
     )
 
   return Effect.fnUntraced(function* (key: RowKey) {
-    yield* Effect.interruptible(ready)
-    const permit = yield* Effect.interruptible(breaker.admit(key))
-    const giveBack = Effect.sync(permit.giveBack)
-    const result = isStopping() ? undefined : yield* Effect.onError(claim(key), () => giveBack)
+    const permit = yield* Effect.interruptible(Effect.zipRight(ready, breaker.admit(key)))
+    const result = isStopping() ? undefined : yield* Effect.onError(claim(key), () => Effect.sync(permit.giveBack))
     if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
-    yield* giveBack
+    permit.giveBack()
     return Option.none()
   })
 })

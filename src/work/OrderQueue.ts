@@ -196,8 +196,10 @@ const makeLane = Effect.fnUntraced(function* (
         Effect.flatMap(Effect.interruptible(Queue.take(queue)), (key) => {
           onDepth(depth())
           wakeIfLow()
-          const giveBack = Effect.sync(() => handedOut.delete(key))
-          return Effect.ensuring(restore(Effect.suspend(() => use(key))), giveBack)
+          return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(key)))), (exit) => {
+            handedOut.delete(key)
+            return exit
+          })
         })
       ),
     isReady: () => ready
