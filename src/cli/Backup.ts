@@ -3,6 +3,7 @@ import * as Path from "node:path"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
+import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { statOf } from "../store/sqlite/RestoreSwitch.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
 import { printChecks } from "./Doctor.ts"
@@ -29,7 +30,7 @@ const nameIn = Effect.fnUntraced(function* (folder: string, source: string) {
 
 /** A backup is one file. What has a lock or a `-wal` beside it is, or was, in use. */
 const isInUse = Effect.fnUntraced(function* (file: string) {
-  return (yield* stat(`${file}.lock`)) !== undefined || (yield* stat(`${file}-wal`)) !== undefined
+  return (yield* stat(file + lockSuffix)) !== undefined || (yield* stat(`${file}-wal`)) !== undefined
 })
 
 /** Where the backup goes. Only an earlier backup is ever replaced. */

@@ -16,7 +16,7 @@ const channels = ["web", "app", "phone"]
 /** Few things are in most baskets. */
 const catalogue = 500
 
-export const userOf = (run: string, index: number) => `${run}-user-${index + 1}`
+const userOf = (run: string, index: number) => `${run}-user-${index + 1}`
 
 /** What a crowd of shoppers orders: the same for the same seed, but for the ids. */
 export const ordersOf = ({ orders, run, seed, users }: CrowdOptions) => {

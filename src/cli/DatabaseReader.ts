@@ -1,6 +1,7 @@
 import * as Fs from "node:fs/promises"
 import type Sqlite from "better-sqlite3"
 import { Data, Effect, Schema } from "effect"
+import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { applicationId } from "../store/sqlite/SetUp.ts"
 import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
 import { resultCode } from "../store/sqlite/SqliteErrors.ts"
@@ -54,7 +55,7 @@ export const isHeld = (file: string) =>
   Effect.sync(() => {
     try {
       const Driver = loadDriver()
-      const lock = new Driver(`${file}.lock`, { readonly: true, fileMustExist: true, timeout: 0 })
+      const lock = new Driver(file + lockSuffix, { readonly: true, fileMustExist: true, timeout: 0 })
       try {
         lock.prepare("SELECT count(*) FROM sqlite_schema").get()
         return false
@@ -85,7 +86,7 @@ export const wasOurs = (file: string) =>
     isNamed
       ? Effect.succeed(true)
       : Effect.promise(() =>
-          Fs.access(`${file}.lock`).then(
+          Fs.access(file + lockSuffix).then(
             () => true,
             () => false
           )

@@ -3,6 +3,7 @@ import * as Path from "node:path"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
+import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { stampOf } from "./Backup.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
 import { printChecks } from "./Doctor.ts"
@@ -64,7 +65,7 @@ export const restore = Command.make(
       Effect.tryPromise({
         try: async () => {
           await giveTo(file)(unfinished)
-          await giveTo(file)(`${file}.lock`)
+          await giveTo(file)(file + lockSuffix)
           await Fs.rename(unfinished, ready)
           await sync(Path.dirname(file))
           return { errors, aside: (await finishRestore(file)) ?? [] }

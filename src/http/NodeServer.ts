@@ -26,7 +26,7 @@ const options = {
 }
 
 /** A connection on which an answer does not get on for so long, because its client does not read it, is cut off. */
-export const stalledMillis = 60_000
+const stalledMillis = 60_000
 
 /** Running requests that have not ended by then are cut off, in milliseconds. */
 const drainMillis = 8000

@@ -2,6 +2,7 @@ import * as Fs from "node:fs"
 import { Context, Deferred, Effect } from "effect"
 import { keepRunning } from "../../KeepRunning.ts"
 import { StorageUnavailable } from "../../order/Order.ts"
+import { lockSuffix } from "./LockFile.ts"
 import { isDamage } from "./SqliteErrors.ts"
 
 const restoring = "Stop this service, put a backup in place with `orders restore`, and start it again."
@@ -13,7 +14,7 @@ const examining =
 const companions = [
   ["-wal", "Stop this service with SIGTERM: it then writes the newest orders into the database. Start it again."],
   ["-shm", "Stop this service with SIGTERM, and start it again."],
-  [".lock", "Another process may use the database now: stop both, and start one again."]
+  [lockSuffix, "Another process may use the database now: stop both, and start one again."]
 ] as const
 
 /**

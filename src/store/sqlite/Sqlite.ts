@@ -7,11 +7,12 @@ import { AppConfig } from "../../AppConfig.ts"
 import { StartupError } from "../../StartupError.ts"
 import { checkFiles } from "./DatabaseCheck.ts"
 import { DatabaseFile, watchFiles } from "./DatabaseFile.ts"
+import { lockSuffix } from "./LockFile.ts"
 import { finishRestore } from "./RestoreSwitch.ts"
 import { setUp } from "./SetUp.ts"
 import * as Sqlite from "./SqliteClient.ts"
 import { isBusy } from "./SqliteErrors.ts"
-import { lockSuffix, orRefuse, refuse, refuseBy } from "./StartRefusal.ts"
+import { orRefuse, refuse, refuseBy } from "./StartRefusal.ts"
 import { keepWalShort } from "./WalTrim.ts"
 
 const preflight = (file: string) =>

@@ -4,6 +4,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Cause, Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
 import { damaged } from "./DatabaseCheck.ts"
+import { lockSuffix } from "./LockFile.ts"
 import { isBusy, isDamage, messageOf, resultCode } from "./SqliteErrors.ts"
 
 const advice = "give the path of a database this service made, or of a new file in a folder it may write to"
@@ -29,9 +30,6 @@ export const refuseBy = Effect.fnUntraced(function* (file: string, error: unknow
     ? refuse(file, `${messageOf(error)} (${code})`, "the disk fails; see the system's log")
     : refuse(file, messageOf(error))
 })
-
-/** Names the neighbour that is locked for as long as a database is in use. */
-export const lockSuffix = ".lock"
 
 /** Whatever goes wrong while a database is opened and set up, as one line. The libraries throw some of it as defects. */
 export const orRefuse =
