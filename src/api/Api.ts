@@ -33,6 +33,7 @@ import {
   TooManyStreamsProblem,
   UnsupportedMediaTypeProblem
 } from "./Problems.ts"
+import { maxOwnStreams, maxStreams } from "./StreamLimits.ts"
 import { version } from "./Version.ts"
 
 const closedBreaker = {
@@ -224,7 +225,9 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
         "Every committed change of status from now on, as Server-Sent Events, with a comment every " +
         `${heartbeatSeconds} seconds when there is none. ` +
         "Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
-        "loses the oldest events.",
+        `loses the oldest events. At most ${maxStreams} streams are open, and ${maxOwnStreams} of a key, or of an ` +
+        "address (IPv6: a /64 network) without one: the next takes the place of the oldest, or is answered 503 if that " +
+        "one is not a minute old.",
       answers: {
         200: {
           example: eventText(Schema.encodeSync(OrderEvent)(exampleEvent))

@@ -162,12 +162,21 @@ export const DrainingProblem = asProblem(Draining, {
 })
 
 export class TooManyStreams extends Schema.TaggedError<TooManyStreams>()("TooManyStreams", {
+  limit: Schema.Int.annotations({ description: "How many may be open" }),
+  scope: Schema.Literal("client", "service").annotations({
+    description: "Whose limit it is: that of a key, or of an address without one; or that of the service"
+  }),
   retry_after: RetryAfter
 }) {}
 export const TooManyStreamsProblem = asProblem(TooManyStreams, {
   status: 503,
   title: "Too many streams",
-  detail: () => "As many event streams are open as may be. Close one, or ask for single orders with ?wait."
+  detail: ({ limit, retry_after, scope }) =>
+    scope === "client"
+      ? `This client has ${limit} event streams open, as many as a key, or an address without one, may have. ` +
+        "Close one, or ask for single orders with ?wait."
+      : `All ${limit} event streams of the service are taken. Ask for single orders with ?wait, ` +
+        `or come again in ${retry_after} seconds.`
 })
 
 export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCalls", {

@@ -4,13 +4,13 @@ import type { EventFilter } from "../api/Filters.ts"
 import { heartbeatSeconds } from "../api/Heartbeat.ts"
 import { eventText } from "../api/OrderEvent.ts"
 import { TooManyStreams } from "../api/Problems.ts"
+import { maxOwnStreams, maxStreams } from "../api/StreamLimits.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { idInJson } from "../order/Order.ts"
 import type { OrderChange } from "../order/OrderChange.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { NodeServer } from "./NodeServer.ts"
 
-const maxStreams = 100
 /** One that has been open for so long gives its place to a new one if there is no other, in milliseconds. */
 const openAtLeast = 60_000
 /** Events kept for a client that reads slowly; beyond them the oldest are dropped. */
@@ -39,33 +39,52 @@ const format = (change: OrderChange) => {
   return text
 }
 
+interface OpenStream {
+  readonly owner: string
+  readonly openedAt: number
+  readonly changes: Mailbox.Mailbox<OrderChange>
+}
+
 /**
  * Committed changes as Server-Sent Events (WHATWG HTML, 9.2). Each client has a buffer of its own that slides, so that
  * a slow one costs nothing and holds up nobody. Nothing is replayed: a client that connects again reads the state again.
  *
- * When all places are taken, a new stream takes that of the oldest: a client that never reads looks the same as one
- * that had nothing to read, and is not to keep its place for ever.
+ * When all places are taken, of its owner or of all, a new stream takes that of the oldest among them: a client that
+ * never reads looks the same as one that had nothing to read, and is not to keep its place for ever.
  */
 export const makeEventStream = Effect.gen(function* () {
   const events = yield* OrderEvents
   const { draining } = yield* NodeServer
   const now = yield* monotonicMillis
   /** The oldest first. */
-  const streams = new Set<{ readonly openedAt: number; readonly changes: Mailbox.Mailbox<OrderChange> }>()
+  const streams = new Set<OpenStream>()
 
-  const open = Effect.map(Mailbox.make<OrderChange>({ capacity: bufferSize, strategy: "sliding" }), (changes) => {
-    const [oldest] = streams
-    if (oldest !== undefined && streams.size >= maxStreams) {
-      streams.delete(oldest)
-      oldest.changes.unsafeDone(Exit.void)
+  /** The limit that another stream of the owner would break, and the stream whose place it may take. */
+  const limitMet = (owner: string) => {
+    const own = Array.from(streams).filter((stream) => stream.owner === owner)
+    const [ownOldest] = own
+    if (ownOldest && own.length >= maxOwnStreams) {
+      return { oldest: ownOldest, limit: maxOwnStreams, scope: "client" } as const
     }
-    const stream = { openedAt: now(), changes }
-    streams.add(stream)
-    return stream
-  })
+    const [oldest] = streams
+    if (oldest && streams.size >= maxStreams) return { oldest, limit: maxStreams, scope: "service" } as const
+    return undefined
+  }
 
-  const follow = Effect.fnUntraced(function* (filter: EventFilter) {
-    const { changes } = yield* Effect.acquireRelease(open, (stream) => Effect.sync(() => streams.delete(stream)))
+  const open = (owner: string) =>
+    Effect.map(Mailbox.make<OrderChange>({ capacity: bufferSize, strategy: "sliding" }), (changes) => {
+      const met = limitMet(owner)
+      if (met !== undefined) {
+        streams.delete(met.oldest)
+        met.oldest.changes.unsafeDone(Exit.void)
+      }
+      const stream = { owner, openedAt: now(), changes }
+      streams.add(stream)
+      return stream
+    })
+
+  const follow = Effect.fnUntraced(function* (filter: EventFilter, owner: string) {
+    const { changes } = yield* Effect.acquireRelease(open(owner), (stream) => Effect.sync(() => streams.delete(stream)))
     yield* events.listen((commit) => {
       for (const change of commit.changes) if (fits(filter, change)) changes.unsafeOffer(change)
     })
@@ -84,13 +103,14 @@ export const makeEventStream = Effect.gen(function* () {
     return Stream.concat(Stream.make("retry: 2000\n\n"), Stream.repeatEffectOption(next))
   })
 
-  return Effect.fnUntraced(function* (filter: EventFilter) {
-    const [oldest] = streams
-    if (oldest !== undefined && streams.size >= maxStreams && now() - oldest.openedAt < openAtLeast) {
-      return yield* new TooManyStreams({ retry_after: 10 })
+  /** @param owner whose stream it is: the name of the client's key, or what its address stands for */
+  return Effect.fnUntraced(function* (filter: EventFilter, owner: string) {
+    const met = limitMet(owner)
+    if (met !== undefined && now() - met.oldest.openedAt < openAtLeast) {
+      return yield* new TooManyStreams({ limit: met.limit, scope: met.scope, retry_after: 10 })
     }
     return HttpServerResponse.stream(
-      Stream.unwrapScoped(follow(filter)).pipe(Stream.interruptWhen(draining), Stream.encodeText),
+      Stream.unwrapScoped(follow(filter, owner)).pipe(Stream.interruptWhen(draining), Stream.encodeText),
       { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } }
     )
   })

@@ -15,6 +15,7 @@ import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { takeMany } from "./BulkIntake.ts"
+import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
 import { makeEventStream } from "./EventStream.ts"
 import { makeGuard } from "./Guard.ts"
@@ -49,7 +50,9 @@ const OrdersApi = HttpApiBuilder.group(
           ? orders.find(path.order_id)
           : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
       )
-      .handle("watch", ({ urlParams }) => streamEvents(urlParams))
+      .handle("watch", ({ request, urlParams }) =>
+        streamEvents(urlParams, Option.match(request.remoteAddress, { onNone: () => "", onSome: clientOf }))
+      )
       .handle("cancel", ({ path }) => orders.cancel(path.order_id), { uninterruptible: true })
       .handle("retry", ({ path }) => orders.retry(path.order_id), { uninterruptible: true })
       .handleRaw("retryMany", () =>

@@ -44,6 +44,8 @@ const Found = Schema.parseJson(Schema.Struct({ order_id: Schema.Number, status: 
 const Problem = Schema.parseJson(
   Schema.Struct({
     type: Schema.String,
+    limit: Schema.optional(Schema.Int),
+    scope: Schema.optional(Schema.String),
     errors: Schema.optional(Schema.Array(Schema.Struct({ pointer: Schema.String })))
   })
 )
@@ -103,12 +105,15 @@ const waiting = (path: string) =>
     return answer
   })
 
-const watch = (query?: string) => Effect.flatMap(baseUrl, (url) => openStream(url, query))
+const watch = (query?: string, address?: string) => Effect.flatMap(baseUrl, (url) => openStream(url, query, address))
+
+/** An address of this machine. Ten indexes share one, as ten streams may. */
+const addressOf = (index: number) => `127.0.0.${2 + Math.floor(index / 10)}`
 
 /** An event stream that has said its first words. */
-const opened = (query?: string) =>
+const opened = (query?: string, address?: string) =>
   Effect.gen(function* () {
-    const stream = yield* watch(query)
+    const stream = yield* watch(query, address)
     assert.strictEqual(stream.status, 200)
     assert.strictEqual(yield* Queue.take(stream.blocks), "retry: 2000")
     return stream
@@ -294,7 +299,7 @@ describe("the event stream", { timeout: longTest }, () => {
   it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
-      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({})))
+      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop")))
       const next = Effect.map(pull, Chunk.join(""))
       assert.strictEqual(yield* next, "retry: 2000\n\n")
 
@@ -323,7 +328,7 @@ describe("the event stream", { timeout: longTest }, () => {
   it.scopedLive("keeps the newest 1,024 events for a client that does not read, and never waits for it", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
-      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({})))
+      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop")))
       yield* slow
       // What it is about to be given when it stops reading.
       yield* publish(change(1))
@@ -344,7 +349,7 @@ describe("the event stream", { timeout: longTest }, () => {
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
       const { drain } = yield* NodeServer
-      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}))))
+      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}, "shop"))))
       yield* Effect.yieldNow()
       assert.isTrue(Option.isNone(yield* Fiber.poll(watching)))
       yield* Effect.fork(drain)
@@ -352,29 +357,31 @@ describe("the event stream", { timeout: longTest }, () => {
     }).pipe(Effect.provide(streamLayers))
   )
 
-  it.scoped("gives the place of the oldest to a new one, when all are taken and it has been open for a minute", () =>
-    Effect.gen(function* () {
-      const streamEvents = yield* makeEventStream
-      const watch = Effect.gen(function* () {
+  /** Streams that are opened by their owner's name, each with the texts it has received. */
+  const opener = Effect.map(
+    makeEventStream,
+    (streamEvents) => (owner: string) =>
+      Effect.gen(function* () {
         const texts: Array<string> = []
         const watching = yield* Effect.fork(
-          Stream.runForEach(bodyOf(yield* streamEvents({})), (text) => Effect.sync(() => void texts.push(text)))
+          Stream.runForEach(bodyOf(yield* streamEvents({}, owner)), (text) => Effect.sync(() => void texts.push(text)))
         )
         yield* turns
-        return { texts, watching }
+        return { texts, isOpen: Effect.map(Fiber.poll(watching), Option.isNone) }
       })
-      const streams = yield* Effect.forEach(Arr.range(1, 100), () => watch)
-      const isOpen = Effect.map(
-        Effect.forEach(streams, ({ watching }) => Fiber.poll(watching)),
-        (exits) => exits.map(Option.isNone)
-      )
+  )
+
+  it.scoped("gives the place of the oldest to a new one, when all are taken and it has been open for a minute", () =>
+    Effect.gen(function* () {
+      const watch = yield* opener
+      const streams = yield* Effect.forEach(Arr.range(1, 100), (index) => watch(`shop ${index % 10}`))
       yield* TestClock.adjust("59999 millis")
-      assert.deepInclude(yield* Effect.flip(watch), { _tag: "TooManyStreams" })
+      assert.deepInclude(yield* Effect.flip(watch("new")), { _tag: "TooManyStreams", limit: 100, scope: "service" })
       yield* TestClock.adjust("1 millis")
       for (const taken of [1, 2, 3]) {
-        streams.push(yield* watch)
+        streams.push(yield* watch("new"))
         assert.deepStrictEqual(
-          yield* isOpen,
+          yield* Effect.forEach(streams, ({ isOpen }) => isOpen),
           Arr.makeBy(100 + taken, (index) => index >= taken)
         )
       }
@@ -383,6 +390,26 @@ describe("the event stream", { timeout: longTest }, () => {
       for (const [index, { texts }] of streams.entries())
         assert.strictEqual(texts.join("").includes('"order_id":7'), index >= 3)
     }).pipe(Effect.provide(streamLayers))
+  )
+
+  it.scoped(
+    "of an owner who has ten open takes the place of its own oldest, once that has been open for a minute",
+    () =>
+      Effect.gen(function* () {
+        const watch = yield* opener
+        const before = yield* watch("warehouse")
+        const own = yield* Effect.forEach(Arr.range(1, 10), () => watch("shop"))
+        yield* TestClock.adjust("59999 millis")
+        assert.deepInclude(yield* Effect.flip(watch("shop")), { _tag: "TooManyStreams", limit: 10, scope: "client" })
+        const after = yield* watch("warehouse")
+        yield* TestClock.adjust("1 millis")
+        own.push(yield* watch("shop"))
+        assert.deepStrictEqual(
+          yield* Effect.forEach(own, ({ isOpen }) => isOpen),
+          Arr.makeBy(11, (index) => index >= 1)
+        )
+        for (const { isOpen } of [before, after]) assert.isTrue(yield* isOpen)
+      }).pipe(Effect.provide(streamLayers))
   )
 
   it.live("shows Pending, Processing and Completed of an order posted meanwhile", () =>
@@ -461,7 +488,7 @@ describe("the event stream", { timeout: longTest }, () => {
   it.live("is open to 100 at a time, even when more ask at once; who leaves frees a place", () =>
     Effect.gen(function* () {
       const streams = yield* Effect.all(
-        Arr.makeBy(130, () => watch()),
+        Arr.makeBy(130, (index) => watch("", addressOf(index))),
         { concurrency: "unbounded" }
       )
       const [refused, open] = Arr.partition(streams, ({ status }) => status === 200)
@@ -474,7 +501,7 @@ describe("the event stream", { timeout: longTest }, () => {
       const answer = yield* get("/api/events")
       assert.strictEqual(answer.status, 503)
       const problem = yield* Schema.decodeUnknown(Problem)(answer.text)
-      assert.strictEqual(problem.type, "urn:orders:problem:too-many-streams")
+      assert.deepInclude(problem, { type: "urn:orders:problem:too-many-streams", limit: 100, scope: "service" })
 
       for (const { close } of open.slice(0, 2)) yield* close
       yield* until(Effect.map(watch(), ({ status }) => status === 200))
@@ -488,6 +515,21 @@ describe("the event stream", { timeout: longTest }, () => {
         assert.deepStrictEqual(yield* nextEvents(stream, 1), ["1 Pending"])
       }
     }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+  )
+
+  it.live("is open to ten of one address at a time, and to another address then", () =>
+    Effect.gen(function* () {
+      const streams = yield* Effect.all(
+        Arr.makeBy(12, () => watch()),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(streams.map(({ status }) => status).sort(), [...Arr.makeBy(10, () => 200), 503, 503])
+      const { headers, text } = yield* get("/api/events")
+      assert.strictEqual(headers.get("retry-after"), "10")
+      const problem = yield* Schema.decodeUnknown(Problem)(text)
+      assert.deepInclude(problem, { type: "urn:orders:problem:too-many-streams", limit: 10, scope: "client" })
+      yield* opened("", "127.0.0.2")
+    }).pipe(Effect.scoped, Effect.timeout("20 seconds"), Effect.provide(heldService))
   )
 
   it.live("takes no place for a HEAD request", () =>
@@ -524,7 +566,7 @@ describe("the event stream", { timeout: longTest }, () => {
       server.timeout = 300
       const socket = yield* unread
       const readers = yield* Effect.all(
-        Arr.makeBy(99, () => opened("?status=Failed")),
+        Arr.makeBy(99, (index) => opened("?status=Failed", addressOf(index))),
         { concurrency: "unbounded" }
       )
       assert.strictEqual((yield* watch()).status, 503)

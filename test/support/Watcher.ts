@@ -12,14 +12,18 @@ export interface Watcher {
   readonly close: Effect.Effect<void>
 }
 
-/** Opens an event stream, on a connection of its own. */
-export const openStream = (url: string, query = ""): Effect.Effect<Watcher, Error, Scope.Scope> =>
+/** Opens an event stream, on a connection of its own, which comes from that address. */
+export const openStream = (
+  url: string,
+  query = "",
+  localAddress = "127.0.0.1"
+): Effect.Effect<Watcher, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const blocks = yield* Queue.unbounded<string>()
     const ended = yield* Deferred.make<boolean>()
     const [request, response] = yield* Effect.acquireRelease(
       Effect.async<[Http.ClientRequest, Http.IncomingMessage], Error>((resume) => {
-        const request = Http.get(`${url}/api/events${query}`, { agent: false }, (response) => {
+        const request = Http.get(`${url}/api/events${query}`, { agent: false, localAddress }, (response) => {
           let text = ""
           response.setEncoding("utf8").on("data", (chunk: string) => {
             const parts = (text + chunk).split("\n\n")
