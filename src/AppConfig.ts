@@ -159,6 +159,9 @@ export const EnvironmentLive =
 /** Whether it runs for a developer, as by `npm run dev`. */
 export const isDevelopment = process.env.NODE_ENV === "development"
 
+/** Whether Node takes any certificate for that of the host it connects to. Node reads this itself, and not from `.env`. */
+export const acceptsAnyCertificate = () => process.env.NODE_TLS_REJECT_UNAUTHORIZED === "0"
+
 /** What is wrong with settings, one line for each mistake. */
 export const settingsError = (error: ConfigError.ConfigError) => new StartupError({ lines: lines(error) })
 

@@ -2,6 +2,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Option, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { version } from "./api/Version.ts"
+import { NodeWarningsLive } from "./NodeWarnings.ts"
 import { guardOutput } from "./Output.ts"
 import { LoggingLive } from "./observe/Logging.ts"
 import { ServiceLive } from "./Service.ts"
@@ -78,6 +79,7 @@ const OutputNoticesLive = Layer.effectDiscard(
 export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) => {
   const MainLive = Layer.merge(SignalsLive, OutputNoticesLive).pipe(
     Layer.provide(ServiceLive),
+    Layer.provide(NodeWarningsLive),
     Layer.provide(GreetingLive),
     Layer.provide(processor),
     Layer.provide(OrdersRepoSqlite.layer),

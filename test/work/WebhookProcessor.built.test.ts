@@ -1,5 +1,3 @@
-import { execFileSync } from "node:child_process"
-import * as Fs from "node:fs"
 import type * as Http from "node:http"
 import * as Path from "node:path"
 import { assert, describe, it, layer } from "@effect/vitest"
@@ -22,6 +20,7 @@ import {
 import { Order, OrderId } from "../../src/order/Order.ts"
 import { OrderProcessor, Unavailable } from "../../src/work/OrderProcessor.ts"
 import * as WebhookProcessor from "../../src/work/WebhookProcessor.ts"
+import { selfSigned } from "../support/Certificate.ts"
 import {
   answer,
   type Behave,
@@ -707,12 +706,7 @@ describe("an address without an endpoint", () => {
 
   it.scopedLive("a certificate nobody vouches for", () =>
     Effect.gen(function* () {
-      const folder = yield* temporaryFolder
-      const [key, cert] = [Path.join(folder, "key.pem"), Path.join(folder, "cert.pem")]
-      const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-      const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-      execFileSync("openssl", ["req", "-x509", ...curve, ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" })
-      const tls = { key: Fs.readFileSync(key, "utf8"), cert: Fs.readFileSync(cert, "utf8") }
+      const tls = yield* selfSigned
       const { requests, url } = yield* startEndpoint(answer(200), { tls })
       assert.match(yield* meetAt(url), /SELF_SIGNED/)
       assert.strictEqual(requests.length, 0)
