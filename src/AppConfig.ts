@@ -15,7 +15,8 @@ import {
   Option,
   Redacted
 } from "effect"
-import { duration, names, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
+import { valueOrFile } from "./SecretFile.ts"
+import { duration, mistake, names, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
 import { StartupError } from "./StartupError.ts"
 import { telemetry } from "./TelemetrySettings.ts"
 
@@ -41,7 +42,7 @@ export interface Webhook {
 
 const webhookUrl = "an http or https URL without a password and without #, such as https://shop.example/fulfil"
 const webhookSecret =
-  "a secret of 24 to 64 bytes in base64, with or without whsec_ before it, or several with spaces between them"
+  "a secret of 24 to 64 bytes in base64, with or without whsec_ before it, or several with spaces or line ends between them"
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
@@ -52,6 +53,28 @@ const secretOf = (given: string) => {
   return bytes >= 24 && bytes <= 64 ? Option.some(Redacted.make(secret)) : Option.none()
 }
 
+/** Several stand with spaces, commas or line ends between them. */
+const webhookSecrets = valueOrFile("WEBHOOK_SECRET").pipe(
+  Config.mapOrFail(
+    Option.match({
+      onNone: () => Either.right(Option.none<Webhook["secrets"]>()),
+      onSome: ({ name, value }) =>
+        Option.all(
+          value
+            .trim()
+            .split(/[\s,]+/)
+            .map(secretOf)
+        ).pipe(
+          Option.filter(Arr.isNonEmptyArray),
+          Option.match({
+            onNone: () => Either.left(mistake(name, notShown(), webhookSecret)),
+            onSome: (secrets) => Either.right(Option.some(secrets))
+          })
+        )
+    })
+  )
+)
+
 const isGiven = (name: string) => Config.map(Config.option(Config.string(name)), Option.isSome)
 
 const needed = (name: string, what: string) =>
@@ -61,12 +84,13 @@ const needed = (name: string, what: string) =>
 const webhookIsComplete = Config.all([
   Config.withDefault(Config.string("PROCESSOR"), ""),
   isGiven("WEBHOOK_URL"),
-  isGiven("WEBHOOK_SECRET")
+  isGiven("WEBHOOK_SECRET"),
+  Config.withDefault(Config.string("WEBHOOK_SECRET_FILE"), "")
 ]).pipe(
-  Config.mapOrFail(([kind, hasUrl, hasSecret]): Either.Either<void, ConfigError.ConfigError> => {
+  Config.mapOrFail(([kind, hasUrl, hasSecret, file]): Either.Either<void, ConfigError.ConfigError> => {
     const missing = [
       ...(hasUrl ? [] : [needed("WEBHOOK_URL", webhookUrl)]),
-      ...(hasSecret ? [] : [needed("WEBHOOK_SECRET", webhookSecret)])
+      ...(hasSecret || file.trim() ? [] : [needed("WEBHOOK_SECRET", `${webhookSecret}; or WEBHOOK_SECRET_FILE`)])
     ]
     return kind.trim() === "webhook" && Arr.isNonEmptyArray(missing)
       ? Either.left(missing.reduce((all, one) => ConfigError.And(all, one)))
@@ -78,14 +102,7 @@ const webhookIsComplete = Config.all([
 const processor = Config.all([
   oneOf("PROCESSOR", "simulated", ["simulated", "webhook"]),
   setting("WEBHOOK_URL", Option.none<URL>(), webhookUrl, (given) => Option.map(plainUrl(given), Option.some), notShown),
-  setting(
-    "WEBHOOK_SECRET",
-    Option.none<Webhook["secrets"]>(),
-    webhookSecret,
-    (given) =>
-      Option.map(Option.filter(Option.all(given.split(/[\s,]+/).map(secretOf)), Arr.isNonEmptyArray), Option.some),
-    notShown
-  ),
+  webhookSecrets,
   webhookIsComplete
 ]).pipe(
   Config.map(([kind, url, secrets]): "simulated" | Webhook =>

@@ -1,15 +1,11 @@
 import { Config, ConfigError, Duration, Either, Option } from "effect"
-
-const withoutPassword = (given: string) => given.replace(/:\/\/([^/:@]*):[^/@]*@/, "://$1:***@")
+import { quoted } from "./Redaction.ts"
 
 export const mistake = (name: string, given: string, allowed: string) =>
   ConfigError.InvalidData([name], `${name}: given ${given}, allowed is ${allowed}`)
 
 /** What may be a secret, or have one in it. */
 export const notShown = () => "(not shown)"
-
-/** In quotes, and without the password of a URL. */
-export const quoted = (given: string) => JSON.stringify(withoutPassword(given))
 
 export const setting = <A>(
   name: string,

@@ -1,5 +1,7 @@
 import { Array as Arr, Config, ConfigError, Either, Option, Redacted, Struct } from "effect"
-import { mistake, notShown, parseShare, plainUrl, quoted, shareRules } from "./Setting.ts"
+import { quoted } from "./Redaction.ts"
+import { tryValueOrFile } from "./SecretFile.ts"
+import { mistake, notShown, parseShare, plainUrl, shareRules } from "./Setting.ts"
 
 /** Where traces and metrics are sent, by OTLP. */
 export interface Telemetry {
@@ -49,12 +51,12 @@ const exportsOtlp = (name: string, others: ReadonlyArray<string>) =>
     )
   })
 
-/** `name=value,name=value`, the values percent-encoded, as OpenTelemetry writes lists. */
+/** `name=value,name=value`, the values percent-encoded, as OpenTelemetry writes lists; a line each in a file. */
 const pairs = (given: string, value: RegExp) =>
   Option.map(
     Option.all(
       given
-        .split(",")
+        .split(/[,\r\n]/)
         .filter((pair) => pair.trim() !== "")
         .map((pair) => {
           const [, name, encoded] = /^\s*([!#$%&'*+.^_`|~\w-]+)\s*=(.*)$/.exec(pair) ?? []
@@ -78,6 +80,16 @@ const samplers = {
   parentbased_traceidratio: { parentBased: true, share: (arg: number) => arg }
 }
 
+const headers = Config.map(
+  tryValueOrFile("OTEL_EXPORTER_OTLP_HEADERS"),
+  Either.flatMap((given) => {
+    const { name, value } = Option.getOrElse(given, () => ({ name: "", value: "" }))
+    return Either.fromOption(Option.map(pairs(value, /^[\t\x20-\x7e]*$/), Redacted.make), () =>
+      mistake(name, notShown(), "headers such as api-key=secret,x-tenant=shop, their values percent-encoded")
+    )
+  })
+)
+
 const variables = {
   endpoint: variable(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -90,13 +102,7 @@ const variables = {
       )
   ),
   protocol: oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", ["http/json", "http/protobuf"]),
-  headers: variable(
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    Redacted.make<Readonly<Record<string, string>>>({}),
-    "headers such as api-key=secret,x-tenant=shop, their values percent-encoded",
-    (given) => Option.map(pairs(given, /^[\t\x20-\x7e]*$/), Redacted.make),
-    notShown
-  ),
+  headers,
   name: variable("OTEL_SERVICE_NAME", "", "a name", Option.some),
   attributes: variable(
     "OTEL_RESOURCE_ATTRIBUTES",

@@ -4,6 +4,7 @@ import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option, Redacted } from "effect"
 import { AppConfig } from "../src/AppConfig.ts"
+import { quoted } from "../src/Redaction.ts"
 import { temporaryFolder } from "./support/TestLayers.ts"
 
 type Settings = Context.Tag.Service<AppConfig>
@@ -225,7 +226,7 @@ describe("AppConfig", () => {
         }
         for (const given of bad) {
           assert.deepStrictEqual(yield* mistakes({ [name]: given }), [
-            `${name}: given ${JSON.stringify(given)}, allowed is ${allowed}`
+            `${name}: given ${quoted(given)}, allowed is ${allowed}`
           ])
         }
       })
@@ -263,7 +264,7 @@ describe("AppConfig", () => {
       )
       for (const endpoint of ["127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://127.0.0.1:4318?key=1"]) {
         assert.deepStrictEqual(yield* mistakes({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }), [
-          `OTEL_EXPORTER_OTLP_ENDPOINT: given "${endpoint}", allowed is an http or https URL without a password or a query, such as http://127.0.0.1:4318`
+          `OTEL_EXPORTER_OTLP_ENDPOINT: given "${endpoint.replace("key=1", "***")}", allowed is an http or https URL without a password or a query, such as http://127.0.0.1:4318`
         ])
       }
 

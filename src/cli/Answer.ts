@@ -1,4 +1,5 @@
 import { Console } from "effect"
+import { redacted } from "../Redaction.ts"
 import { completions } from "./Completions.ts"
 import { misused } from "./Failure.ts"
 import { commandHelp, mainHelp } from "./Help.ts"
@@ -35,7 +36,9 @@ export const answerOf = (argv: ReadonlyArray<string>, version: string) => {
     if (first === "--completions") return complete(rest[0])
     if (first === "--version") return Console.log(version)
     if (first === undefined || isHelp) return Console.log(mainHelp(about, pages))
-    return misused(`orders: there is no command ${first}. There are ${pages.map(({ name }) => name).join(", ")}.`)
+    return misused(
+      `orders: there is no command ${redacted(first)}. There are ${pages.map(({ name }) => name).join(", ")}.`
+    )
   }
 
   return {

@@ -1,6 +1,7 @@
 import * as Path from "node:path"
 import * as Options from "@effect/cli/Options"
 import { ConfigProvider, Effect, Option } from "effect"
+import { quoted } from "../Redaction.ts"
 import { misused } from "./Failure.ts"
 
 export const database = Options.text("database").pipe(
@@ -12,7 +13,7 @@ export const database = Options.text("database").pipe(
 /** A shell reads `~` as the home folder only where it begins a word, and nobody means a folder of that name. */
 export const pathOf = (given: string, name: string) =>
   given === "" || given.startsWith("~")
-    ? misused(`${name}: given ${JSON.stringify(given)}, allowed is a path; ~ is not read as the home folder here.`)
+    ? misused(`${name}: given ${quoted(given)}, allowed is a path; ~ is not read as the home folder here.`)
     : Effect.succeed(Path.resolve(given))
 
 /** The path of the database, by the option or as the service has it. The settings are loaded only when they are needed. */

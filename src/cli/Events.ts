@@ -4,6 +4,7 @@ import { openEvents } from "../api/Client.ts"
 import type { EventFilter } from "../api/Filters.ts"
 import type { OrderEvent } from "../api/OrderEvent.ts"
 import { type AnyProblem, answerOf, isProblem } from "../api/Problems.ts"
+import { redacted } from "../Redaction.ts"
 import { connectionCode, detailOf, failed, failureOf } from "./Failure.ts"
 
 export interface Watching {
@@ -29,7 +30,7 @@ const refusalOf = Effect.fnUntraced(function* (url: string, error: AnyProblem | 
         status: error.response.status,
         text: yield* Effect.orElseSucceed(Effect.timeout(error.response.text, "5 seconds"), () => "")
       }
-  const why = Option.getOrElse(detailOf(text), () => `${url} answered ${status} when asked for its events.`)
+  const why = Option.getOrElse(detailOf(text), () => `${redacted(url)} answered ${status} when asked for its events.`)
   return yield* new Refused({ why, status })
 })
 

@@ -4,6 +4,7 @@ import { Console, Data, Effect, Option, ParseResult, Predicate, Schema } from "e
 import { Api } from "../api/Api.ts"
 import { problemType } from "../api/Problem.ts"
 import { type OrderId, OrderIdJson } from "../order/Order.ts"
+import { redacted } from "../Redaction.ts"
 
 /** A problem by RFC 9457. Those of the service have further members. */
 export interface ProblemJson {
@@ -71,8 +72,8 @@ export const problemOf = (error: unknown): Option.Option<typeof Answered.Type> =
 export const faultLines = (found: ReadonlyArray<{ readonly pointer: string; readonly detail: string }>) =>
   found.map(({ detail, pointer }) => (pointer === "" ? `  ${detail}` : `  ${pointer}: ${detail}`))
 
-/** Where the service is, of the address of a request to it. */
-const serviceOf = (url: string) => url.replace(/\/(api\/.*)?$/, "")
+/** Where the service is, of the address of a request to it. A password for a proxy may be in it. */
+const serviceOf = (url: string) => redacted(url).replace(/\/(api\/.*)?$/, "")
 
 const isHttpClientError = (error: unknown): error is HttpClientError =>
   Predicate.isTagged(error, "RequestError") || Predicate.isTagged(error, "ResponseError")

@@ -7,6 +7,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import type { ValidationError } from "@effect/cli/ValidationError"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, HashSet } from "effect"
+import { redacted } from "../Redaction.ts"
 import { cancel, retry } from "./Act.ts"
 import { backup } from "./Backup.ts"
 import { doctor } from "./Doctor.ts"
@@ -69,8 +70,8 @@ const page = <Name extends string, R extends Environment, E, A>(
       const [unknown] = directive.leftover
       if (unknown !== undefined) {
         const what = unknown.startsWith("-")
-          ? `there is no option ${unknown}`
-          : `the argument ${unknown} is not expected`
+          ? `there is no option ${redacted(unknown)}`
+          : `the argument ${redacted(unknown)} is not expected`
         return yield* misused(`${name}: ${what}.`, seeHelp(name))
       }
       yield* command.transform(command.handler(directive.value), directive.value)

@@ -3,6 +3,7 @@ import * as Options from "@effect/cli/Options"
 import { Console, DateTime, Effect, Option, Schema } from "effect"
 import { OrderEvent } from "../api/OrderEvent.ts"
 import { OrderId, UserId } from "../order/Order.ts"
+import { redacted } from "../Redaction.ts"
 import { clientOf, url } from "./Connection.ts"
 import { watchEvents } from "./Events.ts"
 import { json, printJson, statusText } from "./Output.ts"
@@ -41,7 +42,7 @@ export const watch = Command.make(
         ...Option.match(status, { onNone: () => ({}), onSome: (status) => ({ status }) })
       },
       onOpen: Effect.suspend(() =>
-        Console.error(lost ? "Connected again. What changed in between is not shown." : `Watching ${url}`)
+        Console.error(lost ? "Connected again. What changed in between is not shown." : `Watching ${redacted(url)}`)
       ),
       onLost: (why, was) =>
         Effect.suspend(() => {

@@ -6,6 +6,7 @@ import { withAnswerLimit } from "../../src/cli/Connection.ts"
 import { failureOf } from "../../src/cli/Failure.ts"
 import { command } from "../support/CliCommand.ts"
 import { cli, startCli } from "../support/CliProcess.ts"
+import { closedPort } from "../support/Endpoint.ts"
 import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 import { until } from "../support/Until.ts"
@@ -142,6 +143,38 @@ describe("orders, when the service does not answer well", { timeout: 300_000 }, 
       const wrong = yield* command(["metrics"], { url: `${front}/elsewhere/` })
       assert.strictEqual(wrong.code, 1)
       assert.include(wrong.stderr, `${front}/elsewhere answered 404`)
+    })
+  )
+
+  it.scopedLive("shows neither the user, the password nor the query of an address, wherever it is given", () =>
+    Effect.gen(function* () {
+      const address = `http://mark-user:mark-password@127.0.0.1:${yield* closedPort}`
+      const query = `${address}/?key=mark-query`
+      const order = ["--order-id", "1", "--user-id", "1", "--item", "1", "--amount", "1"]
+      for (const args of [
+        ...[address, query].flatMap((url) =>
+          [["get", "1"], ["list"], ["metrics"], ["watch"], ["cancel", "1"], ["submit", ...order]].map((words) => [
+            ...words,
+            "--url",
+            url
+          ])
+        ),
+        ...[[query], ["get", query], ["get", "1", query], ["metrics", query], ["doctor", `--${query}`]],
+        ...[
+          ["list", "--status", query],
+          ["list", "--limit", query],
+          ["get", "1", "--wait", query]
+        ],
+        ["doctor", "--database", query],
+        ["backup", "to", "--database", query.replace("http", "postgres")]
+      ]) {
+        for (const words of [args, [...args, "--json"]]) {
+          const { code, stderr, stdout } = yield* command(words)
+          assert.notStrictEqual(code, 0, words.join(" "))
+          assert.notStrictEqual(stderr, "")
+          assert.notInclude(stdout + stderr, "mark-", words.join(" "))
+        }
+      }
     })
   )
 
