@@ -15,8 +15,9 @@ import {
   Option,
   Redacted
 } from "effect"
+import { isLoopback } from "./Loopback.ts"
 import { valueOrFile } from "./SecretFile.ts"
-import { duration, mistake, names, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
+import { duration, mistake, names, notShown, oneOf, plainUrl, quoted, setting, share, wholeNumber } from "./Setting.ts"
 import { StartupError } from "./StartupError.ts"
 import { telemetry } from "./TelemetrySettings.ts"
 
@@ -119,16 +120,36 @@ const hostName = (given: string) =>
 const origin = (given: string) =>
   Option.filterMap(plainUrl(given), (url) => (url.href === `${url.origin}/` ? Option.some(url.origin) : Option.none()))
 
-const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"] as const
+const unprotected = (host: string) =>
+  `HOST: given ${quoted(host)}, where others reach it, without keys: name a file of keys in API_KEYS_FILE (orders keys new ` +
+  "makes one), or set ALLOW_UNAUTHENTICATED=yes where a proxy in front of it authenticates"
 
-const settings = Config.all({
-  port: wholeNumber("PORT", 3000, 0, 65535),
+/** Where it listens, and by which keys. Without keys it serves none but this machine, unless that is asked for. */
+const exposure = Config.all({
   host: setting(
     "HOST",
     "127.0.0.1",
     "an address or host name",
     Option.liftPredicate((given) => given !== "")
   ),
+  apiKeysFile: setting("API_KEYS_FILE", Option.none<string>(), "the path of a file of keys", (given) =>
+    given === "" ? Option.none() : Option.some(Option.some(Path.resolve(given)))
+  ),
+  allowUnauthenticated: Config.map(oneOf("ALLOW_UNAUTHENTICATED", "no", ["yes", "no"]), (given) => given === "yes")
+}).pipe(
+  Config.map((given) => ({ ...given, isExposed: !isLoopback(given.host) })),
+  Config.mapOrFail((given) =>
+    given.isExposed && Option.isNone(given.apiKeysFile) && !given.allowUnauthenticated
+      ? Either.left(ConfigError.InvalidData(["HOST"], unprotected(given.host)))
+      : Either.right(given)
+  )
+)
+
+const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"] as const
+
+const settings = Config.all({
+  port: wholeNumber("PORT", 3000, 0, 65535),
+  exposure,
   allowedHosts: names("ALLOWED_HOSTS", "host names without ports, such as orders.example", hostName),
   allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
   databaseFile,
@@ -158,7 +179,7 @@ const settings = Config.all({
   logLevel: Config.map(oneOf("LOG_LEVEL", "Info", logLevels), LogLevel.fromLiteral),
   telemetry,
   logFormat: oneOf("LOG_FORMAT", process.stdout.isTTY === true ? "pretty" : "json", ["pretty", "json", "logfmt"])
-})
+}).pipe(Config.map(({ exposure, ...others }) => ({ ...others, ...exposure })))
 
 const lines = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
   error._op === "And" || error._op === "Or"

@@ -92,12 +92,22 @@ const everySetting: Record<string, Setting> = {
     read: (settings) => settings.host,
     allowed: "an address or host name",
     good: [
-      ["0.0.0.0", "0.0.0.0"],
+      ["127.0.0.2", "127.0.0.2"],
       ["::1", "::1"],
       [" localhost ", "localhost"]
     ],
     bad: ["", " "]
   },
+  API_KEYS_FILE: {
+    read: ({ apiKeysFile }) => Option.map(apiKeysFile, (file) => Path.relative("/etc", file)).pipe(Option.getOrThrow),
+    allowed: "the path of a file of keys",
+    good: [
+      ["/etc/orders/keys", "orders/keys"],
+      [" /etc/keys ", "keys"]
+    ],
+    bad: ["", " "]
+  },
+  ALLOW_UNAUTHENTICATED: oneOf((settings) => (settings.allowUnauthenticated ? "yes" : "no"), ["yes", "no"]),
   ALLOWED_HOSTS: {
     read: (settings) => [...settings.allowedHosts].join(" "),
     allowed: "host names without ports, such as orders.example, with commas between several",
@@ -196,6 +206,9 @@ describe("AppConfig", () => {
       assert.deepStrictEqual(others, {
         port: 3000,
         host: "127.0.0.1",
+        isExposed: false,
+        apiKeysFile: Option.none(),
+        allowUnauthenticated: false,
         allowedHosts: new Set<string>(),
         allowedOrigins: new Set<string>(),
         workers: 100,
@@ -229,6 +242,40 @@ describe("AppConfig", () => {
             `${name}: given ${quoted(given)}, allowed is ${allowed}`
           ])
         }
+      })
+    )
+  }
+
+  for (const host of ["0.0.0.0", "::", "10.0.0.1", "orders.example", "::ffff:10.0.0.1", "localhost.example"]) {
+    it.scoped(`without keys does not listen on ${host}, unless that is asked for`, () =>
+      Effect.gen(function* () {
+        yield* workingFolder
+        const [line = "", ...others] = yield* mistakes({ HOST: host })
+        assert.match(
+          line,
+          /^HOST: given "[^"]+", where others reach it, without keys: .*API_KEYS_FILE.*ALLOW_UNAUTHENTICATED=yes/
+        )
+        assert.lengthOf(others, 0)
+        assert.isTrue((yield* settings({ HOST: host, ALLOW_UNAUTHENTICATED: "yes" })).isExposed)
+        assert.isTrue((yield* settings({ HOST: host, API_KEYS_FILE: "keys" })).isExposed)
+        assert.lengthOf(yield* mistakes({ HOST: host, ALLOW_UNAUTHENTICATED: "no", PORT: "x" }), 2)
+      })
+    )
+  }
+
+  for (const host of [
+    "localhost",
+    "LOCALHOST",
+    "orders.localhost",
+    "127.1.2.3",
+    "::1",
+    "0:0:0:0:0:0:0:1",
+    "::ffff:127.0.0.1"
+  ]) {
+    it.scoped(`needs no keys on ${host}`, () =>
+      Effect.gen(function* () {
+        yield* workingFolder
+        assert.isFalse((yield* settings({ HOST: host })).isExposed)
       })
     )
   }

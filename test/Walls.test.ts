@@ -9,6 +9,7 @@ const base = [
   "Json.ts",
   "KeepRunning.ts",
   "LogLimit.ts",
+  "Loopback.ts",
   "MonotonicClock.ts",
   "NextTurn.ts",
   "Pace.ts",
@@ -21,16 +22,17 @@ const base = [
 const mayImport: Record<string, ReadonlyArray<string>> = {
   order: [],
   api: ["order"],
+  access: ["api", "base"],
   base: [],
   store: ["order", "base"],
   "store/sqlite": ["store", "order", "base"],
   observe: ["store", "order", "base"],
   work: ["observe", "store", "order", "base"],
   Orders: ["observe", "store", "order", "base"],
-  http: ["Orders", "work", "observe", "store", "api", "order", "base"],
-  cli: ["api", "order", "base"],
+  http: ["Orders", "work", "observe", "store", "access", "api", "order", "base"],
+  cli: ["access", "api", "order", "base"],
   dashboard: ["api", "order"],
-  top: ["http", "Orders", "work", "observe", "store", "store/sqlite", "api", "order", "base"]
+  top: ["http", "Orders", "access", "work", "observe", "store", "store/sqlite", "api", "order", "base"]
 }
 
 /** The commands that open a database themselves: they alone see its folder. */

@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { JsonTime, Order, OrderIdJson, RetryAfter, Status } from "../order/Order.ts"
 import { Cursor } from "./Filters.ts"
 import { Fault } from "./Problems.ts"
+import { Scope } from "./Scope.ts"
 
 /** The order is committed and synced to disk. With `status`, it was so before; nothing new was stored. */
 export class OrderReceived extends Schema.Class<OrderReceived>("OrderReceived")({
@@ -92,6 +93,13 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
     description: "Of the last 100 orders that became Completed or Failed, within the last hour, how many failed"
   }),
   breaker: BreakerState
+}) {}
+
+/** The key that a request was sent with. Without keys `name` is null, and all scopes are there. */
+export class KeyInfo extends Schema.Class<KeyInfo>("KeyInfo")({
+  name: Schema.OptionFromNullOr(Schema.String),
+  scopes: Schema.Array(Scope),
+  expires_at: Schema.OptionFromNullOr(JsonTime)
 }) {}
 
 export const Ok = Schema.Struct({ status: Schema.Literal("ok") }).annotations({ identifier: "Ok" })

@@ -6,7 +6,18 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import { DateTime, Schema } from "effect"
 import { maxErrorCode, NewOrder, Order, OrderId, UserId } from "../order/Order.ts"
-import { BulkAnswer, FailuresByCode, Ok, OrderList, OrderReceived, Ready, Retried, ServiceMetrics } from "./Answers.ts"
+import { Authorization } from "./Access.ts"
+import {
+  BulkAnswer,
+  FailuresByCode,
+  KeyInfo,
+  Ok,
+  OrderList,
+  OrderReceived,
+  Ready,
+  Retried,
+  ServiceMetrics
+} from "./Answers.ts"
 import { BodyRules, bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
@@ -33,6 +44,7 @@ import {
   TooManyStreamsProblem,
   UnsupportedMediaTypeProblem
 } from "./Problems.ts"
+import { NeededScope } from "./Scope.ts"
 import { maxOwnStreams, maxStreams } from "./StreamLimits.ts"
 import { version } from "./Version.ts"
 
@@ -75,6 +87,7 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
   .addError(BacklogFullProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
+  .annotate(NeededScope, "submit")
   .annotateContext(
     documented({
       summary: "Submit an order",
@@ -125,6 +138,7 @@ const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
   .addError(OrderGoneProblem)
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
+  .annotate(NeededScope, "read")
   .annotateContext(
     documented({
       summary: "Look at an order",
@@ -160,6 +174,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .addError(TooManyCallsProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
+  .annotate(NeededScope, "submit")
   .annotateContext(
     documented({
       summary: "Submit many orders",
@@ -218,6 +233,7 @@ const watch = HttpApiEndpoint.get("watch", "/api/events")
   )
   .addError(InternalErrorProblem)
   .addError(TooManyStreamsProblem)
+  .annotate(NeededScope, "read")
   .annotateContext(
     documented({
       summary: "Watch orders change",
@@ -250,6 +266,7 @@ const act = <const Name extends string>(
     .addError(InternalErrorProblem)
     .addError(StorageUnavailableProblem)
     .addError(DrainingProblem)
+    .annotate(NeededScope, "operate")
     .annotateContext(
       documented({
         summary: texts.summary,
@@ -279,6 +296,7 @@ const list = HttpApiEndpoint.get("list", "/api/orders")
   .addSuccess(OrderList.annotations({ description: "A page of orders, newest first" }))
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
+  .annotate(NeededScope, "read")
   .annotateContext(
     documented({
       summary: "List orders",
@@ -299,6 +317,7 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
+  .annotate(NeededScope, "operate")
   .annotateContext(
     documented({
       summary: "Retry many orders",
@@ -314,6 +333,7 @@ const failures = HttpApiEndpoint.get("failures", "/api/failures")
   .addSuccess(FailuresByCode.annotations({ description: "The most frequent first" }))
   .addError(InternalErrorProblem)
   .addError(StorageUnavailableProblem)
+  .annotate(NeededScope, "read")
   .annotateContext(
     documented({
       summary: "See what fails",
@@ -343,6 +363,7 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
   .addSuccess(ServiceMetrics.annotations({ description: "Counts, times and rates" }))
   .addError(ForeignOriginProblem)
   .addError(InternalErrorProblem)
+  .annotate(NeededScope, "metrics")
   .annotateContext(
     documented({
       summary: "Read the metrics",
@@ -376,6 +397,19 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
           }
         }
       }
+    })
+  )
+
+const key = HttpApiEndpoint.get("key", "/api/key")
+  .addSuccess(KeyInfo.annotations({ description: "The key that the request was sent with" }))
+  .addError(ForeignOriginProblem)
+  .addError(InternalErrorProblem)
+  .annotateContext(
+    documented({
+      summary: "Look at one's key",
+      description:
+        "Its name, what it is good for, and when it ends. A service without keys answers with all scopes and no name.",
+      answers: { 200: { example: { name: "shop", scopes: ["submit", "read"], expires_at: null } } }
     })
   )
 
@@ -420,11 +454,13 @@ export class Api extends HttpApi.make("orders")
       .addError(ForeignOriginProblem)
       .addError(MisdirectedRequestProblem)
       .addError(StartingProblem)
+      .middleware(Authorization)
       .annotateContext(OpenApi.annotations({ title: "Orders", description: "Submit, read, cancel and retry orders" }))
   )
   .add(
     HttpApiGroup.make("service")
-      .add(metrics)
+      .add(metrics.middleware(Authorization))
+      .add(key.middleware(Authorization))
       .add(probe("health", "/health", "Health check", "Answers as long as the process does."))
       .add(probe("live", "/livez", "Liveness probe", "Answers as long as the process does."))
       .add(ready)

@@ -41,6 +41,17 @@ const withoutTitles = (schema: object): void => {
   }
 }
 
+const retryAfter = { "Retry-After": header("integer", "Seconds to wait") }
+const challenge = { "WWW-Authenticate": header("string", "How to authenticate, by RFC 6750") }
+
+/** What is sent with the problems of a status: see `answerOf`. */
+const problemHeaders: { readonly [status: string]: object } = {
+  401: challenge,
+  403: challenge,
+  429: retryAfter,
+  503: retryAfter
+}
+
 /** The document as HttpApi makes it, with what generators and the docs page trip over mended. */
 export const mended = OpenApi.annotations({
   transform: (spec) => {
@@ -49,13 +60,12 @@ export const mended = OpenApi.annotations({
       for (const [status, response] of Object.entries<{ content: object; headers?: object }>(operation.responses)) {
         // Where one status has several problems, HttpApi forgets their media type.
         if (Number(status) >= 400) response.content = { [mediaType]: Object.values(response.content)[0] }
-        if (status === "503") response.headers = { "Retry-After": header("integer", "Seconds to wait") }
+        const headers = problemHeaders[status]
+        if (headers !== undefined) response.headers = headers
       }
       withoutTitles(operation)
     }
     withoutTitles(spec.components)
-    // An empty one is enough for a button "Authorize" on the docs page, and there is nothing to authorize.
-    delete spec.components.securitySchemes
     return spec
   }
 })

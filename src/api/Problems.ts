@@ -11,6 +11,7 @@ import {
   StorageUnavailable
 } from "../order/Order.ts"
 import { asProblem, mediaType, problemFields, problemType } from "./Problem.ts"
+import { Scope } from "./Scope.ts"
 
 export const OrderNotFoundProblem = asProblem(OrderNotFound, {
   status: 404,
@@ -60,6 +61,33 @@ const detail = (error: { readonly detail: string }) => error.detail
 
 export class MalformedRequest extends Schema.TaggedError<MalformedRequest>()("MalformedRequest", described) {}
 export const MalformedRequestProblem = asProblem(MalformedRequest, { status: 400, title: "Malformed request", detail })
+
+const unauthorized = {
+  missing: "This needs a key: send it as Authorization: Bearer ord_…",
+  unknown: "This key is not one of this service.",
+  expired: "This key has expired."
+}
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  reason: Schema.Literal("missing", "unknown", "expired")
+}) {}
+export const UnauthorizedProblem = asProblem(Unauthorized, {
+  status: 401,
+  title: "Unauthorized",
+  detail: ({ reason }) => unauthorized[reason]
+})
+
+export class InsufficientScope extends Schema.TaggedError<InsufficientScope>()("InsufficientScope", { scope: Scope }) {}
+export const InsufficientScopeProblem = asProblem(InsufficientScope, {
+  status: 403,
+  title: "Insufficient scope",
+  detail: ({ scope }) => `This needs a key with the scope ${scope}.`
+})
+
+export class TooManyRequests extends Schema.TaggedError<TooManyRequests>()("TooManyRequests", {
+  ...described,
+  retry_after: RetryAfter
+}) {}
+export const TooManyRequestsProblem = asProblem(TooManyRequests, { status: 429, title: "Too many requests", detail })
 
 export class ForeignOrigin extends Schema.TaggedError<ForeignOrigin>()("ForeignOrigin", {}) {}
 export const ForeignOriginProblem = asProblem(ForeignOrigin, {
@@ -270,6 +298,7 @@ export const AnyProblem = Schema.Union(
   ExpectationFailedProblem,
   ForeignOriginProblem,
   HeadersTooLargeProblem,
+  InsufficientScopeProblem,
   InternalErrorProblem,
   InvalidRequest,
   MalformedRequestProblem,
@@ -285,22 +314,37 @@ export const AnyProblem = Schema.Union(
   StartingProblem,
   StorageUnavailableProblem,
   TooManyCallsProblem,
+  TooManyRequestsProblem,
   TooManyStreamsProblem,
+  UnauthorizedProblem,
   UnsupportedMediaTypeProblem
 )
 export type AnyProblem = typeof AnyProblem.Type
 export const isProblem = Schema.is(AnyProblem)
 const encode = Schema.encodeSync(AnyProblem)
 
-/** A problem as it goes out, from a handler or a raw socket: with `Retry-After` if it says how long to wait. */
+/** How to authenticate, by RFC 6750, 3: nothing more than that where no key was sent. */
+const challengeOf = (problem: AnyProblem) => {
+  const bearer = 'Bearer realm="orders"'
+  if (problem._tag === "InsufficientScope") return `${bearer}, error="insufficient_scope", scope="${problem.scope}"`
+  if (problem._tag !== "Unauthorized") return undefined
+  return problem.reason === "missing" ? bearer : `${bearer}, error="invalid_token"`
+}
+
+/**
+ * A problem as it goes out, from a handler or a raw socket: with `Retry-After` if it says how long to wait, and
+ * `WWW-Authenticate` if it asks for a key.
+ */
 export const answerOf = (problem: AnyProblem) => {
   const body = encode(problem)
+  const challenge = challengeOf(problem)
   return {
     status: body.status,
     headers: {
       "content-type": mediaType,
       ...("retry_after" in body ? { "retry-after": String(body.retry_after) } : undefined),
-      ...("allow" in body ? { allow: body.allow.join(", ") } : undefined)
+      ...("allow" in body ? { allow: body.allow.join(", ") } : undefined),
+      ...(challenge === undefined ? undefined : { "www-authenticate": challenge })
     },
     text: JSON.stringify(body)
   }

@@ -1,16 +1,14 @@
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, LogLevel } from "effect"
 import { AppConfig } from "../AppConfig.ts"
-import type { ReceivedRequest } from "./ReceivedRequest.ts"
+import { logFields, type ReceivedRequest } from "./ReceivedRequest.ts"
 
-/** Logs each request with its answer, and the request id with all that is logged meanwhile, from the level Debug on. */
+/** Logs each request with its answer, and the request's id and key with all that is logged meanwhile, from the level Debug on. */
 export const makeAccessLog = Effect.map(AppConfig, ({ logLevel }) => {
   const logsAccess = LogLevel.lessThanEqual(logLevel, LogLevel.Debug)
-  return <E, R>(
-    { methodName, requestId, route, secondsSinceStart }: ReceivedRequest,
-    answered: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-  ) => {
+  return <E, R>(received: ReceivedRequest, answered: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) => {
     if (!logsAccess) return answered
+    const { methodName, route, secondsSinceStart } = received
     return Effect.tap(answered, ({ status }) =>
       Effect.annotateLogs(Effect.logDebug("Request answered"), {
         method: methodName,
@@ -18,6 +16,6 @@ export const makeAccessLog = Effect.map(AppConfig, ({ logLevel }) => {
         status,
         ms: Math.round(secondsSinceStart() * 1000)
       })
-    ).pipe(Effect.annotateLogs("request_id", requestId))
+    ).pipe(Effect.annotateLogs(logFields(received)))
   }
 })

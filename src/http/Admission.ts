@@ -10,6 +10,7 @@ import {
   MisdirectedRequest,
   RouteNotFound
 } from "../api/Problems.ts"
+import { RequestAccess } from "./Access.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { isForeign, isMisdirected } from "./Origins.ts"
 import type { ReceivedRequest } from "./ReceivedRequest.ts"
@@ -18,25 +19,26 @@ import { RequestBody, readBody } from "./RequestBody.ts"
 const isRead = (method: string) => method === "GET" || method === "HEAD"
 
 /**
- * Lets a request pass to its handler or the application, with its body read, or refuses it: for its host, its route, its
- * origin, while shutting down, and last for its body, of which nothing is read before.
+ * Lets a request pass to its handler or the application, with its body read, or refuses it: for its host, its key, its
+ * route, its origin, while shutting down, and last for its body, of which nothing is read before.
  */
 export const makeAdmission = Effect.gen(function* () {
   const { isDraining } = yield* NodeServer
   const { allowedHosts, allowedOrigins } = yield* AppConfig
 
-  const refusalOf = ({ incoming, method, route, routes }: ReceivedRequest) => {
+  const refusalOf = ({ access, incoming, method, route, routes }: ReceivedRequest) => {
     const { headers, httpVersion } = incoming
     if (headers.host === undefined && httpVersion === "1.1") {
       return new MalformedRequest({ detail: "The request has no Host header." })
     }
     if (isMisdirected(incoming, allowedHosts)) return new MisdirectedRequest()
+    if (access.refusal !== undefined) return access.refusal
     if (routes.length === 0) return new RouteNotFound()
     if (route === undefined) {
       const allow = routes.flatMap((route) => (route.method === "GET" ? ["GET", "HEAD"] : [route.method]))
       return new MethodNotAllowed({ allow })
     }
-    const isGuarded = route.isPrivate === true || !isRead(method)
+    const isGuarded = route.access !== undefined || !isRead(method)
     if (isGuarded && isForeign(headers, allowedOrigins)) return new ForeignOrigin()
     if (!isRead(method) && isDraining()) return new Draining({ retry_after: 5 })
     return undefined
@@ -49,11 +51,12 @@ export const makeAdmission = Effect.gen(function* () {
   ): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, R> => {
     const refusal = refusalOf(received)
     if (refusal !== undefined) return refusal
-    const { incoming, method, route } = received
-    if (isRead(method) || route?.body === undefined) return app
+    const { access, incoming, method, route } = received
+    const within = <A, E, R>(answer: Effect.Effect<A, E, R>) => Effect.provideService(answer, RequestAccess, access)
+    if (isRead(method) || route?.body === undefined) return within(app)
     const { body: rules, handler } = route
     return Effect.flatMap(readBody(incoming, rules), (body) =>
-      handler ? handler(request, body) : Effect.provideService(app, RequestBody, body)
+      within(handler ? handler(request, body) : Effect.provideService(app, RequestBody, body))
     )
   }
 })

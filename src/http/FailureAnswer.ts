@@ -2,21 +2,22 @@ import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Cause, Effect } from "effect"
 import { BodyTooLarge, InternalError, isProblem, RouteNotFound } from "../api/Problems.ts"
-import type { ReceivedRequest } from "./ReceivedRequest.ts"
+import { logFields, type ReceivedRequest } from "./ReceivedRequest.ts"
 import { refuse, refuseBody } from "./Refusal.ts"
 
 /** The answer to a request that failed: the problem it failed with, or one that says nothing, with the cause in the log. */
 export const failureAnswer = <E>(
-  { incoming, method, requestId, route }: ReceivedRequest,
+  received: ReceivedRequest,
   cause: Cause.Cause<E>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, E> => {
+  const { incoming, method, route } = received
   if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
   const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
   if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
   if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
   if (isProblem(error)) return Effect.succeed(refuse(error))
   return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(
-    Effect.annotateLogs("request_id", requestId),
+    Effect.annotateLogs(logFields(received)),
     Effect.as(refuse(new InternalError()))
   )
 }

@@ -3,6 +3,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect } from "effect"
 import { Metrics } from "../observe/Metrics.ts"
+import { makeAccess, rateFields } from "./Access.ts"
 import { makeAccessLog } from "./AccessLog.ts"
 import { makeAdmission } from "./Admission.ts"
 import { failureAnswer } from "./FailureAnswer.ts"
@@ -28,7 +29,7 @@ const securityHeaders = {
 export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Route>) {
   const { isDraining } = yield* NodeServer
   const metrics = yield* Metrics
-  const receive = receiver(routes, yield* Effect.clock)
+  const receive = receiver(routes, yield* makeAccess, yield* Effect.clock)
   const admit = yield* makeAdmission
   const logAccess = yield* makeAccessLog
   const inItsSpan = yield* makeRequestSpan
@@ -39,7 +40,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
       const outgoing = NodeHttpServerRequest.toServerResponse(request)
       if (outgoing.socket === null) yield* Effect.interruptible(turnOf(outgoing))
       const received = receive(NodeHttpServerRequest.toIncomingMessage(request))
-      const { methodName, requestId, route, secondsSinceStart } = received
+      const { access, methodName, requestId, route, secondsSinceStart } = received
 
       const response = yield* inItsSpan(received, request, app, (request, app) =>
         logAccess(
@@ -56,6 +57,7 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
       return HttpServerResponse.setHeaders(response, {
         ...securityHeaders,
         ...(route?.contentSecurityPolicy ? { "content-security-policy": route.contentSecurityPolicy } : undefined),
+        ...(access.rate ? rateFields(access.rate) : undefined),
         ...(isDraining() ? { connection: "close" } : undefined),
         ...response.headers,
         "x-request-id": requestId

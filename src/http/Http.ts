@@ -6,7 +6,8 @@ import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Array as Arr, Duration, Effect, Layer, Option, Predicate } from "effect"
-import { FailuresByCode } from "../api/Answers.ts"
+import { Caller } from "../api/Access.ts"
+import { FailuresByCode, KeyInfo } from "../api/Answers.ts"
 import { Api } from "../api/Api.ts"
 import { RetryFilter } from "../api/Filters.ts"
 import { NotReady } from "../api/Problems.ts"
@@ -14,6 +15,7 @@ import { Orders } from "../Orders.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
+import { AuthorizationLive } from "./Access.ts"
 import { takeMany } from "./BulkIntake.ts"
 import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
@@ -27,6 +29,22 @@ import { payload, RequestBody } from "./RequestBody.ts"
 import { type Route, routeOf } from "./Route.ts"
 import { ServiceStatus } from "./ServiceStatus.ts"
 import { makeSubmit, makeSubmitRoute } from "./SubmitRoute.ts"
+
+/** Who holds an event stream: a key, or an address without one. */
+const ownerOf = (key: Option.Option<string>, address: Option.Option<string>) =>
+  Option.match(key, {
+    onNone: () => Option.match(address, { onNone: () => "", onSome: clientOf }),
+    onSome: (name) => `key ${name}`
+  })
+
+/** Logs what a caller did, with the name of its key. */
+const logAct = (what: string, fields: Readonly<Record<string, unknown>>) =>
+  Effect.flatMap(Caller, ({ name }) =>
+    Effect.annotateLogs(Effect.logInfo(what), {
+      ...fields,
+      ...Option.match(name, { onNone: () => undefined, onSome: (key) => ({ key }) })
+    })
+  )
 
 const OrdersApi = HttpApiBuilder.group(
   Api,
@@ -51,12 +69,17 @@ const OrdersApi = HttpApiBuilder.group(
           : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
       )
       .handle("watch", ({ request, urlParams }) =>
-        streamEvents(urlParams, Option.match(request.remoteAddress, { onNone: () => "", onSome: clientOf }))
+        Effect.flatMap(Caller, ({ name }) => streamEvents(urlParams, ownerOf(name, request.remoteAddress)))
       )
-      .handle("cancel", ({ path }) => orders.cancel(path.order_id), { uninterruptible: true })
-      .handle("retry", ({ path }) => orders.retry(path.order_id), { uninterruptible: true })
+      .handle("cancel", ({ path }) => Effect.zipLeft(orders.cancel(path.order_id), logAct("Order cancelled", path)), {
+        uninterruptible: true
+      })
+      .handle("retry", ({ path }) => Effect.zipLeft(orders.retry(path.order_id), logAct("Order retried", path)), {
+        uninterruptible: true
+      })
       .handleRaw("retryMany", () =>
         Effect.flatMap(payload(RetryFilter), orders.retryMany).pipe(
+          Effect.tap((retried) => logAct("Orders retried", { retried })),
           Effect.map((retried) => HttpServerResponse.unsafeJson({ retried }))
         )
       )
@@ -79,6 +102,7 @@ const ServiceApi = HttpApiBuilder.group(
 
     const answered = handlers
       .handle("metrics", () => metrics)
+      .handle("key", () => Effect.map(Caller, (caller) => new KeyInfo(caller)))
       .handle("health", () => Effect.succeed(ok))
       .handle("live", () => Effect.succeed(ok))
       .handle("ready", ({ urlParams: { verbose } }) =>
@@ -121,7 +145,7 @@ const AllRoutes = Layer.mergeAll(
 const pages: ReadonlyArray<Route> = [
   ...dashboardRoutes,
   { method: "GET", path: openapiPath },
-  { method: "GET", path: prometheusPath, isPrivate: true },
+  { method: "GET", path: prometheusPath, access: { scope: "metrics" } },
   {
     method: "GET",
     path: docsPath,
@@ -132,7 +156,7 @@ const pages: ReadonlyArray<Route> = [
 
 const endpoints = (): ReadonlyArray<Route> => {
   const found: Array<Route> = []
-  HttpApi.reflect(Api, { onGroup: () => {}, onEndpoint: ({ endpoint }) => found.push(routeOf(endpoint)) })
+  HttpApi.reflect(Api, { onGroup: () => {}, onEndpoint: (reflected) => found.push(routeOf(reflected)) })
   return found
 }
 
@@ -154,7 +178,7 @@ const serve = <E, R>(before: Effect.Effect<ReadonlyArray<Route>, E, R>) =>
         Layer.provide(HttpMiddleware.withTracerDisabledWhen(HttpServer.serve(guard(app)), () => true))
       )
     })
-  )
+  ).pipe(Layer.provide(AuthorizationLive))
 
 export const HttpLive = serve(Effect.map(makeSubmitRoute(Api), Arr.of))
 

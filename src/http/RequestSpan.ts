@@ -4,6 +4,7 @@ import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as HttpTraceContext from "@effect/platform/HttpTraceContext"
 import { Effect, Exit, Option, type Tracer } from "effect"
 import { inSpan, isTraced, spanOf, traceparentOf } from "../observe/TraceContext.ts"
+import { keyField } from "./Access.ts"
 import type { ReceivedRequest } from "./ReceivedRequest.ts"
 
 /** Asked for often, and nothing that anyone would look for in a trace. */
@@ -22,12 +23,13 @@ export const makeRequestSpan = Effect.map(
   isTraced,
   (traced) =>
     <E, R, E2, R2>(
-      { methodName, pathname, requestId, route }: ReceivedRequest,
+      { access, methodName, pathname, requestId, route }: ReceivedRequest,
       request: HttpServerRequest.HttpServerRequest,
       app: App<E, R>,
       answer: (request: HttpServerRequest.HttpServerRequest, app: App<E, R>) => App<E2, R2>
     ) => {
       if (!traced || route === undefined || untraced.includes(route.path)) return answer(request, app)
+      const { key } = keyField(access) ?? {}
       return inSpan(
         `${methodName} ${route.path}`,
         {
@@ -37,7 +39,8 @@ export const makeRequestSpan = Effect.map(
             "http.request.method": methodName,
             "http.route": route.path,
             "url.path": pathname,
-            "orders.request_id": requestId
+            "orders.request_id": requestId,
+            ...(key === undefined ? undefined : { "orders.key": key })
           }
         },
         (span) => {

@@ -1,7 +1,10 @@
+import type * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Array as Arr, Context, type Effect, Option } from "effect"
+import { Authorization } from "../api/Access.ts"
 import { BodyRules } from "../api/BodyRules.ts"
+import { NeededScope, type Scope } from "../api/Scope.ts"
 import type { Body } from "./RequestBody.ts"
 
 export interface Route {
@@ -15,27 +18,33 @@ export interface Route {
     request: HttpServerRequest.HttpServerRequest,
     body: Body
   ) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown>
-  /** It shows orders or what becomes of them, so pages of other origins may not read it either. */
-  readonly isPrivate?: boolean
+  /**
+   * It shows or changes orders, or what becomes of them: it needs a key, of that scope if one is named, and pages of
+   * other origins may not read it either.
+   */
+  readonly access?: { readonly scope: Scope | undefined }
   /** The Content-Security-Policy of its pages, where the strictest would break them. */
   readonly contentSecurityPolicy?: string
 }
 
-/** The route of an endpoint of the contract. */
+/** The route of an endpoint of the contract, with the middleware it is in. */
 export const routeOf = ({
-  annotations,
-  method,
-  path,
-  payloadSchema
+  endpoint: { annotations, method, path, payloadSchema },
+  middleware
 }: {
-  readonly annotations: Context.Context<never>
-  readonly method: string
-  readonly path: string
-  readonly payloadSchema: Option.Option<unknown>
+  readonly endpoint: {
+    readonly annotations: Context.Context<never>
+    readonly method: string
+    readonly path: string
+    readonly payloadSchema: Option.Option<unknown>
+  }
+  readonly middleware: ReadonlySet<HttpApiMiddleware.TagClassAny>
 }): Route => ({
   method,
   path,
-  isPrivate: path.startsWith("/api/"),
+  ...(Array.from(middleware).some(({ key }) => key === Authorization.key)
+    ? { access: { scope: Context.get(annotations, NeededScope) } }
+    : undefined),
   ...(Option.isSome(payloadSchema) ? { body: Context.get(annotations, BodyRules) } : undefined)
 })
 

@@ -40,6 +40,10 @@ export const makeSubmit = Effect.map(Orders, (orders) =>
   }, Effect.uninterruptible)
 )
 
+const noSearch = {}
+const searchOf = (url: string) =>
+  url.includes("?") ? HttpServerRequest.searchParamsFromURL(new URL(url, "http://localhost")) : noSearch
+
 /** Stands for the endpoint alone: errors of its middleware are encoded here, those of the handler by the whole API. */
 class Alone extends HttpApi.make("submit") {
   static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(Schema.Never.ast)
@@ -65,7 +69,7 @@ export const makeSubmitRoute = Effect.fnUntraced(function* <
     predicate: ({ endpoint }) => endpoint.name === "submit",
     onGroup: () => {},
     onEndpoint: ({ endpoint, middleware }) => {
-      routes.push(routeOf(endpoint))
+      routes.push(routeOf({ endpoint, middleware }))
       readsMore ||= [endpoint.headersSchema, endpoint.pathSchema, endpoint.urlParamsSchema].some(Option.isSome)
       for (const tag of middleware) alone = alone.middleware(tag)
     }
@@ -78,11 +82,6 @@ export const makeSubmitRoute = Effect.fnUntraced(function* <
   const answer: NonNullable<Route["handler"]> = (request, body) => outer(inner(refusing(submit(request, body))))
   // A security scheme may read a key in the query, which the router would have parsed.
   const answerWithin: typeof answer = (request, body) =>
-    Effect.provideService(
-      answer(request, body),
-      HttpServerRequest.ParsedSearchParams,
-      HttpServerRequest.searchParamsFromURL(new URL(request.url, "http://localhost"))
-    )
-  const isPlain = alone.middlewares.size + api.middlewares.size === 0
-  return { ...route, handler: isPlain ? answer : answerWithin } satisfies Route
+    Effect.provideService(answer(request, body), HttpServerRequest.ParsedSearchParams, searchOf(request.url))
+  return { ...route, handler: answerWithin } satisfies Route
 })

@@ -83,6 +83,7 @@ describe("Api", () => {
     }
     visit(Path.resolve("src/api/Api.ts"))
     assert.deepStrictEqual([...files].map((file) => Path.basename(file)).sort(), [
+      "Access.ts",
       "Answers.ts",
       "Api.ts",
       "BodyRules.ts",
@@ -94,6 +95,8 @@ describe("Api", () => {
       "OrderEvent.ts",
       "Problem.ts",
       "Problems.ts",
+      "Scope.ts",
+      "StreamLimits.ts",
       "Time.ts",
       "Version.ts"
     ])
@@ -163,20 +166,36 @@ describe("OpenAPI document", () => {
       )
     )
     assert.deepStrictEqual(statuses, {
-      "post /api/order": "200 202 400 403 409 413 415 421 422 500 503",
-      "get /api/order/{order_id}": "200 403 404 410 421 422 500 503",
-      "post /api/order/{order_id}/cancel": "200 403 404 409 410 421 422 500 503",
-      "post /api/order/{order_id}/retry": "200 403 404 409 410 421 422 500 503",
-      "get /api/orders": "200 403 421 422 500 503",
-      "post /api/orders": "200 400 403 413 415 421 422 500 503",
-      "post /api/orders/retry": "200 400 403 413 415 421 422 500 503",
-      "get /api/events": "200 403 421 422 500 503",
-      "get /api/failures": "200 403 421 500 503",
-      "get /api/metrics": "200 403 421 500 503",
+      "post /api/order": "200 202 400 401 403 409 413 415 421 422 429 500 503",
+      "get /api/order/{order_id}": "200 401 403 404 410 421 422 429 500 503",
+      "post /api/order/{order_id}/cancel": "200 401 403 404 409 410 421 422 429 500 503",
+      "post /api/order/{order_id}/retry": "200 401 403 404 409 410 421 422 429 500 503",
+      "get /api/orders": "200 401 403 421 422 429 500 503",
+      "post /api/orders": "200 400 401 403 413 415 421 422 429 500 503",
+      "post /api/orders/retry": "200 400 401 403 413 415 421 422 429 500 503",
+      "get /api/events": "200 401 403 421 422 429 500 503",
+      "get /api/failures": "200 401 403 421 429 500 503",
+      "get /api/metrics": "200 401 403 421 429 500 503",
+      "get /api/key": "200 401 403 421 429 500 503",
       "get /health": "200 421 500 503",
       "get /livez": "200 421 500 503",
       "get /readyz": "200 421 422 500 503"
     })
+  })
+
+  it("asks for a key by bearer where one is needed, and nowhere else", () => {
+    const { paths } = OpenApi.fromApi(Api)
+    const asking = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods).flatMap(([method, { security = [] }]) =>
+        security.length > 0 ? [[`${method} ${path}`, security]] : []
+      )
+    )
+    assert.lengthOf(asking, 11)
+    for (const [route, security] of asking) {
+      assert.match(String(route), / \/api\//)
+      assert.deepStrictEqual(security, [{ apiKey: [] }])
+    }
+    assert.propertyVal(OpenApi.fromApi(Api).components.securitySchemes.apiKey, "scheme", "bearer")
   })
 
   it("answers errors as application/problem+json and all else as application/json, or as events", () => {
@@ -188,30 +207,28 @@ describe("OpenAPI document", () => {
     }
   })
 
-  it("says where a 503 tells how long to wait, and where an accepted order is", () => {
+  it("says where an answer has how long to wait or how to authenticate, and where an accepted order is", () => {
     const headers = operations.flatMap(({ operationId, responses }) =>
       Object.entries(responses).flatMap(([status, { headers = {} }]) =>
         Object.keys(headers).map((header) => `${operationId} ${status} ${header}`)
       )
     )
-    assert.deepStrictEqual(headers.sort(), [
-      "orders.cancel 503 Retry-After",
-      "orders.failures 503 Retry-After",
-      "orders.find 503 Retry-After",
-      "orders.list 503 Retry-After",
-      "orders.retry 503 Retry-After",
-      "orders.retryMany 503 Retry-After",
-      "orders.submit 200 Idempotent-Replayed",
-      "orders.submit 200 Location",
-      "orders.submit 202 Location",
-      "orders.submit 503 Retry-After",
-      "orders.submitMany 503 Retry-After",
-      "orders.watch 503 Retry-After",
-      "service.health 503 Retry-After",
-      "service.live 503 Retry-After",
-      "service.metrics 503 Retry-After",
-      "service.ready 503 Retry-After"
-    ])
+    const guarded = operations.filter(({ responses }) => "401" in responses).map(({ operationId }) => operationId)
+    assert.lengthOf(guarded, 11)
+    assert.deepStrictEqual(
+      headers.sort(),
+      [
+        ...operations.map(({ operationId }) => `${operationId} 503 Retry-After`),
+        ...guarded.flatMap((id) => [
+          `${id} 401 WWW-Authenticate`,
+          `${id} 403 WWW-Authenticate`,
+          `${id} 429 Retry-After`
+        ]),
+        "orders.submit 200 Idempotent-Replayed",
+        "orders.submit 200 Location",
+        "orders.submit 202 Location"
+      ].sort()
+    )
   })
 
   it("has examples for what goes in and what comes out, and they are right", () => {
@@ -248,7 +265,9 @@ describe("OpenAPI document", () => {
     const types = problems.map(({ properties }) => `${properties.status.enum[0]} ${properties.type.enum[0]}`)
     assert.deepStrictEqual(types.sort(), [
       "400 urn:orders:problem:malformed-request",
+      "401 urn:orders:problem:unauthorized",
       "403 urn:orders:problem:foreign-origin",
+      "403 urn:orders:problem:insufficient-scope",
       "404 urn:orders:problem:order-not-found",
       "409 urn:orders:problem:order-conflict",
       "409 urn:orders:problem:order-status-conflict",
@@ -257,6 +276,7 @@ describe("OpenAPI document", () => {
       "415 urn:orders:problem:unsupported-media-type",
       "421 urn:orders:problem:misdirected-request",
       "422 urn:orders:problem:invalid-request",
+      "429 urn:orders:problem:too-many-requests",
       "500 urn:orders:problem:internal-error",
       "503 urn:orders:problem:backlog-full",
       "503 urn:orders:problem:draining",
@@ -300,7 +320,7 @@ describe("Problems", () => {
 
   for (const { name, schema } of problems) {
     it.prop(
-      `${name} goes out without a tag, and says how long to wait if it is a 503`,
+      `${name} goes out without a tag, and says how long to wait if it is a 429 or 503`,
       [Arbitrary.make(schema)],
       ([error]) => {
         if (!Problems.isProblem(error)) return assert.fail("it is none of all")
@@ -311,7 +331,8 @@ describe("Problems", () => {
         assert.notProperty(body, "_tag")
         assert.propertyVal(body, "status", status)
         assert.strictEqual(headers["content-type"], "application/problem+json")
-        assert.strictEqual("retry-after" in headers, status === 503)
+        assert.strictEqual("retry-after" in headers, status === 429 || status === 503)
+        assert.strictEqual("www-authenticate" in headers, status === 401 || error._tag === "InsufficientScope")
         if ("retry-after" in headers) assert.propertyVal(body, "retry_after", Number(headers["retry-after"]))
       }
     )
