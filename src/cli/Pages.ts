@@ -12,6 +12,7 @@ import { cancel, retry } from "./Act.ts"
 import { backup } from "./Backup.ts"
 import { doctor } from "./Doctor.ts"
 import { misused } from "./Failure.ts"
+import { keys } from "./Keys.ts"
 import { type Manual, manualOf } from "./Manual.ts"
 import { failures, get, list, metrics } from "./Queries.ts"
 import { restore } from "./Restore.ts"
@@ -151,6 +152,15 @@ export const pages: ReadonlyArray<Page> = [
     acts: true,
     examples: ["orders serve", 'PORT=8080 PROCESSING_TIME="100 millis" orders serve'],
     exits: { done: "it was ended in order", failed: "it could not start, or failed" }
+  }),
+  page(keys, {
+    group: "THE SERVICE",
+    acts: true,
+    examples: [
+      "orders keys new --name shop --scopes submit,read",
+      "orders keys new --name warehouse --scopes read,operate --rate 50/s --expires 2027-01-31"
+    ],
+    exits: { done: "the key is shown", failed: "never" }
   }),
   page(doctor, {
     group: "THE SERVICE",
