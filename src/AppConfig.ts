@@ -16,8 +16,9 @@ import {
   Redacted
 } from "effect"
 import { isLoopback } from "./Loopback.ts"
+import { quoted } from "./Redaction.ts"
 import { valueOrFile } from "./SecretFile.ts"
-import { duration, mistake, names, notShown, oneOf, plainUrl, quoted, setting, share, wholeNumber } from "./Setting.ts"
+import { duration, mistake, names, notShown, oneOf, plainUrl, setting, share, wholeNumber } from "./Setting.ts"
 import { StartupError } from "./StartupError.ts"
 import { telemetry } from "./TelemetrySettings.ts"
 

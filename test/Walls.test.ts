@@ -13,6 +13,8 @@ const base = [
   "MonotonicClock.ts",
   "NextTurn.ts",
   "Pace.ts",
+  "Redaction.ts",
+  "SecretFile.ts",
   "Setting.ts",
   "StartupError.ts",
   "TelemetrySettings.ts"
