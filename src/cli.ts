@@ -3,13 +3,14 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Cause, Console, Effect, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { answerOf } from "./cli/Answer.ts"
 import { HttpClientLive } from "./cli/Connection.ts"
 import { printFailure } from "./cli/Failure.ts"
 import { Outlet } from "./cli/Outlet.ts"
-import { printingOn } from "./cli/Output.ts"
+import { printErrorLines, printingOn } from "./cli/Output.ts"
+import { visibleLines } from "./order/VisibleText.ts"
 
 const { isActing, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
 
@@ -29,7 +30,7 @@ const onOutlets = Effect.suspend(() => {
     yield* output.flushed
     if (output.lost !== undefined && (isActing || output.lost !== "EPIPE")) {
       const note = isActing ? " The command has gone on to its end." : ""
-      yield* Console.error(`Standard output could not be written (${output.lost}).${note}`)
+      yield* printErrorLines([`Standard output could not be written (${output.lost}).${note}`])
     }
     yield* error.flushed
     return code === 0 && (output.lost ?? error.lost) !== undefined ? 3 : code
@@ -66,7 +67,7 @@ NodeRuntime.runMain(program, {
   teardown: (exit, onExit) => {
     if (Exit.isSuccess(exit)) return onExit(exitCode)
     if (Cause.isInterruptedOnly(exit.cause)) return onExit(signalled)
-    process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+    process.stderr.write(`${visibleLines(Cause.pretty(exit.cause))}\n`)
     onExit(1)
   }
 })

@@ -2,11 +2,11 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Prompt from "@effect/cli/Prompt"
-import { Console, Effect, Option } from "effect"
+import { Effect, Option } from "effect"
 import { type Status, transitions } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { failed, misused, naming } from "./Failure.ts"
-import { json, printJson } from "./Output.ts"
+import { json, printJson, printLines } from "./Output.ts"
 import { encodeOrder, filterOf, filters, id, mostListed, printOrder } from "./Queries.ts"
 
 export const cancel = Command.make(
@@ -62,7 +62,7 @@ export const retry = Command.make(
         page = yield* api.orders.list({ urlParams: { ...filter, status, limit: mostListed, cursor } })
       }
       if (page.orders.length === 0) {
-        return yield* json ? printJson({ retried: 0 }) : Console.log(`No ${status} order fits.`)
+        return yield* json ? printJson({ retried: 0 }) : printLines([`No ${status} order fits.`])
       }
       const message = `Retry ${whichOnes(status, page.orders.length, page.next_cursor !== undefined)}?`
       if (!(yield* Prompt.confirm({ message }))) return yield* failed("Nothing was changed.")
@@ -70,6 +70,6 @@ export const retry = Command.make(
     const { retried } = yield* api.orders.retryMany({ payload: { ...filter, status } })
     yield* json
       ? printJson({ retried })
-      : Console.log(`${retried} ${retried === 1 ? "order is" : "orders are"} Pending again.`)
+      : printLines([`${retried} ${retried === 1 ? "order is" : "orders are"} Pending again.`])
   })
 ).pipe(Command.withDescription("Retry an order, or many, that are Failed or Cancelled"))

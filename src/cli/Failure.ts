@@ -5,6 +5,7 @@ import { Api } from "../api/Api.ts"
 import { problemType } from "../api/Problem.ts"
 import { type OrderId, OrderIdJson } from "../order/Order.ts"
 import { redacted } from "../Redaction.ts"
+import { jsonText, printErrorLines } from "./Output.ts"
 
 /** A problem by RFC 9457. Those of the service have further members. */
 export interface ProblemJson {
@@ -141,6 +142,6 @@ export const naming = (id: OrderId) =>
 export const printFailure = (error: unknown, isJson: boolean) => {
   const failure = failureOf(error)
   if (failure.lines.length === 0) return Effect.succeed(failure.exitCode)
-  const text = isJson ? JSON.stringify(failure.toProblem()) : failure.lines.join("\n")
-  return Effect.as(Console.error(text), failure.exitCode)
+  const print = isJson ? Console.error(jsonText(failure.toProblem())) : printErrorLines(failure.lines)
+  return Effect.as(print, failure.exitCode)
 }

@@ -36,7 +36,8 @@ const textOf = (span: Span): string => {
   }
 }
 
-const paragraphsOf = (doc: HelpDoc): ReadonlyArray<string> => {
+/** The texts of a document, a paragraph each. */
+export const paragraphsOf = (doc: HelpDoc): ReadonlyArray<string> => {
   switch (doc._tag) {
     case "Paragraph":
       return [textOf(doc.value)]

@@ -1,21 +1,25 @@
-import { stripVTControlCharacters } from "node:util"
 import * as Options from "@effect/cli/Options"
-import { Console, Effect } from "effect"
+import { Array as Arr, Console, Effect } from "effect"
 import stringWidth from "string-width"
 import type { Status } from "../order/Order.ts"
+import { visible, visibleJson, visibleLines } from "../order/VisibleText.ts"
 import type { Outlet } from "./Outlet.ts"
 
 export const json = Options.boolean("json").pipe(
   Options.withDescription("For machines: one JSON document, or one a line where there are many")
 )
 
+/** On one line. Read again it is the same value: what a terminal would follow or hide stands in it as `\u` and a number. */
+export const jsonText = (value: unknown) => visibleJson(JSON.stringify(value))
+
 /** A line for each. */
 export const printJsonLines = (values: ReadonlyArray<unknown>) =>
-  values.length === 0 ? Effect.void : Console.log(values.map((value) => JSON.stringify(value)).join("\n"))
+  values.length === 0 ? Effect.void : Console.log(values.map((value) => jsonText(value)).join("\n"))
 
-export const printJson = (value: unknown) => Console.log(JSON.stringify(value))
+export const printJson = (value: unknown) => Console.log(jsonText(value))
 
-const colours = { red: 31, green: 32, yellow: 33, blue: 34 }
+/** The codes that begin and end a colour. */
+const colours = { red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], dim: [2, 22] } as const
 
 /** A word of ours that a colour makes easier to find. */
 export class Coloured {
@@ -26,32 +30,65 @@ export class Coloured {
     this.colour = colour
   }
 
-  /** Codes are always written; {@link printingOn} takes them out where they are not wanted. */
   toString() {
-    return `\x1b[${colours[this.colour]}m${this.text}\x1b[39m`
+    return visible(this.text)
+  }
+
+  coloured() {
+    const [begin, end] = colours[this.colour]
+    return `\x1b[${begin}m${this}\x1b[${end}m`
   }
 }
 
+/** One line for people, as a text or in parts. */
+export type Line = string | ReadonlyArray<Coloured | string>
+
+/** Lines as the console of {@link printingOn} takes them. Nothing in them steers a terminal but our own colours. */
+class Lines {
+  readonly lines: ReadonlyArray<Line>
+  constructor(lines: ReadonlyArray<Line>) {
+    this.lines = lines
+  }
+
+  toString(isColoured = false) {
+    const shown = (part: Coloured | string) =>
+      part instanceof Coloured ? (isColoured ? part.coloured() : `${part}`) : visible(part)
+    return this.lines.map((line) => Arr.ensure(line).map(shown).join("")).join("\n")
+  }
+}
+
+export const printLines = (lines: ReadonlyArray<Line>) => Console.log(new Lines(lines))
+
+export const printErrorLines = (lines: ReadonlyArray<Line>) => Console.error(new Lines(lines))
+
 type Cell = Coloured | string | number | null | undefined
 
-const dim = (text: string) => `\x1b[2m${text}\x1b[22m`
+/** A cell as it is shown, so that it is as wide as that. */
+const shown = (cell: Cell) => (cell instanceof Coloured ? cell : visible(String(cell ?? "")))
 
-/** Control characters of a text from outside must not reach the terminal. */
-const shown = (cell: Cell) => (cell instanceof Coloured ? `${cell}` : String(cell ?? "").replace(/\p{Cc}/gu, " "))
+const dim = (text: string) => new Coloured("dim", text)
 
-const widened = (widths: ReadonlyArray<number>, rows: ReadonlyArray<ReadonlyArray<string>>) => {
+type Row = ReadonlyArray<Coloured | string>
+
+const widthOf = (cell: Coloured | string) => stringWidth(`${cell}`)
+
+const widened = (widths: ReadonlyArray<number>, rows: ReadonlyArray<Row>) => {
   const wider = [...widths]
   for (const row of rows) {
-    for (const [column, cell] of row.entries()) wider[column] = Math.max(wider[column] ?? 0, stringWidth(cell))
+    for (const [column, cell] of row.entries()) wider[column] = Math.max(wider[column] ?? 0, widthOf(cell))
   }
   return wider
 }
 
-const padded = (row: ReadonlyArray<string>, widths: ReadonlyArray<number>) =>
-  row
-    .map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - stringWidth(cell))))
-    .join("  ")
-    .replace(/ +$/, "")
+/** Nothing is padded after the last cell that has a text. */
+const padded = (row: Row, widths: ReadonlyArray<number>): Line => {
+  const last = row.findLastIndex((cell) => `${cell}` !== "")
+  return row
+    .slice(0, last + 1)
+    .flatMap((cell, column) =>
+      column === last ? [cell] : [cell, " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell)) + 2)]
+    )
+}
 
 /**
  * Prints a table in pieces, as its rows come. A column is as wide as its widest cell so far: a later piece may widen it
@@ -62,11 +99,11 @@ export const tablePrinter = (head: ReadonlyArray<string>) => {
   let isBegun = false
   return (rows: ReadonlyArray<ReadonlyArray<Cell>>) =>
     Effect.suspend(() => {
-      const lines = rows.map((row) => row.map(shown))
+      const lines: Array<Row> = rows.map((row) => row.map(shown))
       if (!isBegun) lines.unshift(head.map(dim))
       isBegun = true
       widths = widened(widths, lines)
-      return lines.length === 0 ? Effect.void : Console.log(lines.map((row) => padded(row, widths)).join("\n"))
+      return lines.length === 0 ? Effect.void : printLines(lines.map((row) => padded(row, widths)))
     })
 }
 
@@ -75,9 +112,9 @@ export const printTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<Read
 
 /** One thing, a line for each of its fields. */
 export const printFields = (fields: ReadonlyArray<readonly [name: string, value: Cell]>) => {
-  const rows = fields.map(([name, value]) => [dim(name), shown(value)])
+  const rows = fields.map(([name, value]): Row => [dim(name), shown(value)])
   const widths = widened([], rows)
-  return Console.log(rows.map((row) => padded(row, widths)).join("\n"))
+  return printLines(rows.map((row) => padded(row, widths)))
 }
 
 const statusColours = {
@@ -98,8 +135,8 @@ export const printingOn =
   (output: Outlet, error: Outlet) =>
   <A, E, R>(self: Effect.Effect<A, E, R>) =>
     Console.consoleWith((console) => {
-      const to = (outlet: Outlet, wanted: boolean) => (text: unknown) =>
-        outlet.write(`${wanted ? text : stripVTControlCharacters(String(text))}\n`)
+      const to = (outlet: Outlet, isColoured: boolean) => (text: unknown) =>
+        outlet.write(`${text instanceof Lines ? text.toString(isColoured) : visibleLines(String(text))}\n`)
       return Effect.withConsole(self, {
         ...console,
         log: to(output, wantsColours(process.stdout)),

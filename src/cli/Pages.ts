@@ -1,9 +1,7 @@
-import { stripVTControlCharacters } from "node:util"
 import type * as CliApp from "@effect/cli/CliApp"
 import * as CliConfig from "@effect/cli/CliConfig"
 import type * as Command from "@effect/cli/Command"
 import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import type { ValidationError } from "@effect/cli/ValidationError"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, HashSet } from "effect"
@@ -13,7 +11,7 @@ import { backup } from "./Backup.ts"
 import { doctor } from "./Doctor.ts"
 import { misused } from "./Failure.ts"
 import { keys } from "./Keys.ts"
-import { type Manual, manualOf } from "./Manual.ts"
+import { type Manual, manualOf, paragraphsOf } from "./Manual.ts"
 import { failures, get, list, metrics } from "./Queries.ts"
 import { restore } from "./Restore.ts"
 import { serve } from "./Serve.ts"
@@ -45,12 +43,13 @@ const cliConfig = CliConfig.make({ showBuiltIns: false })
 const seeHelp = (name: string) => `See orders ${name} --help.`
 
 /** @effect/cli does not say of which option a value is none of the few there are. */
-const complaintOf = (error: ValidationError, manual: Manual) => {
-  const text = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).trim()
+const complaintsOf = (error: ValidationError, manual: Manual): ReadonlyArray<string> => {
+  const paragraphs = paragraphsOf(error.error)
+  const text = paragraphs.join(" ")
   const option = manual.options.find(
     ({ choices }) => choices.length > 0 && text.startsWith("Expected") && text.endsWith(choices.join(", "))
   )
-  return option === undefined ? text : `${option.names[0]}: expected one of ${option.choices.join(", ")}`
+  return option === undefined ? paragraphs : [`${option.names[0]}: expected one of ${option.choices.join(", ")}`]
 }
 
 const page = <Name extends string, R extends Environment, E, A>(
@@ -65,7 +64,10 @@ const page = <Name extends string, R extends Environment, E, A>(
     manual,
     run: Effect.fnUntraced(function* (words) {
       const directive = yield* CommandDescriptor.parse(command.descriptor, [name, ...words], cliConfig).pipe(
-        Effect.mapError((error) => misused(`${name}: ${complaintOf(error, manual)}`, seeHelp(name)))
+        Effect.mapError((error) => {
+          const [complaint = "", ...more] = complaintsOf(error, manual)
+          return misused(`${name}: ${complaint}`, ...more, seeHelp(name))
+        })
       )
       if (directive._tag === "BuiltIn") return yield* misused(`${name}: there is no such option.`, seeHelp(name))
       const [unknown] = directive.leftover

@@ -93,7 +93,7 @@ class Members implements Pieces {
         begin = index + 1
       } else if (this.begunAt === 0 && !isSpace(byte)) this.begunAt = this.line
     }
-    if (!this.isOver) this.collected.add(chunk.subarray(begin))
+    if (this.depth > 0) this.collected.add(chunk.subarray(begin))
     return found
   }
 
@@ -127,18 +127,20 @@ class Members implements Pieces {
 
 /** The orders of a text, unread: one a line, or the members of a JSON array. They are read as they come. */
 export async function* piecesOf(source: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+  const [asLines, asMembers] = [lines(), new Members()]
   let pieces: Pieces | undefined
-  let blank = Buffer.alloc(0)
   for await (const chunk of utf8Of(source)) {
     if (pieces !== undefined) {
       yield* pieces.take(chunk)
       continue
     }
-    blank = Buffer.concat([blank, chunk])
-    const first = blank.find((byte) => !isSpace(byte))
-    if (first === undefined) continue
-    pieces = first === openingBracket ? new Members() : lines()
-    yield* pieces.take(blank)
+    const begin = chunk.findIndex((byte) => !isSpace(byte))
+    const blank = begin === -1 ? chunk : chunk.subarray(0, begin)
+    // Of blanks before the first letter only the lines count.
+    for (const either of [asLines, asMembers]) either.take(blank)
+    if (begin === -1) continue
+    pieces = chunk[begin] === openingBracket ? asMembers : asLines
+    yield* pieces.take(chunk.subarray(begin))
   }
   if (pieces !== undefined) yield* pieces.end()
 }

@@ -1,5 +1,7 @@
 import { MultiBar, Presets } from "cli-progress"
-import { Console, Effect, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
+import { visible } from "../order/VisibleText.ts"
+import { printErrorLines } from "./Output.ts"
 
 export interface Counts {
   readonly answered: number
@@ -36,7 +38,7 @@ const bars = (total: number, counts: () => Counts) =>
       final.update(counts().final)
     }
     yield* Effect.forkScoped(Effect.repeat(Effect.sync(show), Schedule.spaced("100 millis")))
-    const progress: Progress = { note: (text) => Effect.sync(() => multi.log(`${text}\n`)) }
+    const progress: Progress = { note: (text) => Effect.sync(() => multi.log(`${visible(text)}\n`)) }
     return progress
   })
 
@@ -48,11 +50,11 @@ const lines = (total: number, counts: () => Counts) =>
       const line = `${answered} of ${total} answered, ${final} final`
       if (line === last) return Effect.void
       last = line
-      return Console.error(line)
+      return printErrorLines([line])
     })
     yield* Effect.addFinalizer(() => show)
     yield* Effect.forkScoped(Effect.repeat(show, Schedule.spaced("1 second")))
-    const progress: Progress = { note: Console.error }
+    const progress: Progress = { note: (text) => printErrorLines([text]) }
     return progress
   })
 

@@ -1,7 +1,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { Console, DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
 import { DecimalNumber, WholeNumber } from "../api/Numbers.ts"
 import { Time, timeRules } from "../api/Time.ts"
@@ -9,7 +9,18 @@ import { Order, OrderId, Status, UserId } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { explained } from "./Explained.ts"
 import { naming } from "./Failure.ts"
-import { json, printFields, printJson, printJsonLines, printTable, statusText, tablePrinter } from "./Output.ts"
+import {
+  json,
+  jsonText,
+  printErrorLines,
+  printFields,
+  printJson,
+  printJsonLines,
+  printLines,
+  printTable,
+  statusText,
+  tablePrinter
+} from "./Output.ts"
 
 type Found = typeof Order.json.Type
 
@@ -19,6 +30,8 @@ export const encodeOrder = Schema.encode(Order.json)
 
 const timeOf = (time: Option.Option<DateTime.Utc>) => Option.getOrNull(Option.map(time, DateTime.formatIso))
 
+const amountOf = ({ currency, total_amount }: Found) => [total_amount / 10_000, ...Option.toArray(currency)].join(" ")
+
 /** One order with all that is known of it. */
 export const printOrder = (order: Found) =>
   printFields([
@@ -26,10 +39,10 @@ export const printOrder = (order: Found) =>
     ["status", statusText(order.status)],
     ["user", order.user_id],
     ["items", order.item_ids.join(", ")],
-    ["amount", `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`],
+    ["amount", amountOf(order)],
     ...Option.match(order.metadata, {
       onNone: () => [],
-      onSome: (metadata) => [["metadata", JSON.stringify(metadata)] as const]
+      onSome: (metadata) => [["metadata", jsonText(metadata)] as const]
     }),
     ["attempts", order.attempts],
     ["accepted", DateTime.formatIso(order.accepted_at)],
@@ -45,7 +58,7 @@ export const printOrder = (order: Found) =>
     }),
     ...Option.match(order.result, {
       onNone: () => [],
-      onSome: (result) => [["result", JSON.stringify(result)] as const]
+      onSome: (result) => [["result", jsonText(result)] as const]
     })
   ])
 
@@ -125,7 +138,7 @@ const listRow = (order: Found) => [
   statusText(order.status),
   order.user_id,
   order.item_ids.length,
-  `${order.total_amount / 10_000} ${Option.getOrElse(order.currency, () => "")}`,
+  amountOf(order),
   order.attempts,
   DateTime.formatIso(order.accepted_at),
   timeOf(order.finished_at),
@@ -164,7 +177,7 @@ export const list = Command.make(
       if (json) yield* Effect.flatMap(encodeOrders(page.orders), printJsonLines)
       else if (page.orders.length > 0 || isLast) yield* printRows(page.orders.map(listRow))
     } while (left > 0 && cursor !== undefined)
-    if (!json && cursor !== undefined) yield* Console.error("There are more: --all shows them.")
+    if (!json && cursor !== undefined) yield* printErrorLines(["There are more: --all shows them."])
   })
 ).pipe(Command.withDescription("List orders, newest first"))
 
@@ -175,7 +188,7 @@ export const failures = Command.make(
     const api = yield* clientOf(url)
     const answer = yield* api.orders.failures()
     if (json) return yield* Effect.flatMap(Schema.encode(FailuresByCode)(answer), printJson)
-    if (answer.failures.length === 0) return yield* Console.log("No order is Failed.")
+    if (answer.failures.length === 0) return yield* printLines(["No order is Failed."])
     yield* printTable(
       ["ERROR CODE", "COUNT", "FIRST", "LAST", "NEWEST ORDERS"],
       answer.failures.map((failure) => [
@@ -187,7 +200,7 @@ export const failures = Command.make(
       ])
     )
     const { count, groups } = answer.other
-    if (count > 0) yield* Console.log(`${count} more ${count === 1 ? "order" : "orders"}, of ${groups} other codes.`)
+    if (count > 0) yield* printLines([`${count} more ${count === 1 ? "order" : "orders"}, of ${groups} other codes.`])
   })
 ).pipe(Command.withDescription("Show Failed orders by the code of their last error"))
 

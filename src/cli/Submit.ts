@@ -1,14 +1,14 @@
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import { Console, Effect, Option, ParseResult, Schema, Stream } from "effect"
+import { Effect, Option, ParseResult, Schema, Stream } from "effect"
 import { type BulkAnswer, OrderReceived } from "../api/Answers.ts"
 import { faults } from "../api/Problems.ts"
 import { NewOrder, OrderIdJson } from "../order/Order.ts"
 import { clientOf, url } from "./Connection.ts"
 import { Failure, faultLines, misused, withLine } from "./Failure.ts"
 import { type OrderText, readOrders } from "./OrderFile.ts"
-import { json, printJson, printJsonLines } from "./Output.ts"
+import { json, printErrorLines, printJson, printJsonLines, printLines } from "./Output.ts"
 
 const text = (name: string, value: string, description: string) =>
   Options.text(name).pipe(Options.withPseudoName(value), Options.optional, Options.withDescription(description))
@@ -78,11 +78,11 @@ const submitOne = Effect.fnUntraced(function* (url: string, json: boolean, given
   const api = yield* clientOf(url)
   const answer = yield* api.orders.submit({ payload: order })
   if (json) return yield* printJson(yield* Schema.encode(OrderReceived)(answer))
-  yield* Console.log(
+  yield* printLines([
     answer.status === undefined
       ? `Order ${answer.order_id} is accepted.`
       : `Order ${answer.order_id} was accepted before and is ${answer.status}.`
-  )
+  ])
 })
 
 const encodeId = Schema.encodeSync(Schema.NullOr(OrderIdJson))
@@ -137,7 +137,7 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
     const lines = results.flatMap((result) =>
       part.slice(result.index, result.index + 1).flatMap((entry) => described(result, entry))
     )
-    return lines.length === 0 ? Effect.void : Console.error(lines.join("\n"))
+    return lines.length === 0 ? Effect.void : printErrorLines(lines)
   }
 
   const submit = Effect.fnUntraced(function* (part: ReadonlyArray<OrderText>) {
@@ -156,12 +156,12 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
   yield* Stream.runForEach(orders, submit)
   if (sent === 0) return yield* misused("submit: there are no orders in that file.")
   if (!json) {
-    yield* Console.log(
+    yield* printLines([
       Object.entries(count)
         .filter(([name, orders]) => orders > 0 || name === "accepted")
         .map(([name, orders]) => `${orders} ${name}`)
         .join(", ")
-    )
+    ])
   }
   if (count.conflict + count.invalid + count.refused > 0) return yield* new Failure({ lines: [], exitCode: 1 })
 })

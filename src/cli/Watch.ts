@@ -1,12 +1,12 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { Console, DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { OrderEvent } from "../api/OrderEvent.ts"
 import { OrderId, UserId } from "../order/Order.ts"
 import { redacted } from "../Redaction.ts"
 import { clientOf, url } from "./Connection.ts"
 import { watchEvents } from "./Events.ts"
-import { json, printJson, statusText } from "./Output.ts"
+import { json, printErrorLines, printJson, printLines, statusText } from "./Output.ts"
 import { status } from "./Queries.ts"
 
 const encode = Schema.encode(OrderEvent)
@@ -42,20 +42,23 @@ export const watch = Command.make(
         ...Option.match(status, { onNone: () => ({}), onSome: (status) => ({ status }) })
       },
       onOpen: Effect.suspend(() =>
-        Console.error(lost ? "Connected again. What changed in between is not shown." : `Watching ${redacted(url)}`)
+        printErrorLines([lost ? "Connected again. What changed in between is not shown." : `Watching ${redacted(url)}`])
       ),
       onLost: (why, was) =>
         Effect.suspend(() => {
           lost = was === "open"
-          return Console.error(`${lost ? "Connection lost" : "Not connected yet"}: ${why} Trying again.`)
+          return printErrorLines([`${lost ? "Connection lost" : "Not connected yet"}: ${why} Trying again.`])
         }),
       onEvent: (event) =>
         json
           ? Effect.flatMap(encode(event), printJson).pipe(Effect.orDie)
-          : Console.log(
-              `${DateTime.formatIso(event.at)}  ${event.order_id}  ${statusText(event.status)}` +
+          : printLines([
+              [
+                `${DateTime.formatIso(event.at)}  ${event.order_id}  `,
+                statusText(event.status),
                 `  attempt ${event.attempts}  user ${event.user_id}`
-            )
+              ]
+            ])
     })
   })
 ).pipe(Command.withDescription("Show changes of orders as they are committed"))

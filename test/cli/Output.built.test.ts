@@ -2,10 +2,9 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
-import { stripVTControlCharacters } from "node:util"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { tablePrinter } from "../../src/cli/Output.ts"
+import { printFields, printTable, tablePrinter } from "../../src/cli/Output.ts"
 import { aNewOrder, type ServiceProcess, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
@@ -133,9 +132,24 @@ describe("orders, when what it prints is lost", { timeout: 300_000 }, () => {
       yield* Effect.consoleWith((console) =>
         Effect.withConsole(pieces, { ...console, log: (text) => Effect.sync(() => printed.push(String(text))) })
       )
-      const plain = stripVTControlCharacters(printed.join("\n")).split("\n")
+      const plain = printed.join("\n").split("\n")
       assert.deepStrictEqual(plain.slice(0, 4), ["A  B", "1  x", "long  y", "0     z"])
       assert.strictEqual(plain.length, 150_003)
+    })
+  )
+
+  // Time that grows with the square of the length would be minutes.
+  it.effect("prints cells of a million blanks or emoji", () =>
+    Effect.gen(function* () {
+      const printed: Array<string> = []
+      const cells = [`${" ".repeat(1_000_000)}x`, `${"👩‍💻".repeat(200_000)}x`, " ".repeat(1_000_000)]
+      const print = Effect.zipRight(printTable(["A", "B", "C"], [cells, ["", "y", ""]]), printFields([["a", cells[0]]]))
+      yield* Effect.consoleWith((console) =>
+        Effect.withConsole(print, { ...console, log: (text) => Effect.sync(() => printed.push(String(text))) })
+      )
+      const [, long = "", short = ""] = printed[0]?.split("\n") ?? []
+      assert.isTrue(long.startsWith(`${cells[0]}  👩\\u200d💻`))
+      assert.isTrue(short.endsWith(" y"))
     })
   )
 })

@@ -1,5 +1,4 @@
 import * as Path from "node:path"
-import { stripVTControlCharacters } from "node:util"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -26,7 +25,7 @@ export const command = (
     const output = { stdout: "", stderr: "" }
     const to = (name: keyof typeof output) => (text: unknown) =>
       Effect.sync(() => {
-        output[name] += `${stripVTControlCharacters(String(text))}\n`
+        output[name] += `${text}\n`
       })
     const { isJson, run } = answerOf(args, "")
     const environment = new Map([

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Effect } from "effect"
 import type { CliAnswer } from "./CliCommand.ts"
@@ -13,11 +14,10 @@ export interface CliOptions {
   readonly env?: Record<string, string>
 }
 
-/** The built command line as a child process, killed at the end of the scope if it still runs. */
-export const startCli = (args: ReadonlyArray<string>, { env, folder, input, url }: CliOptions = {}) =>
+const start = (command: string, args: ReadonlyArray<string>, { env, folder, input, url }: CliOptions) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [program, ...args], {
+      const child = spawn(command, args, {
         ...(folder === undefined ? {} : { cwd: folder }),
         env: {
           PATH: process.env.PATH,
@@ -47,6 +47,24 @@ export const startCli = (args: ReadonlyArray<string>, { env, folder, input, url 
         ended
       )
   )
+
+/** The built command line as a child process, killed at the end of the scope if it still runs. */
+export const startCli = (args: ReadonlyArray<string>, options: CliOptions = {}) =>
+  start(process.execPath, [program, ...args], options)
+
+/** Whether a command can be run on a terminal: `script` of util-linux makes one. */
+export const hasTerminal = process.platform === "linux" && Fs.existsSync("/usr/bin/script")
+
+/** Runs the command line to its end on a terminal, which shows both of its outputs as one. */
+export const cliOnTerminal = (args: ReadonlyArray<string>, { env, ...options }: CliOptions = {}) => {
+  const words = [process.execPath, program, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+  return Effect.scoped(
+    Effect.flatMap(
+      start("/usr/bin/script", ["-qec", words.join(" "), "/dev/null"], { ...options, env: { TERM: "xterm", ...env } }),
+      ({ ended }) => ended
+    )
+  )
+}
 
 /** Runs the command line to its end. */
 export const cli = (args: ReadonlyArray<string>, options?: CliOptions) =>

@@ -105,6 +105,20 @@ export const startEndpoint = (
     return { url, port, requests, next: Queue.take(queue) } satisfies Endpoint
   })
 
+/** An HTTP server that answers whatever it likes. */
+export const startHttp = (handle: Http.RequestListener) =>
+  Effect.gen(function* () {
+    const server = yield* Effect.acquireRelease(
+      Effect.sync(() => Http.createServer(handle)),
+      (server) =>
+        Effect.sync(() => {
+          server.close()
+          server.closeAllConnections()
+        })
+    )
+    return new URL(`http://127.0.0.1:${yield* listen(server, 0)}`)
+  })
+
 /** A server that speaks no HTTP of its own. */
 export const startRaw = (onConnection: (socket: Net.Socket) => void) =>
   Effect.gen(function* () {
