@@ -47,11 +47,12 @@ const cut = (text: string, bytes: number) =>
 const digestCharacters = 16
 
 /**
- * A code is shown to people in logs and lists, so it has nothing that moves the cursor, no half a character, and an end.
- * One that had to be changed for that ends in a digest of what was given, so that no two codes become one.
+ * A code is shown to people in logs and lists, so it has nothing that moves the cursor, turns letters round or is not
+ * seen, no half a character, and an end. One that had to be changed for that ends in a digest of what was given, so that
+ * no two codes become one.
  */
 const cleanCode = (code: string) => {
-  const clean = code.replaceAll(/\p{Cc}/gu, "\ufffd").replaceAll(/\p{Cs}/gu, "")
+  const clean = code.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd").replaceAll(/\p{Cs}/gu, "")
   if (clean === code && code !== "" && code.length <= maxErrorCode) return code
   const digest = createHash("sha256").update(Buffer.from(code, "utf16le")).digest("hex").slice(0, digestCharacters)
   const kept = clean.slice(0, maxErrorCode - digestCharacters - 1).replaceAll(/\p{Cs}/gu, "")

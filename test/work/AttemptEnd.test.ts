@@ -30,6 +30,7 @@ describe("the code of an error", () => {
       ...Arr.makeBy(50, (index) => `${url}${index}`),
       ...["x".repeat(maxErrorCode + 1), "x".repeat(maxErrorCode + 2), "x".repeat(maxErrorCode)],
       ...["a\u0000", "a\u0001", "a\ufffd", "a\ud800", "a\udfff", "a", ""],
+      ...["a\u202e", "a\u2066", "a\u200b", "a\ufeff", "a\u2028", "a\u2029", "a\u{e0041}", "a\u009b"],
       ...[`${"x".repeat(110)}🛒🛒🛒${"y".repeat(99)}`, `${"x".repeat(110)}🛒🛒🛒${"z".repeat(99)}`]
     ]
     const kept = codes.map(codeOf)
@@ -38,7 +39,7 @@ describe("the code of an error", () => {
     for (const code of kept) {
       assert.isAtLeast(code.length, 1)
       assert.isAtMost(code.length, maxErrorCode)
-      assert.notMatch(code, /\p{Cc}|\p{Cs}/u)
+      assert.notMatch(code, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
     }
     assert.isTrue(codeOf(`${url}1`).startsWith("https://shop.example/errors/a/"))
   })
