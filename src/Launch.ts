@@ -5,6 +5,7 @@ import { version } from "./api/Version.ts"
 import { NodeWarningsLive } from "./NodeWarnings.ts"
 import { guardOutput } from "./Output.ts"
 import { LoggingLive } from "./observe/Logging.ts"
+import { visibleLines } from "./order/VisibleText.ts"
 import { ServiceLive } from "./Service.ts"
 import { handleSignals, SignalsLive } from "./Signals.ts"
 import { StartupError } from "./StartupError.ts"
@@ -93,7 +94,9 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
 
   NodeRuntime.runMain(
     Layer.launch(MainLive).pipe(
-      Effect.tapError((error) => Console.error(error instanceof StartupError ? error.message : String(error))),
+      Effect.tapError((error) =>
+        Console.error(visibleLines(error instanceof StartupError ? error.message : String(error)))
+      ),
       Effect.tapDefect((cause) => Effect.logFatal("The service failed", cause))
     ),
     { disableErrorReporting: true, disablePrettyLogger: true }

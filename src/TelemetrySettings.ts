@@ -41,7 +41,10 @@ const oneOf = <const A extends string>(name: string, fallback: A, values: Readon
 /** Whether `otlp` is among the exporters. What others there are does not matter to us. */
 const exportsOtlp = (name: string, others: ReadonlyArray<string>) =>
   variable(name, true, ["otlp", ...others].join(", "), (given) => {
-    const exporters = given.toLowerCase().split(/\s*,\s*/)
+    const exporters = given
+      .toLowerCase()
+      .split(",")
+      .map((name) => name.trim())
     return Option.map(
       Option.liftPredicate(
         exporters,

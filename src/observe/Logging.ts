@@ -5,6 +5,7 @@ import {
   Effect,
   FiberRef,
   FiberRefs,
+  HashMap,
   Inspectable,
   Layer,
   Logger,
@@ -12,6 +13,7 @@ import {
   Tracer
 } from "effect"
 import { AppConfig } from "../AppConfig.ts"
+import { visible, visibleJson, visibleLines } from "../order/VisibleText.ts"
 
 /** What went wrong: of failures what they say, of defects the stack too. */
 const errorOf = (cause: Cause.Cause<unknown>) =>
@@ -50,7 +52,7 @@ const entry = ({ annotations, cause, context, date, logLevel, message }: Logger.
   ...(Cause.isEmpty(cause) ? undefined : { error: errorOf(cause) })
 })
 
-const json = Logger.make<unknown, string>((options) => Inspectable.stringifyCircular(entry(options)))
+const json = Logger.make<unknown, string>((options) => visibleJson(Inspectable.stringifyCircular(entry(options))))
 
 const bare = /^[^\s"=]+$/
 
@@ -58,7 +60,7 @@ const logfmt = Logger.make<unknown, string>((options) =>
   Object.entries(entry(options))
     .map(([key, value]) => {
       const text = Inspectable.toStringUnknown(value, 0)
-      return `${key}=${bare.test(text) ? text : JSON.stringify(text)}`
+      return `${key}=${bare.test(text) && visible(text) === text ? text : visibleJson(JSON.stringify(text))}`
     })
     .join(" ")
 )
@@ -66,7 +68,26 @@ const logfmt = Logger.make<unknown, string>((options) =>
 const replacedBy = (logger: Logger.Logger<unknown, string>) =>
   Logger.replace(Logger.defaultLogger, Logger.withConsoleLog(logger))
 
-const formats = { pretty: Logger.pretty, json: replacedBy(json), logfmt: replacedBy(logfmt) }
+const textOf = (value: unknown) => visible(Inspectable.toStringUnknown(value, 0))
+
+/** Nothing in it steers the terminal but the colours of the logger. A stack has its lines, which are indented. */
+const pretty = Logger.mapInputOptions(Logger.prettyLogger(), (options: Logger.Logger.Options<unknown>) => {
+  const { annotations, cause, message } = options
+  const [first = "", ...others] = Arr.ensure(message).map(textOf)
+  const why = Cause.isEmpty(cause) ? [] : [visibleLines(Cause.pretty(cause, { renderErrorCause: true }))]
+  return {
+    ...options,
+    message: [first, ...why, ...others],
+    cause: Cause.empty,
+    annotations: HashMap.map(annotations, textOf)
+  }
+})
+
+const formats = {
+  pretty: Logger.replace(Logger.defaultLogger, pretty),
+  json: replacedBy(json),
+  logfmt: replacedBy(logfmt)
+}
 
 /** Logs to standard output, as `LOG_FORMAT` and `LOG_LEVEL` say. */
 export const LoggingLive = Layer.unwrapEffect(

@@ -6,7 +6,7 @@ import { LoggingLive } from "../../src/observe/Logging.ts"
 import { adjust, jumping } from "../support/JumpingClock.ts"
 
 /** What is printed meanwhile, in that format. */
-const printed = (logFormat: "json" | "logfmt", log: Effect.Effect<void>) =>
+const printed = (logFormat: "json" | "logfmt" | "pretty", log: Effect.Effect<void>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const console = yield* Effect.console
@@ -16,7 +16,7 @@ const printed = (logFormat: "json" | "logfmt", log: Effect.Effect<void>) =>
     ).pipe(
       Effect.withConsole({
         ...console,
-        unsafe: { ...console.unsafe, log: (line: string) => void lines.push(line) }
+        unsafe: { ...console.unsafe, log: (...parts: ReadonlyArray<string>) => void lines.push(parts.join(" ")) }
       })
     )
     return lines
@@ -71,6 +71,29 @@ describe("the log", () => {
       for (const field of ["order_id=a", 'note=""', "ms=3"]) assert.include(line.split(" "), field)
     })
   )
+
+  const evil = "a\u001b[2J\u0007\u007f\u009b31m\u202e\u2028\u200b\u{e0041}\nlevel=INFO\r\tb"
+  for (const format of ["json", "logfmt", "pretty"] as const) {
+    it.effect(`steers no terminal by what it tells from outside, and begins no line by it, in ${format}`, () =>
+      Effect.gen(function* () {
+        const lines = yield* printed(
+          format,
+          Effect.sandbox(Effect.fail(new Refused(evil))).pipe(
+            Effect.catchAll((cause) => Effect.logError(`of ${evil}`, { evil }, cause)),
+            Effect.annotateLogs({ error_code: evil, bare: "a\u001b[2J\u009b", list: [evil], run: 1 })
+          )
+        )
+        // A stack has lines of its own.
+        const shown = lines.join("").replaceAll("\n", "")
+        assert.notMatch(shown, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u)
+        assert.include(shown, "\\u009b31m\\u202e\\u2028\\u200b")
+        if (format === "pretty") return
+        assert.lengthOf(lines, 1)
+        if (format === "logfmt") return assert.include(shown, 'bare="a\\u001b[2J\\u009b"')
+        assert.deepInclude(JSON.parse(shown), { error_code: evil, error: evil, list: [evil], run: 1 })
+      })
+    )
+  }
 
   it.effect("of a loop that keeps ending is a line a minute", () =>
     Effect.gen(function* () {
