@@ -2,6 +2,7 @@ import type { MetricsJson } from "./ApiJson.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { byId, setAttribute, setText } from "./Dom.ts"
 import { alarmsOf, type Known } from "./Health.ts"
+import { partsOf } from "./Text.ts"
 
 const connection = byId("connection", HTMLElement)
 const strip = byId("strip", HTMLElement)
@@ -28,7 +29,7 @@ export const alarm = () => {
     const { connection: state, metrics } = known
     const [worst, ...others] = alarmsOf(known)
     const also = others.length === 0 ? "" : ` Also: ${others.map(({ kind }) => kind.toLowerCase()).join(", ")}.`
-    setText(alarmText, worst === undefined ? "" : `${worst.kind}. ${worst.text}${also}`)
+    setText(alarmText, worst === undefined ? "" : [`${worst.kind}. `, ...partsOf(worst.text), also])
     const polling = state?.kind === "polling" ? pollingTexts[state.why] : ""
     const text = [worst?.counts ?? "", polling].filter((text) => text !== "").join(" ")
     setText(details, text)

@@ -1,4 +1,5 @@
-import { byId } from "./Dom.ts"
+import { byId, setText } from "./Dom.ts"
+import type { Text } from "./Text.ts"
 
 const dialog = byId("confirm", HTMLDialogElement)
 const heading = byId("confirm-heading", HTMLElement)
@@ -10,11 +11,11 @@ yes.addEventListener("click", () => dialog.close("yes"))
 no.addEventListener("click", () => dialog.close("no"))
 
 /** Asks before something is done to many orders. Escape means no. */
-export const confirm = (question: { readonly title: string; readonly text: string; readonly action: string }) =>
+export const confirm = (question: { readonly title: string; readonly text: Text; readonly action: string }) =>
   new Promise<boolean>((resolve) => {
-    heading.textContent = question.title
-    text.textContent = question.text
-    yes.textContent = question.action
+    setText(heading, question.title)
+    setText(text, question.text)
+    setText(yes, question.action)
     dialog.returnValue = "no"
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true })
     dialog.showModal()

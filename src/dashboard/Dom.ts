@@ -1,4 +1,6 @@
 import type { Status } from "../order/Order.ts"
+import { visible, visibleLines } from "../order/VisibleText.ts"
+import { Outside, partsOf, plainText, type Text } from "./Text.ts"
 
 /** The element of the page with that id, which must be of that class. */
 export const byId = <E extends Element>(id: string, type: new () => E): E => {
@@ -7,25 +9,44 @@ export const byId = <E extends Element>(id: string, type: new () => E): E => {
   return element
 }
 
-/** Makes an element. Whatever comes from outside is a text node or an attribute here, never markup. */
+/**
+ * Makes an element. Whatever comes from outside is a text node or an attribute here, never markup, and all of it is
+ * seen: this holds for all that follows.
+ */
 export const make = <Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   attributes: Readonly<Record<string, string>> = {},
   ...children: ReadonlyArray<Node | string>
 ): HTMLElementTagNameMap[Tag] => {
   const element = document.createElement(tag)
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-  element.append(...children)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, visible(value))
+  element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)))
   return element
 }
 
+const nodesOf = (text: Text, shown: (part: string) => string) =>
+  partsOf(text).map((part) => {
+    const node = document.createTextNode(shown(String(part)))
+    if (!(part instanceof Outside)) return node
+    const isolated = document.createElement("bdi")
+    isolated.append(node)
+    return isolated
+  })
+
 /** Touches the document only where the text is another one. */
-export const setText = (element: Element, text: string) => {
-  if (element.textContent !== text) element.textContent = text
+export const setText = (element: Element, text: Text) => {
+  if (element.textContent !== plainText(text)) element.replaceChildren(...nodesOf(text, visible))
+}
+
+/** The same of a text that has line breaks. */
+export const setLines = (element: Element, text: Text) => {
+  if (element.textContent !== visibleLines(partsOf(text).join(""))) {
+    element.replaceChildren(...nodesOf(text, visibleLines))
+  }
 }
 
 export const setAttribute = (element: Element, name: string, value: string) => {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value)
+  if (element.getAttribute(name) !== visible(value)) element.setAttribute(name, visible(value))
 }
 
 /** A button that waits for an answer keeps the focus, as a disabled one would not, and does nothing. */

@@ -7,6 +7,7 @@ import { failureGroups } from "./FailureGroups.ts"
 import { count, orders } from "./Format.ts"
 import { holdOf } from "./Hold.ts"
 import { notify } from "./Notices.ts"
+import { Outside } from "./Text.ts"
 
 /** Grouping a million failures takes a while: the next reading waits this long, and many times what the last one took. */
 const rereadMillis = 3000
@@ -25,7 +26,11 @@ const confirmAndRetry = async (button: HTMLButtonElement, failed: number, code: 
   if (isBusy(button)) return false
   const isSure = await confirm({
     title: `Retry ${orders(failed)}?`,
-    text: `${code === undefined ? "Every order that has failed" : `Every order that has failed with “${code}”`} becomes Pending again, with a fresh set of attempts.`,
+    text: [
+      "Every order that has failed",
+      ...(code === undefined ? [] : [" with “", new Outside(code), "”"]),
+      " becomes Pending again, with a fresh set of attempts."
+    ],
     action: "Retry these"
   })
   if (!isSure) return false

@@ -1,11 +1,12 @@
 import type { MetricsJson } from "./ApiJson.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { count, orders, time } from "./Format.ts"
+import { Outside, type Text } from "./Text.ts"
 
 /** What is wrong, the worst first: the first one found is shown in full, the others are named beside it. */
 interface Alarm {
   readonly kind: "Stale" | "Refusing" | "Blocked" | "Failing"
-  readonly text: string
+  readonly text: Text
   /** What changes each second, apart from what is read aloud. */
   readonly counts: string
 }
@@ -48,11 +49,11 @@ const blocked = ({ metrics }: Known): Alarm | undefined => {
   if (metrics === undefined) return undefined
   const { breaker, completed_per_second, failed_per_second, oldest_due_seconds, orders_pending } = metrics
   if (breaker.state !== "closed") {
-    const code = breaker.last_error_code === null ? "" : ` with ${breaker.last_error_code}`
+    const code = breaker.last_error_code === null ? [] : [" with ", new Outside(breaker.last_error_code)]
     const since = breaker.opened_at === null ? "" : `, since ${time(breaker.opened_at)}`
     return {
       kind: "Blocked",
-      text: `The processor fails${code}${since}. Orders wait; one is tried at times.`,
+      text: ["The processor fails", ...code, `${since}. Orders wait; one is tried at times.`],
       counts: `${count(breaker.failures_in_a_row)} failures in a row. ${orders(orders_pending)} waiting.`
     }
   }

@@ -3,6 +3,7 @@ import type { OrderJson } from "./ApiJson.ts"
 import { act, messageOf } from "./Client.ts"
 import { byId, isBusy, setBusy } from "./Dom.ts"
 import { notify } from "./Notices.ts"
+import { Outside } from "./Text.ts"
 
 const heading = byId("panel-heading", HTMLElement)
 const buttons = {
@@ -33,7 +34,7 @@ export const orderActions = ({ onEnd, onOrder, openId }: ActionListener) => {
     for (const verb of verbs) setBusy(buttons[verb], true)
     try {
       onOrder(id, await act(id, verb))
-      notify(`Order ${id} is ${done[verb]}.`)
+      notify(["Order ", new Outside(id), ` is ${done[verb]}.`])
     } catch (error) {
       notify(messageOf(error), "failed")
     }

@@ -1,7 +1,9 @@
+import { visibleJson } from "../order/VisibleText.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { byId, setText, statusBadge } from "./Dom.ts"
+import { byId, setLines, setText, statusBadge } from "./Dom.ts"
 import { amount, count, moment } from "./Format.ts"
 import { storyOf } from "./OrderStory.ts"
+import { partsOfJson } from "./Text.ts"
 import { hashOf } from "./View.ts"
 
 const itemsShown = 60
@@ -24,7 +26,7 @@ const showError = (error: OrderJson["last_error"]) => {
   if (error === null) return
   setText(errorCode, error.code)
   setText(errorWhen, `attempt ${error.attempt}, ${moment(error.at)}`)
-  setText(errorMessage, error.message)
+  setLines(errorMessage, error.message)
 }
 
 const showItems = (ids: OrderJson["item_ids"]) => {
@@ -36,7 +38,7 @@ const showItems = (ids: OrderJson["item_ids"]) => {
 const showJson = (box: HTMLElement, value: unknown) => {
   box.hidden = value === null || value === undefined
   const pre = box.querySelector("pre")
-  if (pre !== null) setText(pre, box.hidden ? "" : JSON.stringify(value, undefined, 2))
+  if (pre !== null) setLines(pre, box.hidden ? "" : partsOfJson(visibleJson(JSON.stringify(value, undefined, 2))))
 }
 
 /** What the panel shows of an order. It touches the document only where the order is another one. */

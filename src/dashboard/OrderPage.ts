@@ -1,6 +1,7 @@
 import { statuses } from "../api/OrderEventJson.ts"
 import type { OrderJson } from "./ApiJson.ts"
 import { messageOf, RequestFailed, readOrder, readOrders } from "./Client.ts"
+import { Outside, type Text } from "./Text.ts"
 import { isId, notAnId, type View } from "./View.ts"
 import { hasStatus } from "./ViewTexts.ts"
 
@@ -21,9 +22,10 @@ export const isRefusal = (error: unknown) =>
   error instanceof RequestFailed && error.status !== undefined && error.status >= 400 && error.status < 500
 
 /** Why such a list is not asked for. */
-export const faultOf = ({ q, status }: View) => {
+export const faultOf = ({ q, status }: View): Text | undefined => {
   if (q !== undefined && !isId(q)) return notAnId
-  return hasStatus(status) ? undefined : `There is no status “${status}”. The statuses are ${statuses.join(", ")}.`
+  if (status === undefined || hasStatus(status)) return undefined
+  return ["There is no status “", new Outside(status), `”. The statuses are ${statuses.join(", ")}.`]
 }
 
 /** Why the list of the view could not be read. */

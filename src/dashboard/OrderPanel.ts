@@ -4,6 +4,7 @@ import { byId, setText } from "./Dom.ts"
 import { notify } from "./Notices.ts"
 import { orderActions } from "./OrderActions.ts"
 import { orderDetails } from "./OrderDetails.ts"
+import { Outside } from "./Text.ts"
 import { closeOrder, hashOf, isId, notAnId, onView } from "./View.ts"
 
 const rereadMillis = 300
@@ -89,7 +90,7 @@ export const orderPanel = () => {
     details.clear()
     body.hidden = true
     setText(message, "Reading…")
-    setText(heading, `Order ${order}`)
+    setText(heading, ["Order ", new Outside(order)])
     if (!dialog.open) dialog.showModal()
     heading.focus()
     read()

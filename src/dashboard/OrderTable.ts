@@ -6,6 +6,7 @@ import { orderRows } from "./OrderRows.ts"
 import { pageButtons } from "./PageButtons.ts"
 import { rereader } from "./Rereader.ts"
 import { searchForm } from "./SearchForm.ts"
+import type { Text } from "./Text.ts"
 import { listHashOf, onView, type View } from "./View.ts"
 import { noneText, titleOf } from "./ViewTexts.ts"
 
@@ -21,7 +22,7 @@ byId("skip", HTMLElement).addEventListener("click", (event) => {
 })
 
 /** What is said in place of the rows, or above them. */
-const say = (text: string) => {
+const say = (text: Text) => {
   setText(message, text)
   message.hidden = text === ""
   table.hidden = body.rows.length === 0

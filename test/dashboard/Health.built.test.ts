@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { MetricsJson } from "../../src/dashboard/ApiJson.ts"
 import { alarmsOf, type Known } from "../../src/dashboard/Health.ts"
+import { plainText } from "../../src/dashboard/Text.ts"
 import { inBrowser } from "../support/Browser.ts"
 import {
   browsing,
@@ -55,12 +56,15 @@ describe("the rule of the banner", () => {
 
   it("in words with the numbers, which change, apart from them", () => {
     const [refusing] = told({ orders_pending: 50, orders_refused_last_minute: 99 })
-    assert.strictEqual(refusing?.text, "The backlog is full: new orders are refused.")
+    assert.strictEqual(plainText(refusing?.text ?? ""), "The backlog is full: new orders are refused.")
     assert.strictEqual(refusing?.counts, "50 of 50 orders wait. 99 orders refused in the last minute.")
     const [blocked] = told({ breaker: open })
-    assert.strictEqual(blocked?.text, "The processor fails with http_500. Orders wait; one is tried at times.")
+    assert.strictEqual(
+      plainText(blocked?.text ?? ""),
+      "The processor fails with http_500. Orders wait; one is tried at times."
+    )
     const [unready] = told({}, { reason: "Not ready: orders cannot be written." })
-    assert.include(unready?.text, "The service is not ready: orders cannot be written.")
+    assert.include(plainText(unready?.text ?? ""), "The service is not ready: orders cannot be written.")
     const [failed] = told({ last_finished: { finished: 100, failed: 97 } })
     assert.strictEqual(failed?.counts, "97 of the last 100 orders to finish failed.")
   })
