@@ -23,6 +23,7 @@ export const build = () => {
     const own = `${command} ${profiles ? "--sourcemap" : ""}`
       .replace("src/main.ts", `bench/contestants/${name}.ts`)
       .replace("dist/main.js", `bench/dist/${name}.js`)
+      .replace("dist/meta/main.json", `bench/dist/${name}.json`)
     execSync(own, {
       cwd: repository,
       env: { ...process.env, PATH: `${Path.join(repository, "node_modules/.bin")}:${process.env.PATH}` },

@@ -98,6 +98,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
           [
             "LICENSE",
             "README.md",
+            "dist/THIRD_PARTY_LICENSES.txt",
             "dist/cli.js",
             "dist/main.js",
             "node_modules/better-sqlite3/index.js",
@@ -182,8 +183,8 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
           [
-            ...["Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Heartbeat", "Numbers"],
-            ...["OrderEvent", "Problem", "Problems", "Time", "Version"],
+            ...["Access", "Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Heartbeat", "Numbers"],
+            ...["OrderEvent", "Problem", "Problems", "Scope", "StreamLimits", "Time", "Version"],
             "../order/Order"
           ].map((name) => Path.join("node_modules/@order-backend/orders/dist/lib/api", `${name}.js`))
         )

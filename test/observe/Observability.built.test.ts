@@ -151,7 +151,7 @@ describe("compose.observability.yaml", () => {
 
   it("pins its images, listens on loopback only, and mounts files that are there", () => {
     for (const [name, { image, ports, volumes }] of Object.entries(services)) {
-      assert.match(image ?? "", /^[\w/]+:v?\d+\.\d+\.\d+$/, name)
+      assert.match(image ?? "", /^[\w/]+:v?\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$/, name)
       assert.isTrue(
         ports.every((port) => port.startsWith("127.0.0.1:")),
         name

@@ -1,0 +1,83 @@
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+
+/** A package of someone else, or a part of it, in what is shipped. */
+export interface Package {
+  readonly name: string
+  readonly version: string
+  readonly license: string
+  readonly folder: string
+}
+
+interface PackageJson {
+  readonly name?: string
+  readonly version?: string
+  readonly license?: string
+  readonly private?: boolean
+}
+
+/** What is used of the metafile that esbuild writes. */
+interface Metafile {
+  readonly outputs: Record<string, { readonly inputs: Record<string, { readonly bytesInOutput: number }> }>
+}
+
+/** The package a file belongs to; none if that is private, which only ours are. */
+const packageOf = (file: string): Package | undefined => {
+  const folder = Path.dirname(file)
+  if (folder === file) throw new Error("A file that is in no package is in a bundle")
+  const path = Path.join(folder, "package.json")
+  const found: PackageJson = Fs.existsSync(path) ? JSON.parse(Fs.readFileSync(path, "utf8")) : {}
+  // Some have others inside that only say `"type": "module"`.
+  if (found.name === undefined || found.version === undefined) return packageOf(folder)
+  if (found.private === true) return undefined
+  return { name: found.name, version: found.version, license: found.license ?? "", folder }
+}
+
+export const idOf = ({ name, version }: Package) => `${name}@${version}`
+
+const packagesOf = (files: ReadonlyArray<string>) => {
+  const packages = new Map<string, Package>()
+  for (const file of files) {
+    const found = packageOf(Path.resolve(file))
+    if (found !== undefined) packages.set(idOf(found), found)
+  }
+  return [...packages.keys()].sort().flatMap((id) => packages.get(id) ?? [])
+}
+
+/** Where `npm run build` says what it put into each bundle. */
+const metafiles = "dist/meta"
+
+/** The packages that have code in a bundle. */
+export const bundledPackages = () => {
+  if (!Fs.existsSync(metafiles)) throw new Error(`There is no ${metafiles}: run \`npm run build\` first`)
+  const files = Fs.readdirSync(metafiles).flatMap((file) => {
+    const { outputs }: Metafile = JSON.parse(Fs.readFileSync(Path.join(metafiles, file), "utf8"))
+    return Object.values(outputs).flatMap(({ inputs }) =>
+      Object.entries(inputs).flatMap(([input, { bytesInOutput }]) => (bytesInOutput > 0 ? [input] : []))
+    )
+  })
+  return packagesOf(files)
+}
+
+const openDatabase = `
+  new (require("better-sqlite3"))(":memory:").close()
+  console.log(JSON.stringify(Object.keys(require.cache)))
+`
+
+/** The files below node_modules that this Node loads to open a database: all that the bundles need besides themselves. */
+export const loadedFiles = (): ReadonlyArray<string> => {
+  const args = ["--preserve-symlinks", "-e", openDatabase]
+  const files: ReadonlyArray<string> = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }))
+  return files.map((file) => Path.relative("", file)).filter((file) => file.startsWith("node_modules/"))
+}
+
+/** The packages that are beside the bundles, in node_modules. */
+export const loadedPackages = () => packagesOf(loadedFiles())
+
+/** The texts that a package asks to be passed on: its licence, and what it says about parts of others. */
+export const noticesOf = (folder: string) =>
+  Fs.readdirSync(folder)
+    .filter((file) => /^(licen[cs]e|copying|notice)/i.test(file))
+    .sort()
+    .map((file) => Path.join(folder, file))
