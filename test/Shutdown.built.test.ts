@@ -317,16 +317,21 @@ describe("requests pipelined behind a slow one", () => {
         const { drain, server } = yield* NodeServer
         const url = yield* baseUrl
         const rounds = 20
-        let [arrived, closed] = [0, 0]
-        server.on("request", () => arrived++)
-        server.on("connection", (socket) => socket.once("close", () => setImmediate(() => closed++)))
+        const sent = post(1) + behind(4)
+        let accepted: Net.Socket | undefined
+        let closed = 0
+        server.on("connection", (socket) => {
+          accepted = socket
+          socket.once("close", () => setImmediate(() => closed++))
+        })
         for (let round = 1; round <= rounds; round++) {
+          accepted = undefined
           yield* Effect.scoped(
             Effect.gen(function* () {
               const connection = yield* connect(url)
-              yield* connection.write(post(1) + behind(10))
+              yield* connection.write(sent)
               yield* begun
-              yield* until(() => arrived === round * 41)
+              yield* until(() => accepted?.bytesRead === sent.length)
             })
           )
         }

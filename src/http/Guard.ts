@@ -7,7 +7,7 @@ import { makeAccess, rateFields } from "./Access.ts"
 import { makeAccessLog } from "./AccessLog.ts"
 import { makeAdmission } from "./Admission.ts"
 import { failureAnswer } from "./FailureAnswer.ts"
-import { NodeServer, turnOf } from "./NodeServer.ts"
+import { NodeServer } from "./NodeServer.ts"
 import { receiver } from "./ReceivedRequest.ts"
 import { makeRequestSpan } from "./RequestSpan.ts"
 import type { Route } from "./Route.ts"
@@ -23,7 +23,7 @@ const securityHeaders = {
 }
 
 /**
- * What every request passes, once, around the whole application: its turn on its connection, its span, what it may be
+ * What every request passes, once, around the whole application: its span, what it may be
  * refused for, and the body; and on the way back failures, the access log, the measuring and the headers.
  */
 export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Route>) {
@@ -37,8 +37,6 @@ export const makeGuard = Effect.fnUntraced(function* (routes: ReadonlyArray<Rout
   return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
     Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
-      const outgoing = NodeHttpServerRequest.toServerResponse(request)
-      if (outgoing.socket === null) yield* Effect.interruptible(turnOf(outgoing))
       const received = receive(NodeHttpServerRequest.toIncomingMessage(request))
       const { access, methodName, requestId, route, secondsSinceStart } = received
 
