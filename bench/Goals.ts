@@ -78,7 +78,14 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
     ),
     below(restart, "ready within 2 s", read(restart, "readySeconds"), 2, "s"),
     below(restart, "memory under 400 MB throughout", highest(restart, "memory"), 400, "MB"),
-    below("cold start", "ready within 1 s", read("cold start", "readySeconds"), 1, "s")
+    below("cold start", "ready within 1 s", read("cold start", "readySeconds"), 1, "s"),
+    ...["POST", "GET"].map((method) => {
+      const row = `new client beside a crowd, ${method}`
+      const slowest = lines
+        .filter((line) => line.row === row)
+        .map(({ figures }) => figures.slowestSeconds ?? Number.NaN)
+      return below(row, "the slowest under 200 ms", Math.max(...slowest) * 1000, 200, "ms")
+    })
   ]
   const measured = new Set(lines.map((line) => line.row))
   return all.filter(({ row }) => isFull || measured.has(row))

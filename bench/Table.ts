@@ -13,7 +13,8 @@ const seconds: ReadonlyArray<readonly [string, string]> = [
   ["answeredSeconds", "answered"],
   ["readySeconds", "ready"],
   ["firstRunSeconds", "first order runs"],
-  ["completedSeconds", "all Completed"]
+  ["completedSeconds", "all Completed"],
+  ["slowestSeconds", "slowest"]
 ]
 
 const cpuOf = ({ cpu, storeCpu }: Figures) =>

@@ -11,6 +11,7 @@ import { bulk } from "./rows/bulk.ts"
 import { burst } from "./rows/burst.ts"
 import { cold } from "./rows/cold.ts"
 import { completed } from "./rows/completed.ts"
+import { crowd } from "./rows/crowd.ts"
 import { engine } from "./rows/engine.ts"
 import { memory } from "./rows/memory.ts"
 import { reads } from "./rows/reads.ts"
@@ -30,7 +31,7 @@ import {
 } from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
-const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold }
+const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd }
 const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 
 const unknown = only.filter((name) => !(name in rows))
