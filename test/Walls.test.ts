@@ -7,6 +7,7 @@ import { importsOf, specifiersOf } from "./support/Imports.ts"
 const base = [
   "AppConfig.ts",
   "Json.ts",
+  "JsonBytes.ts",
   "KeepRunning.ts",
   "LogLimit.ts",
   "Loopback.ts",

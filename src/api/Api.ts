@@ -18,7 +18,7 @@ import {
   Retried,
   ServiceMetrics
 } from "./Answers.ts"
-import { BodyRules, bulkCalls, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
+import { BodyRules, bulkCalls, bulkCallsWaiting, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
 import { heartbeatSeconds } from "./Heartbeat.ts"
@@ -40,6 +40,7 @@ import {
   OrderStatusConflictProblem,
   StartingProblem,
   StorageUnavailableProblem,
+  TooManyBytesProblem,
   TooManyCallsProblem,
   TooManyStreamsProblem,
   UnsupportedMediaTypeProblem
@@ -85,6 +86,7 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
   .addError(BacklogFullProblem)
+  .addError(TooManyBytesProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
   .annotate(NeededScope, "submit")
@@ -172,6 +174,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
   .addError(TooManyCallsProblem)
+  .addError(TooManyBytesProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
   .annotate(NeededScope, "submit")
@@ -182,7 +185,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
         `Up to ${grouped(bulkOrders)} orders in ${bulkLimit / 1024 ** 2} MiB, as a JSON array or as NDJSON. ` +
         "Each is judged for itself: one that is bad, known or refused costs the others nothing. What is `accepted` is " +
         "committed and synced to disk. After a 503 some may have been accepted, and the call can be repeated. " +
-        `${bulkCalls} calls at a time are taken. ` +
+        `${bulkCalls} calls at a time are taken, and ${bulkCallsWaiting} wait for their turn. ` +
         `After ${grouped(bulkFaults)} faults only the first of each bad order is named.`,
       request: [exampleOrder],
       answers: {
@@ -315,6 +318,7 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
   .addError(InternalErrorProblem)
+  .addError(TooManyBytesProblem)
   .addError(StorageUnavailableProblem)
   .addError(DrainingProblem)
   .annotate(NeededScope, "operate")

@@ -218,6 +218,17 @@ export const TooManyCallsProblem = asProblem(TooManyCalls, {
     `Send it again in ${error.retry_after} ${error.retry_after === 1 ? "second" : "seconds"}.`
 })
 
+export class TooManyBytes extends Schema.TaggedError<TooManyBytes>()("TooManyBytes", {
+  retry_after: RetryAfter
+}) {}
+export const TooManyBytesProblem = asProblem(TooManyBytes, {
+  status: 503,
+  title: "Too many bytes in flight",
+  detail: (error) =>
+    "The bodies of other requests take all the memory there is for them; nothing of this one was stored. " +
+    `Send it again in ${error.retry_after} ${error.retry_after === 1 ? "second" : "seconds"}.`
+})
+
 export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
   reasons: Schema.Array(Schema.String),
   retry_after: RetryAfter
@@ -313,6 +324,7 @@ export const AnyProblem = Schema.Union(
   RouteNotFoundProblem,
   StartingProblem,
   StorageUnavailableProblem,
+  TooManyBytesProblem,
   TooManyCallsProblem,
   TooManyRequestsProblem,
   TooManyStreamsProblem,

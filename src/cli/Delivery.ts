@@ -46,6 +46,7 @@ const passing = new Map([
   ["BacklogFull", false],
   ["Draining", false],
   ["Starting", false],
+  ["TooManyBytes", false],
   ["StorageUnavailable", true],
   ["InternalError", true],
   ["TimeoutException", true],

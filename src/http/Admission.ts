@@ -11,6 +11,7 @@ import {
   RouteNotFound
 } from "../api/Problems.ts"
 import { RequestAccess } from "./Access.ts"
+import { makeBodyBudget } from "./BodyBudget.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { isForeign, isMisdirected } from "./Origins.ts"
 import type { ReceivedRequest } from "./ReceivedRequest.ts"
@@ -25,6 +26,7 @@ const isRead = (method: string) => method === "GET" || method === "HEAD"
 export const makeAdmission = Effect.gen(function* () {
   const { isDraining } = yield* NodeServer
   const { allowedHosts, allowedOrigins } = yield* AppConfig
+  const hold = makeBodyBudget()
 
   const refusalOf = ({ access, incoming, method, route, routes }: ReceivedRequest) => {
     const { headers, httpVersion } = incoming
@@ -55,8 +57,10 @@ export const makeAdmission = Effect.gen(function* () {
     const within = <A, E, R>(answer: Effect.Effect<A, E, R>) => Effect.provideService(answer, RequestAccess, access)
     if (isRead(method) || route?.body === undefined) return within(app)
     const { body: rules, handler } = route
-    return Effect.flatMap(readBody(incoming, rules), (body) =>
+    const holding = hold(rules.limit)
+    const answered = Effect.flatMap(readBody(incoming, rules, holding), (body) =>
       within(handler ? handler(request, body) : Effect.provideService(app, RequestBody, body))
     )
+    return Effect.ensuring(answered, Effect.sync(holding.end))
   }
 })

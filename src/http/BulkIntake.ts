@@ -1,85 +1,135 @@
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Array as Arr, Effect, Either, Option, ParseResult, Predicate } from "effect"
-import { bulkCalls, bulkFaults, bulkOrders, orderLimit } from "../api/BodyRules.ts"
-import { faults, maxFaults, TooManyCalls } from "../api/Problems.ts"
-import { checked, Malformed, parseJson } from "../Json.ts"
-import { nextTurn } from "../NextTurn.ts"
-import type { Orders } from "../Orders.ts"
+import { bulkCalls, bulkCallsWaiting, bulkFaults, bulkOrders, orderLimit } from "../api/BodyRules.ts"
+import { type Fault, faults, maxFaults, TooManyCalls } from "../api/Problems.ts"
+import { Malformed } from "../Json.ts"
+import { Excessive, fieldOf, type Piece, parsePiece } from "../JsonBytes.ts"
+import { monotonicMillis } from "../MonotonicClock.ts"
+import { inTurn } from "../NextTurn.ts"
+import type { Acceptance, Orders } from "../Orders.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
-import { idInJson, idText, isOrderId } from "../order/Order.ts"
+import { type BacklogFull, idInJson, idText, isOrderId, type NewOrder, type OrderConflict } from "../order/Order.ts"
 import type { Body } from "./RequestBody.ts"
 
-/** So many are decoded and written at a time, so that a large call does not keep small ones waiting. */
-const batch = 250
+/**
+ * What is decoded and written at a time, at most, so that a large call does not keep small ones waiting: orders, their
+ * bytes, and the milliseconds that decoding them takes.
+ */
+const batch = { orders: 250, bytes: 256 * 1024, millis: 25 }
+
+/** The longest pointer to a fault in it: as many as may be bad would make an answer larger than their call. */
+const maxPointer = 200
+
+interface Invalid {
+  readonly order_id: number | string | null
+  readonly errors: ReadonlyArray<typeof Fault.Type>
+}
+
+const whole = (order_id: Invalid["order_id"], detail: string) =>
+  Either.left({ order_id, errors: [{ pointer: "", detail }] })
 
 /** The id of a value that is not a valid order, if it has one at least. */
-const idOf = (json: unknown) => {
-  const id = Predicate.hasProperty(json, "order_id") ? idText(json.order_id) : ""
+const idOf = (value: unknown) => {
+  const id = idText(value)
   return isOrderId(id) ? idInJson(id) : null
 }
 
-const decodeOne = (value: unknown, reported: "all" | "first") => {
-  const json = checked(value)
-  const whole = (detail: string) => Either.left([{ pointer: "", detail }])
-  if (json instanceof Malformed) return whole(`it ${json.why}`)
-  if (Buffer.byteLength(JSON.stringify(json)) > orderLimit)
-    return whole(`an order may have at most ${orderLimit} bytes`)
-  return Either.mapLeft(decodeNewOrder(json, reported), (error) =>
-    faults(ParseResult.ArrayFormatter.formatErrorSync(error)).slice(0, maxFaults)
-  )
+const decodePiece = (bytes: Buffer, piece: Piece, reported: "all" | "first"): Either.Either<NewOrder, Invalid> => {
+  const idOfPiece = () => idOf(fieldOf(bytes, piece, "order_id"))
+  if (piece.end - piece.start > orderLimit) {
+    return whole(idOfPiece(), `an order may have at most ${orderLimit} bytes`)
+  }
+  const json = parsePiece(bytes, piece)
+  if (json instanceof Malformed) return whole(json instanceof Excessive ? idOfPiece() : null, `it ${json.why}`)
+  return Either.mapLeft(decodeNewOrder(json, reported), (error) => ({
+    order_id: Predicate.hasProperty(json, "order_id") ? idOf(json.order_id) : null,
+    errors: faults(ParseResult.ArrayFormatter.formatErrorSync(error))
+      .slice(0, maxFaults)
+      .map((fault) =>
+        fault.pointer.length <= maxPointer
+          ? fault
+          : { pointer: "", detail: `the name of a field in it is longer than ${maxPointer} characters` }
+      )
+  }))
 }
 
-const tooMany = (message: string) => new HttpApiDecodeError({ message, issues: [{ _tag: "Type", path: [], message }] })
+const resultOf = (
+  index: number,
+  order: Either.Either<NewOrder, Invalid>,
+  outcome: Either.Either<Acceptance, OrderConflict | BacklogFull> | undefined
+) => {
+  if (Either.isLeft(order)) {
+    const { errors, order_id } = order.left
+    return { index, order_id, result: "invalid" as const, errors }
+  }
+  const order_id = idInJson(order.right.order_id)
+  if (outcome === undefined) return { index, order_id, result: "invalid" as const, errors: [] }
+  return Either.match(outcome, {
+    onLeft: (error) =>
+      error._tag === "OrderConflict"
+        ? { index, order_id, result: "conflict" as const, fields: error.fields }
+        : { index, order_id, result: "refused" as const, retry_after: error.retry_after },
+    onRight: ({ replay }) =>
+      Option.match(replay, {
+        onNone: () => ({ index, order_id, result: "accepted" as const }),
+        onSome: (status) => ({ index, order_id, result: "replayed" as const, status })
+      })
+  })
+}
 
-/** Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. */
-export const takeMany = (orders: Orders["Type"]) => {
-  const take = takeOne(orders)
-  // Each is held in memory as a whole until it is answered.
-  const calls = Effect.unsafeMakeSemaphore(bulkCalls)
-  return (body: Body, traceparent: Option.Option<string>) =>
-    Effect.flatMap(
-      calls.withPermitsIfAvailable(1)(take(body, traceparent)),
-      Option.match({ onNone: () => new TooManyCalls({ retry_after: 1 }), onSome: Effect.succeed })
+const refused = (message: string) => new HttpApiDecodeError({ message, issues: [{ _tag: "Type", path: [], message }] })
+
+/**
+ * Takes the orders of one bulk call; answers with one result each, in their order, and how many there are of each. A call
+ * that waits for its turn is held as the bytes it came in.
+ */
+export const makeTakeMany = Effect.fnUntraced(function* (orders: Orders["Type"]) {
+  const take = takeOne(orders, yield* monotonicMillis)
+  const turns = Effect.unsafeMakeSemaphore(bulkCalls)
+  let calls = 0
+  return Effect.fnUntraced(function* (body: Body, traceparent: Option.Option<string>) {
+    if (calls >= bulkCalls + bulkCallsWaiting) return yield* new TooManyCalls({ retry_after: 1 })
+    calls += 1
+    return yield* Effect.ensuring(
+      turns.withPermits(1)(take(body, traceparent)),
+      Effect.sync(() => {
+        calls -= 1
+      })
     )
-}
+  })
+})
 
-const takeOne = (orders: Orders["Type"]) =>
+const takeOne = (orders: Orders["Type"], monotonic: () => number) =>
   Effect.fn("BulkIntake.takeMany")(function* (body: Body, traceparent: Option.Option<string>) {
-    const values = body._tag === "Lines" ? body.lines : body.value
-    if (!Array.isArray(values)) return yield* tooMany("expected a JSON array of orders, or lines of an order each")
-    if (values.length > bulkOrders) return yield* tooMany(`expected at most ${bulkOrders} orders, not ${values.length}`)
+    if (body._tag === "Json") {
+      return yield* refused("expected a JSON array of orders, or lines of an order each as application/x-ndjson")
+    }
+    const { bytes, pieces } = body
+    if (pieces.length > bulkOrders) return yield* refused(`expected at most ${bulkOrders} orders, not more`)
+
+    let faultCount = 0
+    const decodeFrom = (first: number) => {
+      const decoded: Array<Either.Either<NewOrder, Invalid>> = []
+      const until = monotonic() + batch.millis
+      let size = 0
+      for (const piece of pieces.slice(first, first + batch.orders)) {
+        const order = decodePiece(bytes, piece, faultCount < bulkFaults ? "all" : "first")
+        if (Either.isLeft(order)) faultCount += order.left.errors.length
+        decoded.push(order)
+        size += piece.end - piece.start
+        if (size >= batch.bytes || monotonic() >= until) break
+      }
+      return decoded
+    }
 
     const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
-    const results: Array<{ readonly index: number; readonly result: keyof typeof count }> = []
-    let faultCount = 0
-    for (const [part, some] of Arr.chunksOf(values, batch).entries()) {
-      yield* nextTurn
-      const orderValues = body._tag === "Lines" ? some.map(parseJson) : some
-      const decoded = orderValues.map((value) => {
-        const order = decodeOne(value, faultCount < bulkFaults ? "all" : "first")
-        if (Either.isLeft(order)) faultCount += order.left.length
-        return order
-      })
+    const results: Array<ReturnType<typeof resultOf>> = []
+    while (results.length < pieces.length) {
+      const decoded = yield* inTurn(Effect.sync(() => decodeFrom(results.length)))
       const accepted = yield* orders.acceptMany(Arr.getRights(decoded), traceparent)
       let next = 0
-      for (const [offset, order] of decoded.entries()) {
-        const index = part * batch + offset
-        const order_id = Either.isRight(order) ? idInJson(order.right.order_id) : idOf(orderValues[offset])
-        const outcome = Either.isRight(order) ? accepted[next++] : undefined
-        const result =
-          Either.isLeft(order) || outcome === undefined
-            ? { index, order_id, result: "invalid" as const, errors: Either.isLeft(order) ? order.left : [] }
-            : Either.match(outcome, {
-                onLeft: (error) =>
-                  error._tag === "OrderConflict"
-                    ? { index, order_id, result: "conflict" as const, fields: error.fields }
-                    : { index, order_id, result: "refused" as const, retry_after: error.retry_after },
-                onRight: ({ replay }) =>
-                  Option.match(replay, {
-                    onNone: () => ({ index, order_id, result: "accepted" as const }),
-                    onSome: (status) => ({ index, order_id, result: "replayed" as const, status })
-                  })
-              })
+      for (const order of decoded) {
+        const result = resultOf(results.length, order, Either.isRight(order) ? accepted[next++] : undefined)
         count[result.result] += 1
         results.push(result)
       }

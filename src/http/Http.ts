@@ -16,7 +16,7 @@ import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { AuthorizationLive } from "./Access.ts"
-import { takeMany } from "./BulkIntake.ts"
+import { makeTakeMany } from "./BulkIntake.ts"
 import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
 import { makeEventStream } from "./EventStream.ts"
@@ -52,13 +52,13 @@ const OrdersApi = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const orders = yield* Orders
     const submit = yield* makeSubmit
-    const takeAll = takeMany(orders)
+    const takeMany = yield* makeTakeMany(orders)
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
     const answered = handlers
       .handleRaw("submit", ({ request }) => Effect.flatMap(RequestBody, (body) => submit(request, body)))
       .handleRaw("submitMany", ({ request }) =>
-        Effect.flatMap(RequestBody, (body) => takeAll(body, traceparentOf(request.headers))).pipe(
+        Effect.flatMap(RequestBody, (body) => takeMany(body, traceparentOf(request.headers))).pipe(
           // Ten thousand results are not put through the schema one by one; a test compares them with it.
           Effect.map((answer) => HttpServerResponse.unsafeJson(answer))
         )

@@ -2,16 +2,22 @@ import { isUtf8 } from "node:buffer"
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http"
 import { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import { Context, Data, Effect, Schema } from "effect"
-import type { BodyRules } from "../api/BodyRules.ts"
-import { BodyTooLarge, MalformedRequest, UnsupportedMediaType } from "../api/Problems.ts"
-import { checked, Malformed, parseJson } from "../Json.ts"
+import { type BodyRules, bulkOrders, orderLimit } from "../api/BodyRules.ts"
+import { BodyTooLarge, MalformedRequest, TooManyBytes, UnsupportedMediaType } from "../api/Problems.ts"
+import { Malformed } from "../Json.ts"
+import { isArray, linesOf, membersOf, type Piece, parsePiece, wholeOf } from "../JsonBytes.ts"
+import { inTurn } from "../NextTurn.ts"
+import type { Holding } from "./BodyBudget.ts"
 
-/** A body as the guard has read it: JSON, checked, or the lines of it that are not empty, yet to be parsed. */
+/** A body as the guard has read it: JSON, or many orders, each of them yet to be parsed. */
 export type Body = Data.TaggedEnum<{
   Json: { readonly value: unknown }
-  Lines: { readonly lines: ReadonlyArray<string> }
+  Many: { readonly bytes: Buffer; readonly pieces: ReadonlyArray<Piece> }
 }>
 export const Body = Data.taggedEnum<Body>()
+
+/** What is decoded where one value is expected: many orders are none. */
+export const jsonOf = (body: Body) => (body._tag === "Json" ? body.value : undefined)
 
 /** The body of the request. The guard reads it once, so nothing is left of it in the request itself. */
 export class RequestBody extends Context.Reference<RequestBody>()("orders/RequestBody", {
@@ -22,7 +28,7 @@ export class RequestBody extends Context.Reference<RequestBody>()("orders/Reques
 export const payload = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = Schema.decodeUnknown(schema)
   return Effect.flatMap(RequestBody, (body) =>
-    Effect.catchAll(decode(body._tag === "Json" ? body.value : body.lines), HttpApiDecodeError.refailParseError)
+    Effect.catchAll(decode(jsonOf(body)), HttpApiDecodeError.refailParseError)
   )
 }
 
@@ -48,19 +54,42 @@ const wrongMediaType = (headers: IncomingHttpHeaders, lines: boolean): string | 
   return encoding === undefined || encoding === "identity" ? undefined : "Send the body without a Content-Encoding."
 }
 
-const read = (incoming: IncomingMessage, limit: number): Effect.Effect<Buffer, BodyTooLarge | MalformedRequest> =>
-  Effect.async((resume) => {
-    const chunks: Array<Buffer> = []
-    let size = 0
-    const onData = (chunk: Buffer) => {
+/** What has been read, in one piece, however small the chunks were in which it came. */
+const makeCollected = (limit: number) => {
+  let bytes: Buffer = Buffer.alloc(0)
+  let size = 0
+  return {
+    add: (chunk: Buffer) => {
+      if (size === 0) bytes = chunk
+      else {
+        if (size + chunk.length > bytes.length) {
+          const larger = Buffer.allocUnsafe(Math.min(limit, Math.max(size * 2, size + chunk.length)))
+          bytes.copy(larger, 0, 0, size)
+          bytes = larger
+        }
+        chunk.copy(bytes, size)
+      }
       size += chunk.length
-      chunks.push(chunk)
-      if (size > limit) end(new BodyTooLarge({ limit }))
+    },
+    size: () => size,
+    all: () => bytes.subarray(0, size)
+  }
+}
+
+type Refusal = BodyTooLarge | MalformedRequest | TooManyBytes
+
+const read = (incoming: IncomingMessage, limit: number, holding: Holding): Effect.Effect<Buffer, Refusal> =>
+  Effect.async((resume) => {
+    const collected = makeCollected(limit)
+    const onData = (chunk: Buffer) => {
+      if (collected.size() + chunk.length > limit) end(new BodyTooLarge({ limit }))
+      else if (!holding.add(chunk.length)) end(new TooManyBytes({ retry_after: 1 }))
+      else collected.add(chunk)
     }
-    const onEnd = () => end(Effect.succeed(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+    const onEnd = () => end(Effect.succeed(collected.all()))
     const onClose = () => end(new MalformedRequest({ detail: "The connection closed before the body was complete." }))
     const stop = () => incoming.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose)
-    const end = (result: Effect.Effect<Buffer, BodyTooLarge | MalformedRequest>) => {
+    const end = (result: Effect.Effect<Buffer, Refusal>) => {
       stop()
       resume(result)
     }
@@ -68,31 +97,45 @@ const read = (incoming: IncomingMessage, limit: number): Effect.Effect<Buffer, B
     return Effect.sync(stop)
   })
 
+const json = (bytes: Buffer): Body | Malformed => {
+  const value = parsePiece(bytes, wholeOf(bytes))
+  return value instanceof Malformed ? value : Body.Json({ value })
+}
+
+/** The orders of a bulk call, found in the bytes: a large text is never parsed as a whole. */
+const many = (bytes: Buffer, isLines: boolean): Body | Malformed => {
+  if (!isLines && !isArray(bytes)) return bytes.length > orderLimit ? Body.Json({ value: undefined }) : json(bytes)
+  const pieces = isLines ? linesOf(bytes, bulkOrders) : membersOf(bytes, bulkOrders)
+  return pieces instanceof Malformed ? pieces : Body.Many({ bytes, pieces })
+}
+
 /** What the bytes say, as far as it is looked at before the handler, or what is wrong with it. */
 const decode = (bytes: Buffer, headers: IncomingHttpHeaders, lines: boolean): Body | Malformed => {
   if (bytes.length === 0) return new Malformed("is empty; send JSON")
   if (!isUtf8(bytes)) return new Malformed("is not UTF-8")
-  const text = bytes.toString()
-  if (mediaTypeOf(headers) === linesType) {
-    return Body.Lines({ lines: text.split("\n").filter((line) => line.trim() !== "") })
-  }
-  const json = parseJson(text)
-  // Of many orders each is checked for itself, by the handler.
-  const value = lines && Array.isArray(json) ? json : checked(json)
-  return value instanceof Malformed ? value : Body.Json({ value })
+  return lines ? many(bytes, mediaTypeOf(headers) === linesType) : json(bytes)
 }
 
-/** Reads and checks the body of a request. What is refused for its headers has not been read. */
+/**
+ * Reads and checks the body of a request. What is refused for its headers has not been read. Bytes that are read are
+ * added to the holding, which the caller ends with the request.
+ */
 export const readBody = (
   incoming: IncomingMessage,
-  { limit, lines }: BodyRules["Type"]
-): Effect.Effect<Body, BodyTooLarge | MalformedRequest | UnsupportedMediaType> => {
+  { limit, lines }: BodyRules["Type"],
+  holding: Holding
+): Effect.Effect<Body, Refusal | UnsupportedMediaType> => {
   const { headers } = incoming
   const wrong = wrongMediaType(headers, lines)
   if (wrong !== undefined) return new UnsupportedMediaType({ detail: wrong })
   if (Number(headers["content-length"] ?? 0) > limit) return new BodyTooLarge({ limit })
-  return Effect.flatMap(Effect.interruptible(read(incoming, limit)), (bytes) => {
-    const body = decode(bytes, headers, lines)
-    return body instanceof Malformed ? new MalformedRequest({ detail: `The body ${body.why}.` }) : Effect.succeed(body)
+  return Effect.flatMap(Effect.interruptible(read(incoming, limit, holding)), (bytes) => {
+    const decoded = Effect.suspend(() => {
+      const body = decode(bytes, headers, lines)
+      return body instanceof Malformed
+        ? new MalformedRequest({ detail: `The body ${body.why}.` })
+        : Effect.succeed(body)
+    })
+    return bytes.length > orderLimit ? inTurn(decoded) : decoded
   })
 }

@@ -10,7 +10,7 @@ import { traceparentOf } from "../observe/TraceContext.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
 import { idInJson } from "../order/Order.ts"
 import { refusing } from "./Refusal.ts"
-import type { Body } from "./RequestBody.ts"
+import { type Body, jsonOf } from "./RequestBody.ts"
 import { type Route, routeOf } from "./Route.ts"
 
 /**
@@ -34,7 +34,7 @@ const received = ({ order_id, replay }: Acceptance) => {
 /** Handles `POST /api/order`. A client that hangs up does not cut an acceptance in two. */
 export const makeSubmit = Effect.map(Orders, (orders) =>
   Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, body: Body) {
-    const decoded = decodeNewOrder(body._tag === "Json" ? body.value : body.lines)
+    const decoded = decodeNewOrder(jsonOf(body))
     if (Either.isLeft(decoded)) return yield* HttpApiDecodeError.refailParseError(decoded.left)
     return received(yield* orders.accept(decoded.right, traceparentOf(request.headers)))
   }, Effect.uninterruptible)

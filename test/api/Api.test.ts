@@ -283,6 +283,7 @@ describe("OpenAPI document", () => {
       "503 urn:orders:problem:not-ready",
       "503 urn:orders:problem:starting",
       "503 urn:orders:problem:storage-unavailable",
+      "503 urn:orders:problem:too-many-bytes",
       "503 urn:orders:problem:too-many-calls",
       "503 urn:orders:problem:too-many-streams"
     ])
