@@ -31,9 +31,12 @@ const stepsOf = (file: string): ReadonlyArray<Step> => {
   })
 }
 
-const documents = ["README.md", ...Fs.readdirSync("docs").map((name) => `docs/${name}`), "CONTRIBUTING.md"].filter(
-  (name) => name.endsWith(".md")
-)
+const documents = [
+  "README.md",
+  ...Fs.readdirSync("docs").map((name) => `docs/${name}`),
+  "CONTRIBUTING.md",
+  "SECURITY.md"
+].filter((name) => name.endsWith(".md"))
 
 const stepWith = (text: string) => {
   const [step, ...others] = documents.flatMap(stepsOf).filter(({ code }) => code.includes(text))
