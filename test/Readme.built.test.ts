@@ -269,13 +269,15 @@ describe("the documents", () => {
     for (const { file, heading, target } of links) {
       assert.isTrue(Fs.existsSync(target), `${file}: ${target}`)
       if (heading === "") continue
-      const headings = Array.from(Fs.readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm), ([, text = ""]) =>
+      const document = Fs.readFileSync(target, "utf8")
+      const headings = Array.from(document.matchAll(/^#+ (.*)$/gm), ([, text = ""]) =>
         text
           .toLowerCase()
           .replaceAll(/[^a-z0-9 -]/g, "")
           .replaceAll(" ", "-")
       )
-      assert.include(headings, heading, file)
+      const anchors = Array.from(document.matchAll(/^<a id="(.*)"><\/a>$/gm), ([, id = ""]) => id)
+      assert.include([...headings, ...anchors], heading, file)
     }
   })
 
