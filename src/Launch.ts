@@ -1,6 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Option, Runtime } from "effect"
 import { AppConfig } from "./AppConfig.ts"
+import { ApiKeys } from "./access/ApiKeys.ts"
 import { version } from "./api/Version.ts"
 import { NodeWarningsLive } from "./NodeWarnings.ts"
 import { guardOutput } from "./Output.ts"
@@ -84,6 +85,8 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(GreetingLive),
     Layer.provide(processor),
     Layer.provide(OrdersRepoSqlite.layer),
+    // Before the database is opened, which a faulty file of keys must not touch.
+    Layer.provide(ApiKeys.layer),
     Layer.provide(TelemetryLive),
     Layer.provide(LoggingLive),
     Layer.provide(AppConfig.layer)

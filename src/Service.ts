@@ -1,5 +1,4 @@
 import { Layer } from "effect"
-import { ApiKeys } from "./access/ApiKeys.ts"
 import { HttpLive } from "./http/Http.ts"
 import { AddressLive, DrainLive, NodeServer, ServerLive } from "./http/NodeServer.ts"
 import { Readiness } from "./http/Readiness.ts"
@@ -25,8 +24,8 @@ export const EngineLive = OrderWorkersLive.pipe(
 )
 
 /**
- * The whole service but for what it stands on: settings, a repository and a processor. Started from the bottom: keys
- * that cannot be read or an address that is taken end the start before any work is begun. Ended from the top: no new work, running requests
+ * The whole service but for what it stands on: settings, keys, a repository and a processor. Started from the bottom: an
+ * address that is taken ends the start before any work is begun. Ended from the top: no new work, running requests
  * answered, HTTP closed, workers finished, writes flushed.
  */
 export const serviceBy = (http: typeof HttpLive) =>
@@ -37,8 +36,7 @@ export const serviceBy = (http: typeof HttpLive) =>
     Layer.provideMerge(ServiceStatus.layer),
     Layer.provideMerge(EngineLive),
     Layer.provideMerge(ServerLive),
-    Layer.provideMerge(NodeServer.layer),
-    Layer.provideMerge(ApiKeys.layer)
+    Layer.provideMerge(NodeServer.layer)
   )
 
 export const ServiceLive = serviceBy(HttpLive)

@@ -1,6 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Deferred, Effect, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
+import { ApiKeys } from "../../src/access/ApiKeys.ts"
 import { LoggingLive } from "../../src/observe/Logging.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
@@ -56,6 +57,7 @@ const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
   Layer.provideMerge(ServiceLive),
   Layer.provide(ProcessorLive),
   Layer.provide(OrdersRepoSqlite.layer),
+  Layer.provide(ApiKeys.layer),
   Layer.provide(LoggingLive),
   Layer.provide(AppConfig.layer),
   Layer.provide(Layer.setTracerEnabled(false))

@@ -7,6 +7,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { afterAll } from "@effect/vitest"
 import { type Context, Effect, Exit, Layer, Logger, LogLevel, Option, Schema, Scope } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
+import { ApiKeys } from "../../src/access/ApiKeys.ts"
 import * as Client from "../../src/api/Client.ts"
 import { HttpLive } from "../../src/http/Http.ts"
 import { NewOrder } from "../../src/order/Order.ts"
@@ -76,6 +77,7 @@ export const service = <E>(options: {
   serviceBy(options.http ?? HttpLive).pipe(
     Layer.provide(options.processor ?? instantProcessor),
     Layer.provideMerge(options.repo),
+    Layer.provideMerge(ApiKeys.layer),
     Layer.provideMerge(config(options.settings)),
     Layer.merge(NodeHttpClient.layer)
   )
