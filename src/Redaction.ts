@@ -25,12 +25,12 @@ export const redacted = (given: string): string => {
   return `${begin}${hidden}${query === -1 ? rest.slice(at) : `${rest.slice(at, query)}${rest[query]}${hidden}`}`
 }
 
-/** A text from outside in double quotes, with escapes for all that could steer a terminal or look like another line. */
-export const escaped = (given: string): string =>
-  JSON.stringify(given).replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`
-  )
+/** A text from outside with escapes for all that could steer a terminal or look like another line. */
+export const inLine = (given: string): string =>
+  given.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+
+/** The same in double quotes, as JSON has it where JSON can. */
+export const escaped = (given: string): string => inLine(JSON.stringify(given))
 
 /** In quotes, and without what a URL may have for a secret. */
 export const quoted = (given: string): string => escaped(redacted(given))

@@ -1,6 +1,7 @@
 import * as Fs from "node:fs/promises"
 import { Clock, Effect, Either } from "effect"
-import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "../store/sqlite/DatabaseSchema.ts"
+import { compareSchemas, readSchema, runsWhenRead, schemaAfter, schemaQuery } from "../store/sqlite/DatabaseSchema.ts"
+import { othersAccess } from "../store/sqlite/FileAccess.ts"
 import { latestMigration, migrations } from "../store/sqlite/Migrations.ts"
 import { applicationId } from "../store/sqlite/SetUp.ts"
 import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
@@ -25,7 +26,12 @@ const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messag
 /** The checks that need no page of the database, and the one that found it damaged. */
 const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
   const held = yield* isHeld(file)
-  return [ok("service", held ? "running" : "not running"), yield* checkDisk(file), damaged(cause)]
+  return [
+    ok("service", held ? "running" : "not running"),
+    yield* checkDisk(file),
+    yield* checkAccess(file),
+    damaged(cause)
+  ]
 })
 
 const cannotOpen = (file: string, cause: unknown) =>
@@ -36,14 +42,24 @@ const cannotOpen = (file: string, cause: unknown) =>
 /** Litestream's own, which replicates the database. */
 const isLitestream = (table: string) => /^_litestream_(seq|lock)$/.test(table)
 
-const checkSchema = (reader: DatabaseReader, expected: ReturnType<typeof decodeSchema>): Check => {
-  const is = decodeSchema(reader.db.prepare(schemaQuery).all())
-  const { differing, foreign } = compareSchemas(is, expected)
+const checkSchema = (expected: ReadonlyArray<unknown>, compared: ReturnType<typeof compareSchemas>): Check => {
+  const { differing, foreign, indices, refused } = compared
+  if (refused.length > 0) {
+    return error(
+      "schema",
+      `not made by this service, and may change what is stored and read: ${refused.join(", ")}`,
+      "Nothing else was looked at. Find out where that comes from, then remove it by DROP and call the doctor again, or " +
+        "go back to a backup by `orders restore`."
+    )
+  }
   if (differing.length > 0) return error("schema", `differs in: ${differing.join(", ")}`, notByUs)
   const others = foreign.filter((table) => !isLitestream(table))
   const found = [
     `${expected.length} tables and indices as the migrations make them`,
     ...(foreign.some(isLitestream) ? ["and Litestream's"] : []),
+    ...(indices.length > 0
+      ? [`and ${indices.length === 1 ? "an index" : "indices"} of another program: ${indices.join(", ")}`]
+      : []),
     ...(others.length > 0 ? [`and tables of another program: ${others.join(", ")}`] : [])
   ].join(", ")
   return others.length === 0
@@ -114,6 +130,14 @@ const checkDisk = (file: string) =>
     return ok("disk", found)
   })
 
+/** Whether others than the owner get at the files. */
+const checkAccess = (file: string) =>
+  Effect.map(
+    Effect.promise(() => othersAccess(file)),
+    (others) =>
+      others ? warning("access", others.found, others.advice) : ok("access", "nobody but the owner gets at the files")
+  )
+
 /**
  * Looks at a database without writing to it, running service or not, all in one state of it. One that is not there,
  * not ours, or of a newer version is a failure.
@@ -139,7 +163,11 @@ export const examine = Effect.fnUntraced(function* (given: string) {
   reader.db.exec("BEGIN")
   const applied = yield* Effect.either(
     Effect.try({
-      try: () => reader.number("SELECT COALESCE(max(migration_id), 0) FROM effect_sql_migrations"),
+      try: () => {
+        const { rows } = readSchema(reader.db.prepare(schemaQuery).all())
+        const query = "SELECT COALESCE(max(migration_id), 0) FROM effect_sql_migrations"
+        return { rows, latest: runsWhenRead(rows).length > 0 ? latestMigration : reader.number(query) }
+      },
       catch: (cause) => new CannotRead({ cause })
     })
   )
@@ -148,18 +176,25 @@ export const examine = Effect.fnUntraced(function* (given: string) {
     if (isDamage(cause)) return yield* unreadable(file, cause)
     return yield* misused(`${file} cannot be read: ${messageOf(cause)}. ${restore}`)
   }
-  const latest = applied.right
+  const { latest, rows } = applied.right
   if (latest > latestMigration) {
     return yield* misused(`${file} was made by a newer version of this service: use the doctor of that version.`)
   }
   const expected = yield* schemaAfter(migrations, latest)
-  return [
+  const compared = compareSchemas(rows, expected)
+  const first = [
     ok("service", held ? "running" : "not running"),
     yield* checkDisk(file),
+    yield* checkAccess(file),
+    checkSchema(expected, compared)
+  ]
+  // What a stranger put there may run as soon as anything is read, and without end.
+  if (compared.refused.length > 0) return first
+  return [
+    ...first,
     attempt("integrity", () => checkIntegrity(reader)),
     attempt("settings", () => checkSettings(reader, held)),
     checkMigrations(latest),
-    attempt("schema", () => checkSchema(reader, expected)),
     attempt("totals", () => checkTotals(reader, latest)),
     attempt("listings", () => checkListings(reader, latest)),
     attempt("processing", () => checkProcessing(reader, held, now)),

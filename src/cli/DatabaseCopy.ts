@@ -1,8 +1,9 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Effect } from "effect"
+import { makeFile } from "../store/sqlite/FileAccess.ts"
 import { sync } from "../store/sqlite/RestoreSwitch.ts"
-import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
+import { openDatabase } from "../store/sqlite/SqliteDriver.ts"
 import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
 import type { Check } from "./Check.ts"
 import { examine, megabytes } from "./Checkup.ts"
@@ -20,11 +21,11 @@ const remove = (file: string) =>
  * service wait, and the `-wal` grows by what is written meanwhile and no more.
  */
 const copy = async (from: string, to: string, signal: AbortSignal) => {
-  const Driver = loadDriver()
-  const source = new Driver(from, { readonly: true, fileMustExist: true, timeout: 5000 })
+  const source = openDatabase(from, { readonly: true, fileMustExist: true, timeout: 5000 })
   try {
     source.exec("BEGIN")
     source.prepare("SELECT count(*) FROM sqlite_schema").get()
+    await makeFile(to)
     await source.backup(to, {
       progress: () => {
         signal.throwIfAborted()
@@ -34,7 +35,7 @@ const copy = async (from: string, to: string, signal: AbortSignal) => {
   } finally {
     source.close()
   }
-  const target = new Driver(to, { timeout: 0 })
+  const target = openDatabase(to, { timeout: 0 })
   try {
     target.pragma("journal_mode = DELETE")
   } finally {
@@ -67,7 +68,8 @@ export const withCopy = <A, E, R>(
   to: string,
   use: (checks: ReadonlyArray<Check>) => Effect.Effect<A, E, R>
 ) =>
-  Effect.tryPromise({ try: (signal) => copy(from, to, signal), catch: (cause) => cause }).pipe(
+  remove(to).pipe(
+    Effect.zipRight(Effect.tryPromise({ try: (signal) => copy(from, to, signal), catch: (cause) => cause })),
     Effect.catchAll((cause) =>
       Effect.flatMap(
         Effect.promise(() => whyNotCopied(cause, from, to)),
@@ -94,8 +96,7 @@ export const withCopy = <A, E, R>(
 export const sizeOf = Effect.fnUntraced(function* (file: string) {
   const { size } = yield* Effect.promise(() => Fs.stat(file))
   const orders = yield* Effect.sync(() => {
-    const Driver = loadDriver()
-    const db = new Driver(file, { readonly: true })
+    const db = openDatabase(file, { readonly: true })
     try {
       return Number(db.prepare("SELECT count(*) FROM orders").pluck().get())
     } finally {

@@ -3,7 +3,7 @@ import type Sqlite from "better-sqlite3"
 import { Data, Effect, Schema } from "effect"
 import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { applicationId } from "../store/sqlite/SetUp.ts"
-import { loadDriver } from "../store/sqlite/SqliteDriver.ts"
+import { openDatabase } from "../store/sqlite/SqliteDriver.ts"
 import { resultCode } from "../store/sqlite/SqliteErrors.ts"
 
 export class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
@@ -12,8 +12,7 @@ export class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause:
 export class DatabaseReader {
   readonly db: Sqlite.Database
   constructor(file: string) {
-    const Driver = loadDriver()
-    this.db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+    this.db = openDatabase(file, { readonly: true, fileMustExist: true, timeout: 5000 })
   }
 
   /** The one number that a query answers with. */
@@ -54,8 +53,7 @@ export const open = (file: string) =>
 export const isHeld = (file: string) =>
   Effect.sync(() => {
     try {
-      const Driver = loadDriver()
-      const lock = new Driver(file + lockSuffix, { readonly: true, fileMustExist: true, timeout: 0 })
+      const lock = openDatabase(file + lockSuffix, { readonly: true, fileMustExist: true, timeout: 0 })
       try {
         lock.prepare("SELECT count(*) FROM sqlite_schema").get()
         return false

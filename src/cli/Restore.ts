@@ -3,6 +3,7 @@ import * as Path from "node:path"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
+import { makeFolder, ownerOnly } from "../store/sqlite/FileAccess.ts"
 import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { stampOf } from "./Backup.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
@@ -14,18 +15,22 @@ const from = Args.text({ name: "file" }).pipe(Args.withDescription("The backup, 
 
 /** The file behind links, be it there or not. */
 const realFile = async (file: string) => {
-  await Fs.mkdir(Path.dirname(file), { recursive: true })
+  await makeFolder(Path.dirname(file))
   return Fs.realpath(file).catch(async () => Path.join(await Fs.realpath(Path.dirname(file)), Path.basename(file)))
 }
 
-/** Gives a file to the owner of the database, who may be another user than the one that restores it. */
-const giveTo = (owner: string) => async (file: string) => {
-  const { gid, mode, uid } = await Fs.stat(owner).catch(async () => ({
-    ...(await Fs.stat(Path.dirname(owner))),
-    mode: 0o644
+/**
+ * Gives a database that takes the place of another the mode and the owner of that one, and its lock the owner, who may be
+ * another user than the one that restores it.
+ */
+const giveTo = async (file: string, restored: string) => {
+  const { gid, mode, uid } = await Fs.stat(file).catch(async () => ({
+    ...(await Fs.stat(Path.dirname(file))),
+    mode: ownerOnly
   }))
-  await Fs.chmod(file, mode & 0o777)
-  if (process.getuid?.() === 0) await Fs.chown(file, uid, gid)
+  await Fs.chmod(restored, mode & 0o777)
+  if (process.getuid?.() !== 0) return
+  for (const path of [restored, file + lockSuffix]) await Fs.chown(path, uid, gid)
 }
 
 const load = Effect.promise(() =>
@@ -64,8 +69,7 @@ export const restore = Command.make(
     const { aside, errors } = yield* withCopy(source, unfinished, (errors) =>
       Effect.tryPromise({
         try: async () => {
-          await giveTo(file)(unfinished)
-          await giveTo(file)(file + lockSuffix)
+          await giveTo(file, unfinished)
           await Fs.rename(unfinished, ready)
           await sync(Path.dirname(file))
           return { errors, aside: (await finishRestore(file)) ?? [] }

@@ -203,7 +203,62 @@ describe("orders doctor", () => {
       yield* change(folder, "CREATE TABLE notes (text TEXT); CREATE INDEX notes_text ON notes (text)")
       yield* finds(folder, "schema", "warning", /and tables of another program: notes$/)
       yield* change(folder, "CREATE TRIGGER t AFTER INSERT ON orders BEGIN DELETE FROM notes; END")
-      yield* finds(folder, "schema", "error", /^differs in: trigger t$/)
+      yield* finds(
+        folder,
+        "schema",
+        "error",
+        /^not made by this service, and may change what is stored and read: trigger t$/
+      )
+    })
+  )
+
+  it.scopedLive("looks at the schema first, and at nothing else where reading may run what a stranger put there", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      const endless = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS migration_id FROM c"
+      yield* change(
+        folder,
+        `DROP TABLE effect_sql_migrations; CREATE VIEW effect_sql_migrations AS ${endless};
+         DROP TABLE totals; CREATE VIEW totals AS ${endless}`
+      )
+      yield* finds(folder, "schema", "error", /^not made by .*: view effect_sql_migrations, view totals$/)
+      const { checks } = yield* examine(folder)
+      assert.deepStrictEqual(
+        checks.map(({ name }) => name),
+        ["service", "disk", "access", "schema"]
+      )
+      const backup = yield* command(["backup", "backup.db"], { folder })
+      assert.strictEqual(backup.code, 1)
+      assert.match(backup.stderr, /so it is not copied.*\n {2}schema: not made by this service/)
+    })
+  )
+
+  it.scopedLive("names an operator's own index, which does no harm", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      yield* change(folder, "CREATE INDEX mine ON orders (currency)")
+      const { checks } = yield* examine(folder)
+      assert.deepInclude(
+        checks.find(({ name }) => name === "schema"),
+        {
+          state: "ok",
+          found: "20 tables and indices as the migrations make them, and an index of another program: mine"
+        }
+      )
+    })
+  )
+
+  it.scopedLive("says what others may do with the files, and what to do", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      const file = Path.join(folder, database)
+      yield* Effect.promise(() => Fs.chmod(folder, 0o755))
+      yield* Effect.promise(() => Fs.chmod(Path.dirname(file), 0o755))
+      assert.isTrue((yield* examine(folder)).ok)
+      yield* Effect.promise(() => Fs.chmod(file, 0o664))
+      yield* finds(folder, "access", "warning", /^other users may read or write .*orders\.db \(mode 0664\)/)
+      const { stdout } = yield* command(["doctor"], { folder })
+      assert.match(stdout, /^access +chmod 600 .*\/orders\.db/m)
     })
   )
 

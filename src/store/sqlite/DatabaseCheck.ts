@@ -1,8 +1,9 @@
 import type { Stats } from "node:fs"
 import { Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
+import { readSchema, runsWhenRead, schemaQuery } from "./DatabaseSchema.ts"
 import { statOf } from "./RestoreSwitch.ts"
-import { loadDriver } from "./SqliteDriver.ts"
+import { openDatabase } from "./SqliteDriver.ts"
 import { messageOf } from "./SqliteErrors.ts"
 
 export const damaged = (file: string, why: string) =>
@@ -51,9 +52,10 @@ export const countedTotals = `
 
 /** Reads every page, and counts the orders: what is found wrong. Changes nothing, so that the evidence stays. */
 const faultOf = (file: string): string | undefined => {
-  const Driver = loadDriver()
-  const db = new Driver(file, { readonly: true, fileMustExist: true, timeout: 5000 })
+  const db = openDatabase(file, { readonly: true, fileMustExist: true, timeout: 5000 })
   try {
+    const [stranger] = runsWhenRead(readSchema(db.prepare(schemaQuery).all()).rows)
+    if (stranger !== undefined) return `its ${stranger} is not of this service`
     const found = String(db.prepare("PRAGMA integrity_check(1)").pluck().get())
     if (found !== "ok") return found.replace(/^\*\*\* .*\n/, "").replaceAll("\n", ", ")
     if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").get() === undefined) return undefined

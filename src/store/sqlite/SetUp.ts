@@ -3,20 +3,50 @@ import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import * as Migrator from "@effect/sql-sqlite-node/SqliteMigrator"
 import { Effect } from "effect"
 import { damaged } from "./DatabaseCheck.ts"
-import { compareSchemas, decodeSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
+import { compareSchemas, readSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
 import { latestMigration, migrations } from "./Migrations.ts"
 import { refuse } from "./StartRefusal.ts"
 
 /** Marks a database as ours: "ORDR", in the header field SQLite has for it. */
 export const applicationId = 0x4f524452
 
+/** The number of the last migration that was applied. */
+const applied = (sql: SqliteClient) =>
+  Effect.map(
+    sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`,
+    ([row]) => row?.id ?? 0
+  )
+
+/** Refuses a schema that the migrations up to that one do not make. */
+const checkSchema = Effect.fnUntraced(function* (sql: SqliteClient, latest: number) {
+  const { rows } = readSchema(yield* sql.unsafe(schemaQuery))
+  const { differing, refused } = compareSchemas(rows, yield* schemaAfter(migrations, latest))
+  if (refused.length > 0) {
+    return yield* refuse(
+      sql.config.filename,
+      `${refused.join(", ")}: not made by this service, and may change what is stored and read`,
+      "find out where it comes from, then remove it by DROP, or put a backup in place with `orders restore`"
+    )
+  }
+  if (differing.length > 0) {
+    return yield* damaged(sql.config.filename, `another program has changed its ${differing.join(", ")}`)
+  }
+})
+
 /** Makes a connection durable and its database one of ours, of the latest migration; refuses what cannot be. */
 export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient) {
   const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
-  const [schema] = yield* sql<{ objects: number }>`SELECT count(*) AS objects FROM sqlite_schema`
-  if (header?.application_id !== applicationId && schema?.objects !== 0) {
+  const { isEmpty, isMigrated, rows } = readSchema(yield* sql.unsafe(schemaQuery))
+  if (header?.application_id !== applicationId && !isEmpty) {
     return yield* refuse(sql.config.filename, "a database of another program")
   }
+  const isMade = rows.some(({ name }) => name === "orders")
+  const before = isMigrated ? yield* applied(sql) : isMade ? latestMigration : 0
+  if (before > latestMigration) {
+    return yield* refuse(sql.config.filename, "a database of a newer version of this service")
+  }
+  // Before anything is written: what a stranger put there would run with it.
+  yield* checkSchema(sql, before)
   yield* sql`PRAGMA journal_mode = WAL`
   // Must be said on every connection: better-sqlite3 is built to fall back to NORMAL in WAL mode.
   yield* sql`PRAGMA synchronous = FULL`
@@ -27,15 +57,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient) {
     Effect.provideService(SqlClient.SqlClient, sql)
   )
 
-  const [latest] = yield* sql<{ id: number }>`SELECT max(migration_id) AS id FROM effect_sql_migrations`
-  if (latest === undefined || latest.id > latestMigration) {
-    return yield* refuse(sql.config.filename, "a database of a newer version of this service")
-  }
-  const is = decodeSchema(yield* sql.unsafe(schemaQuery))
-  const { differing } = compareSchemas(is, yield* schemaAfter(migrations, latestMigration))
-  if (differing.length > 0) {
-    return yield* damaged(sql.config.filename, `another program has changed its ${differing.join(", ")}`)
-  }
+  yield* checkSchema(sql, yield* applied(sql))
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* damaged(sql.config.filename, "the totals are gone")
   // Both ends of the table, by way of its ids.

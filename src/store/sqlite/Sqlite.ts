@@ -7,6 +7,7 @@ import { AppConfig } from "../../AppConfig.ts"
 import { StartupError } from "../../StartupError.ts"
 import { checkFiles } from "./DatabaseCheck.ts"
 import { DatabaseFile, watchFiles } from "./DatabaseFile.ts"
+import { makeFile, makeFolder, othersAccess, ownerOnly } from "./FileAccess.ts"
 import { lockSuffix } from "./LockFile.ts"
 import { finishRestore } from "./RestoreSwitch.ts"
 import { setUp } from "./SetUp.ts"
@@ -18,8 +19,8 @@ import { keepWalShort } from "./WalTrim.ts"
 const preflight = (file: string) =>
   Effect.tryPromise({
     try: async () => {
-      await Fs.mkdir(Path.dirname(file), { recursive: true })
-      const handle = await Fs.open(file, "a+")
+      await makeFolder(Path.dirname(file))
+      const handle = await Fs.open(file, "a+", ownerOnly)
       try {
         const { buffer, bytesRead } = await handle.read(Buffer.alloc(16), 0, 16, 0)
         return bytesRead === 0 || buffer.toString("latin1") === "SQLite format 3\0"
@@ -40,7 +41,9 @@ const open = (file: string) => orRefuse(file)(Sqlite.make(file))
 
 /** One process per database: the lock lasts as long as this scope or this process, whichever ends first. */
 const lock = (file: string) =>
-  Effect.flatMap(open(file + lockSuffix), (sql) => sql`BEGIN EXCLUSIVE`).pipe(
+  Effect.promise(() => makeFile(file + lockSuffix)).pipe(
+    Effect.zipRight(open(file + lockSuffix)),
+    Effect.flatMap((sql) => sql`BEGIN EXCLUSIVE`),
     Effect.mapError((error) =>
       isBusy(error)
         ? new StartupError({ lines: [`DATABASE_URL: ${file} is in use by another process: stop that one first`] })
@@ -73,6 +76,8 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupErr
     const files = yield* watchFiles(file)
     const sql = yield* open(file)
     yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
+    const others = yield* Effect.promise(() => othersAccess(file)).pipe(orRefuse(file))
+    if (others) yield* Effect.logWarning(`${others.found}: ${others.advice}`)
     const watched = yield* files.begin
     yield* keepWalShort(sql, file, watched.fault)
     return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(DatabaseFile, watched))

@@ -1,7 +1,7 @@
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import { Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
-import { loadDriver } from "./SqliteDriver.ts"
+import { loadDriver, precautions } from "./SqliteDriver.ts"
 
 /**
  * The SQL client of a database file, closed with the scope. It has one connection: a transaction makes the others wait.
@@ -14,5 +14,6 @@ export const make = (filename: string) =>
   }).pipe(
     // The client keeps a failed preparation (another process has the lock, the disk fails) as long as a prepared statement.
     Effect.zipRight(SqliteClient.make({ filename, disableWAL: true, prepareCacheTTL: "1 second" })),
-    Effect.tap((sql) => sql`PRAGMA busy_timeout = 0`)
+    Effect.tap((sql) => sql`PRAGMA busy_timeout = 0`),
+    Effect.tap((sql) => Effect.forEach(precautions, (precaution) => sql.unsafe(`PRAGMA ${precaution}`)))
   )

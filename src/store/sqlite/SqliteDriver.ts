@@ -13,6 +13,12 @@ const load = Module.createRequire(import.meta.url)
 /** Where better-sqlite3 is, for a thread of its own. */
 export const driverPath = () => load.resolve("better-sqlite3")
 
+/**
+ * Said on every connection. A schema may call only functions that do no harm; each page is looked at before it is used;
+ * and no table of another program has a hold on the rows of ours.
+ */
+export const precautions = ["trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = OFF"]
+
 /** The SQLite driver that fits this Node. Throws one line where there is none. */
 export const loadDriver = (): typeof Sqlite => {
   const { node } = process.versions
@@ -28,4 +34,12 @@ export const loadDriver = (): typeof Sqlite => {
     const needed = node.startsWith("20.") ? "where make, g++ and python3 are installed" : "optional packages included"
     throw new Error(`SQLite cannot be loaded: run \`npm ci\` with this Node (${node}), ${needed}: ${reason}`, { cause })
   }
+}
+
+/** A connection to a database, with the {@link precautions}. Nothing is read or written yet. */
+export const openDatabase = (file: string, options: Sqlite.Options): Sqlite.Database => {
+  const Driver = loadDriver()
+  const db = new Driver(file, options)
+  for (const precaution of precautions) db.pragma(precaution)
+  return db
 }

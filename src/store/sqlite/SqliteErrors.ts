@@ -2,6 +2,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Effect, type ParseResult, Predicate } from "effect"
 import { makeLogLimit } from "../../LogLimit.ts"
 import { StorageUnavailable } from "../../order/Order.ts"
+import { inLine } from "../../Redaction.ts"
 
 /** The result code by which SQLite names an error, such as `SQLITE_FULL`. */
 export const resultCode = (error: unknown): string =>
@@ -11,7 +12,8 @@ export const resultCode = (error: unknown): string =>
 export const isDamage = (error: unknown) =>
   /^SQLITE_(CORRUPT|NOTADB)/.test(resultCode(error instanceof SqlError ? error.cause : error))
 
-export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+/** What an error says, in one line. SQLite names in it what a file has chosen the names of. */
+export const messageOf = (error: unknown) => inLine(error instanceof Error ? error.message : String(error))
 
 const busy = /^SQLITE_(BUSY|LOCKED)/
 const unavailable =

@@ -4,7 +4,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import { Deferred, Effect } from "effect"
 import { keepRunning } from "../../KeepRunning.ts"
 import { makeLogLimit } from "../../LogLimit.ts"
-import { driverPath } from "./SqliteDriver.ts"
+import { driverPath, precautions } from "./SqliteDriver.ts"
 
 /** A longer `-wal` is one that a long read transaction of another program has kept from being written back. */
 const limit = 64 * 1024 * 1024
@@ -20,9 +20,10 @@ const few = 4000
  * written meanwhile is left for the next round; TRUNCATE does, and comes when next to nothing is left.
  */
 const program = `
-  const { workerData: { driver, few, file } } = require("node:worker_threads")
+  const { workerData: { driver, few, file, precautions } } = require("node:worker_threads")
   const Sqlite = require(driver)
   const db = new Sqlite(file, { fileMustExist: true, timeout: 100 })
+  for (const precaution of precautions) db.pragma(precaution)
   try {
     let left = Infinity
     let before
@@ -38,7 +39,7 @@ const program = `
 
 const trim = (file: string) =>
   Effect.async<void, Error>((resume) => {
-    const worker = new Worker(program, { eval: true, workerData: { driver: driverPath(), few, file } })
+    const worker = new Worker(program, { eval: true, workerData: { driver: driverPath(), few, file, precautions } })
     worker.on("error", (error) => resume(Effect.fail(error)))
     worker.on("exit", () => resume(Effect.void))
   }).pipe(Effect.uninterruptible)

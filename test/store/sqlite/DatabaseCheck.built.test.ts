@@ -132,7 +132,11 @@ describe("a start", () => {
     Effect.gen(function* () {
       const { file, folder } = yield* crashed
       Fs.rmSync(`${file}-wal`)
-      const { code, stderr } = yield* failToStart(folder, { ...settings, HOST: "not.a.host.invalid" })
+      const { code, stderr } = yield* failToStart(folder, {
+        ...settings,
+        HOST: "not.a.host.invalid",
+        ALLOW_UNAUTHENTICATED: "yes"
+      })
       assert.strictEqual(code, 1)
       assert.match(stderr, /^(DATABASE_URL: .* is damaged|HOST, PORT: )/)
     })
