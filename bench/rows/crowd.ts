@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Path from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Schema } from "effect"
 import { ours, startOurs } from "../Contestants.ts"
 import { makeFolder, removeFolder } from "../Folder.ts"
@@ -64,6 +65,8 @@ const measure = async (kind: string, count: number): Promise<Figures> => {
     await fillList(url)
     await run("newcomers", [url, 2, freshIds()], Result)
     const scatter = count === 0 ? undefined : await gather(url, kind, Math.ceil(count * scale))
+    // What so many cost that come at once is the burst's to show.
+    await sleep(2000)
     const { gets, posts } = await run("newcomers", [url, seconds, freshIds()], Result)
     const memory = program.peakMegabytes()
     await scatter?.()

@@ -187,6 +187,19 @@ describe("answers that are not read", { timeout: 120_000 }, () => {
   )
 })
 
+describe("a client that reads nothing of its answer", () => {
+  it.scopedLive("is cut off after the server's timeout, and twice that at most", () =>
+    Effect.gen(function* () {
+      const { server } = yield* NodeServer
+      server.timeout = 300
+      const client = yield* connect
+      client.socket.pause().write(get("/"))
+      yield* until(() => client.accepted.writableLength > 0)
+      yield* until(() => client.accepted.destroyed)
+    }).pipe(Effect.provide(givingServer(32 * 1024 * 1024, [])))
+  )
+})
+
 describe("connections", () => {
   it("are at most ten thousand, and leave a quarter of the open files", () => {
     assert.deepStrictEqual(
