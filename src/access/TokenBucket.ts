@@ -35,9 +35,9 @@ export class TokenBucket {
     return Math.floor(this.#tokens)
   }
 
-  /** Seconds until there is one, at least 1. */
-  get secondsUntilOne() {
-    return Math.max(1, Math.ceil(((1 - this.#tokens) * this.#millisEach) / 1000))
+  /** Seconds until as many more have come, of which the first may be there at once; at least 1. */
+  secondsUntil(count: number) {
+    return Math.max(1, Math.ceil(((count - this.#tokens) * this.#millisEach) / 1000))
   }
 
   /** Seconds until all are there again. */

@@ -82,11 +82,13 @@ export const makeAccess = Effect.gen(function* () {
   }
 })
 
-export const tooManyRequests = (name: string, rate: TokenBucket) =>
-  new TooManyRequests({
-    detail: `The key ${name} is good for ${rate.quota} in ${rate.windowSeconds} seconds; wait ${rate.secondsUntilOne}.`,
-    retry_after: rate.secondsUntilOne
+const tooManyRequests = (name: string, rate: TokenBucket) => {
+  const seconds = rate.secondsUntil(1)
+  return new TooManyRequests({
+    detail: `The key ${name} is good for ${rate.quota} in ${rate.windowSeconds} seconds; wait ${seconds}.`,
+    retry_after: seconds
   })
+}
 
 /** The fields of draft-ietf-httpapi-ratelimit-headers-11: what the key may do in a window, and what is left of it. */
 export const rateFields = (rate: TokenBucket) => ({

@@ -9,6 +9,7 @@ import { inTurn } from "../NextTurn.ts"
 import type { Acceptance, Orders } from "../Orders.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
 import { type BacklogFull, idInJson, idText, isOrderId, type NewOrder, type OrderConflict } from "../order/Order.ts"
+import { RequestAccess } from "./Access.ts"
 import type { Body } from "./RequestBody.ts"
 
 /**
@@ -53,10 +54,16 @@ const decodePiece = (bytes: Buffer, piece: Piece, reported: "all" | "first"): Ei
   }))
 }
 
+/** The order is beyond the rate of the key that its call was sent with. */
+interface RateUsedUp {
+  readonly _tag: "RateUsedUp"
+  readonly retry_after: number
+}
+
 const resultOf = (
   index: number,
   order: Either.Either<NewOrder, Invalid>,
-  outcome: Either.Either<Acceptance, OrderConflict | BacklogFull> | undefined
+  outcome: Either.Either<Acceptance, OrderConflict | BacklogFull | RateUsedUp> | undefined
 ) => {
   if (Either.isLeft(order)) {
     const { errors, order_id } = order.left
@@ -122,14 +129,26 @@ const takeOne = (orders: Orders["Type"], monotonic: () => number) =>
       return decoded
     }
 
+    const { rate } = yield* RequestAccess
+    let beyondRate = 0
+    /** Each order takes one from the rate of the key, but for the first, whose place the call itself has taken. */
+    const permitted = (first: number, count: number) =>
+      rate === undefined ? count : first === 0 ? 1 + rate.take(count - 1) : rate.take(count)
+    const usedUp = (): Either.Either<never, RateUsedUp> => {
+      beyondRate += 1
+      return Either.left({ _tag: "RateUsedUp", retry_after: rate?.secondsUntil(beyondRate) ?? 1 })
+    }
+
     const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
     const results: Array<ReturnType<typeof resultOf>> = []
     while (results.length < pieces.length) {
       const decoded = yield* inTurn(Effect.sync(() => decodeFrom(results.length)))
-      const accepted = yield* orders.acceptMany(Arr.getRights(decoded), traceparent)
+      const within = decoded.slice(0, permitted(results.length, decoded.length))
+      const accepted = yield* orders.acceptMany(Arr.getRights(within), traceparent)
       let next = 0
-      for (const order of decoded) {
-        const result = resultOf(results.length, order, Either.isRight(order) ? accepted[next++] : undefined)
+      for (const [place, order] of decoded.entries()) {
+        const outcome = Either.isLeft(order) ? undefined : place < within.length ? accepted[next++] : usedUp()
+        const result = resultOf(results.length, order, outcome)
         count[result.result] += 1
         results.push(result)
       }

@@ -22,7 +22,7 @@ export const makeWrongKeys = (now: () => number) => {
       clients.delete(oldest)
     }
     if (bucket.take(1) === 1) return new Unauthorized({ reason: "unknown" })
-    const seconds = bucket.secondsUntilOne
+    const seconds = bucket.secondsUntil(1)
     return new TooManyRequests({
       detail: `Too many wrong keys came from this address. Send a right one, or wait ${seconds} seconds.`,
       retry_after: seconds

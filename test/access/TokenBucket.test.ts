@@ -24,7 +24,8 @@ describe("A token bucket", () => {
   it("fills evenly with time, up to its quota", () => {
     const { bucket, pass } = aBucket(10, 60)
     bucket.take(10)
-    assert.strictEqual(bucket.secondsUntilOne, 6)
+    assert.strictEqual(bucket.secondsUntil(1), 6)
+    assert.strictEqual(bucket.secondsUntil(3), 18)
     assert.strictEqual(bucket.secondsUntilFull, 60)
     pass(5999)
     assert.strictEqual(bucket.take(1), 0)
@@ -49,6 +50,6 @@ describe("A token bucket", () => {
   it("asks to wait a second at least", () => {
     const { bucket } = aBucket(1000, 1)
     bucket.take(1000)
-    assert.strictEqual(bucket.secondsUntilOne, 1)
+    assert.strictEqual(bucket.secondsUntil(1), 1)
   })
 })

@@ -275,6 +275,25 @@ describe("A key", () => {
     })
   )
 
+  it.scopedLive("with a rate has those orders of a bulk call refused that are beyond it, and the next request", () =>
+    Effect.gen(function* () {
+      const { key, url } = yield* protectedService({ slow: ["submit", "rate=300/h"] })
+      const headers = { ...bearer(key("slow")), "content-type": "application/x-ndjson" }
+      const lines = Array.from({ length: 400 }, (_, index) =>
+        JSON.stringify({ order_id: index + 1, user_id: 1, item_ids: index === 5 ? [] : [1], total_amount: 1 })
+      )
+      const answered = yield* ask(`${url}/api/orders`, "POST", headers, lines.join("\n"))
+      assert.strictEqual(answered.status, 200)
+      const { results, ...counts } = JSON.parse(answered.body)
+      assert.deepStrictEqual(counts, { accepted: 299, replayed: 0, conflict: 0, invalid: 1, refused: 100 })
+      assert.deepStrictEqual(results[5].result, "invalid")
+      assert.deepStrictEqual(results[299].result, "accepted")
+      assert.deepStrictEqual(results[300], { index: 300, order_id: 301, result: "refused", retry_after: 12 })
+      assert.deepStrictEqual(results[399], { index: 399, order_id: 400, result: "refused", retry_after: 1200 })
+      assert.strictEqual((yield* ask(`${url}/api/orders`, "POST", headers, lines[300])).status, 429)
+    })
+  )
+
   it.scopedLive("that is wrong is slowed down after ten, while right ones from the same address go on", () =>
     Effect.gen(function* () {
       const { key, url } = yield* protectedService({ shop: ["read"] })
