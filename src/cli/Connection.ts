@@ -16,7 +16,8 @@ export const url = Options.text("url").pipe(
     (given) => {
       const url = new URL(given)
       if (!/^https?:$/.test(url.protocol) || url.search || url.hash) throw new TypeError("not the address of a service")
-      return url.href.replace(/\/+$/, "")
+      // Only from the first of them: begun at each, it would grow with the square of their number.
+      return url.href.replace(/(?<!\/)\/+$/, "")
     },
     () =>
       HelpDoc.p("--url (or ORDERS_URL): expected an address such as http://127.0.0.1:3000 or https://shop.test/orders")

@@ -223,6 +223,9 @@ describe(`orders on a terminal${hasTerminal ? "" : " (no script of util-linux fo
         assert.strictEqual(code, 2)
         steersNothing(stderr, false)
       }
+      // It would take minutes if the slashes were looked at anew from each of them.
+      const slashes = `http://127.0.0.1:1${"/".repeat(400_000)}x`
+      assert.strictEqual((yield* command(["metrics", "--url", slashes])).code, 1)
       for (const args of [[evilName], ["get", "1", evilName], ["get", "1", `--${evilName}`]]) {
         const { code, stderr } = yield* shownBy(args)
         assert.strictEqual(code, 2)
