@@ -3,7 +3,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import { Data, Duration, Effect, identity, Schema, Stream } from "effect"
+import { Data, Duration, Effect, identity, type Redacted, Schema, Stream } from "effect"
 import { Api } from "./Api.ts"
 import { type EventFilter, EventParameters } from "./Filters.ts"
 import { deadAfterSeconds } from "./Heartbeat.ts"
@@ -12,15 +12,25 @@ import { AnyProblem } from "./Problems.ts"
 
 export interface Options {
   readonly baseUrl: string | URL
+  /** A key of the service, which every request is sent with. Over plain http others on the way can read it. */
+  readonly apiKey?: Redacted.Redacted | undefined
   /** Changes what every request passes, such as to add what a proxy in front of the service asks for. */
   readonly transformClient?: (client: HttpClient.HttpClient) => HttpClient.HttpClient
 }
+
+/** Adds the key last, so that a transformation which shows requests does not show it. */
+const sending = ({ apiKey, transformClient = identity }: Options) =>
+  apiKey === undefined
+    ? transformClient
+    : (client: HttpClient.HttpClient) =>
+        HttpClient.mapRequest(transformClient(client), HttpClientRequest.bearerToken(apiKey))
 
 /**
  * The typed client of the service at `baseUrl`. Refusals are the tagged errors of `Api.ts` and `Order.ts`. Its `watch`
  * answers with the whole stream as one text when that ends; {@link events} gives each event as it comes.
  */
-export const make = (options: Options) => HttpApiClient.make(Api, options)
+export const make = (options: Options) =>
+  HttpApiClient.make(Api, { baseUrl: options.baseUrl, transformClient: sending(options) })
 
 export interface Client extends Effect.Effect.Success<ReturnType<typeof make>> {}
 
@@ -43,14 +53,11 @@ const refusal = (response: HttpClientResponse.HttpClientResponse) =>
   )
 
 /** Opens the stream of the changes that fit: done when the service has answered, with the events that come from then on. */
-export const openEvents = Effect.fnUntraced(function* (
-  { baseUrl, transformClient = identity }: Options,
-  filter: EventFilter = {}
-) {
+export const openEvents = Effect.fnUntraced(function* (options: Options, filter: EventFilter = {}) {
   // The base is added last, as by `HttpApiClient`, so that a transformation sees the same path here as there.
   const client = HttpClient.mapRequest(
-    transformClient(yield* HttpClient.HttpClient),
-    HttpClientRequest.prependUrl(baseUrl.toString())
+    sending(options)(yield* HttpClient.HttpClient),
+    HttpClientRequest.prependUrl(options.baseUrl.toString())
   )
   const response = yield* client.get("/api/events", { urlParams: encodeFilter(filter) })
   if (response.status !== 200) return yield* refusal(response)

@@ -4,16 +4,16 @@ import * as Options from "@effect/cli/Options"
 import * as Prompt from "@effect/cli/Prompt"
 import { Effect, Option } from "effect"
 import { type Status, transitions } from "../order/Order.ts"
-import { clientOf, url } from "./Connection.ts"
+import { clientOf, service } from "./Connection.ts"
 import { failed, misused, naming } from "./Failure.ts"
 import { json, printJson, printLines } from "./Output.ts"
 import { encodeOrder, filterOf, filters, id, mostListed, printOrder } from "./Queries.ts"
 
 export const cancel = Command.make(
   "cancel",
-  { url, json, id },
-  Effect.fnUntraced(function* ({ id, json, url }) {
-    const api = yield* clientOf(url)
+  { service, json, id },
+  Effect.fnUntraced(function* ({ id, json, service }) {
+    const api = yield* clientOf(service)
     const order = yield* api.orders.cancel({ path: { order_id: id } }).pipe(naming(id))
     yield* json ? Effect.flatMap(encodeOrder(order), printJson) : printOrder(order)
   })
@@ -28,7 +28,7 @@ const isTerminal = () => process.stdin.isTTY === true && process.stdout.isTTY ==
 export const retry = Command.make(
   "retry",
   {
-    url,
+    service,
     json,
     all: Options.boolean("all").pipe(Options.withDescription("All Failed orders")),
     status: Options.choice("status", transitions.reopen.from).pipe(
@@ -39,11 +39,11 @@ export const retry = Command.make(
     yes: Options.boolean("yes", { aliases: ["y"] }).pipe(Options.withDescription("Do not ask before acting on many")),
     id: Args.optional(id)
   },
-  Effect.fnUntraced(function* ({ all, id, json, status: chosen, url, yes, ...given }) {
+  Effect.fnUntraced(function* ({ all, id, json, status: chosen, service, yes, ...given }) {
     const filter = filterOf(given)
     const status = Option.getOrElse(chosen, () => transitions.reopen.from[0])
     const isFiltered = Option.isSome(chosen) || Object.values(filter).some((value) => value !== undefined)
-    const api = yield* clientOf(url)
+    const api = yield* clientOf(service)
     if (Option.isSome(id)) {
       if (all || isFiltered) return yield* misused("retry: give an order's id or filters, not both.")
       const order = yield* api.orders.retry({ path: { order_id: id.value } }).pipe(naming(id.value))

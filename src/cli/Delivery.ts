@@ -1,11 +1,9 @@
 import type { HttpClientError } from "@effect/platform/HttpClientError"
 import { Data, Duration, Effect, Either, Option, Predicate, Random } from "effect"
+import type { Client } from "../api/Client.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { NewOrder } from "../order/Order.ts"
-import type { clientOf } from "./Connection.ts"
 import { brokenBy, connectionCode } from "./Failure.ts"
-
-export type Client = Effect.Effect.Success<ReturnType<typeof clientOf>>
 
 /** What became of handing in one order. `millis` is what its shopper waited, repeats included. */
 export type Delivery = Data.TaggedEnum<{
@@ -47,6 +45,7 @@ const passing = new Map([
   ["Draining", false],
   ["Starting", false],
   ["TooManyBytes", false],
+  ["TooManyRequests", false],
   ["StorageUnavailable", true],
   ["InternalError", true],
   ["TimeoutException", true],
@@ -66,8 +65,11 @@ const judge = (error: { readonly _tag: string } | HttpClientError): Judged => {
   }
 }
 
-/** Whether asking the same once more may help. */
-export const isPassing = (error: { readonly _tag: string }) => judge(error).again
+/** After how many seconds asking the same once more may help, if it may. */
+export const passesAfter = (error: { readonly _tag: string }) => {
+  const { again, waitSeconds } = judge(error)
+  return again ? waitSeconds : undefined
+}
 
 const answerTimeout = "30 seconds"
 const longestBackoff = 1000

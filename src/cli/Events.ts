@@ -5,6 +5,7 @@ import type { EventFilter } from "../api/Filters.ts"
 import type { OrderEvent } from "../api/OrderEvent.ts"
 import { type AnyProblem, answerOf, isProblem } from "../api/Problems.ts"
 import { redacted } from "../Redaction.ts"
+import type { Connection } from "./Connection.ts"
 import { connectionCode, detailOf, failed, failureOf } from "./Failure.ts"
 
 export interface Watching {
@@ -17,27 +18,40 @@ export interface Watching {
 }
 
 /** The answer to the request for the stream was none. */
-class Refused extends Data.TaggedError("Refused")<{ readonly why: string; readonly status: number }> {}
+class Refused extends Data.TaggedError("Refused")<{
+  readonly why: string
+  readonly status: number
+  /** The key is not good enough, or not any more. */
+  readonly isForKey: boolean
+  /** How long another attempt would be refused for the same reason. */
+  readonly waitSeconds: number
+}> {}
 
 /** Whether another attempt may be answered otherwise. */
 const isPassing = (status: number) => status >= 500 || status === 408 || status === 429
 
 const refusalOf = Effect.fnUntraced(function* (url: string, error: AnyProblem | HttpClientError) {
   if (error._tag === "RequestError") return yield* error
-  const { status, text } = isProblem(error)
-    ? answerOf(error)
-    : {
-        status: error.response.status,
-        text: yield* Effect.orElseSucceed(Effect.timeout(error.response.text, "5 seconds"), () => "")
-      }
+  if (isProblem(error)) {
+    return yield* new Refused({
+      why: failureOf(error).lines.join(" "),
+      status: answerOf(error).status,
+      isForKey: error._tag === "Unauthorized" || error._tag === "InsufficientScope",
+      waitSeconds: error._tag === "TooManyRequests" ? error.retry_after : 0
+    })
+  }
+  const { status } = error.response
+  const text = yield* Effect.orElseSucceed(Effect.timeout(error.response.text, "5 seconds"), () => "")
   const why = Option.getOrElse(detailOf(text), () => `${redacted(url)} answered ${status} when asked for its events.`)
-  return yield* new Refused({ why, status })
+  return yield* new Refused({ why, status, isForKey: false, waitSeconds: 0 })
 })
 
 /** Follows one connection until it ends. */
-const follow = (url: string, { filter, onEvent, onOpen }: Watching) =>
+const follow = (connection: Connection, { filter, onEvent, onOpen }: Watching) =>
   Effect.gen(function* () {
-    const events = yield* Effect.catchAll(openEvents({ baseUrl: url }, filter), (error) => refusalOf(url, error))
+    const events = yield* Effect.catchAll(openEvents(connection, filter), (error) =>
+      refusalOf(connection.baseUrl, error)
+    )
     yield* onOpen
     yield* events.pipe(
       Stream.catchTags({
@@ -53,12 +67,12 @@ const sentence = (text: string) => (text.endsWith(".") ? text : `${text}.`)
 
 /**
  * Follows the changes of orders for ever, over any number of connections. Fails only when the first is refused for a
- * reason that will not pass.
+ * reason that will not pass, or any for its key.
  */
-export const watchEvents = (url: string, watching: Watching) => {
+export const watchEvents = (connection: Connection, watching: Watching) => {
   let opened = false
   let reported: string | undefined
-  const once = follow(url, {
+  const once = follow(connection, {
     ...watching,
     onOpen: Effect.suspend(() => {
       opened = true
@@ -69,10 +83,11 @@ export const watchEvents = (url: string, watching: Watching) => {
   const judged = Effect.catchAll(once, (error) => {
     const refused = Predicate.isTagged(error, "Refused") ? error : undefined
     const why = sentence(Predicate.isString(error) ? error : (refused?.why ?? failureOf(error).lines.join(" ")))
-    if (!opened && refused !== undefined && !isPassing(refused.status)) return Effect.fail(failed(why))
-    if (reported === why) return Effect.void
+    const isFinal = refused !== undefined && (refused.isForKey || (!opened && !isPassing(refused.status)))
+    if (isFinal) return Effect.fail(failed(why))
+    const report = reported === why ? Effect.void : watching.onLost(why, opened ? "open" : "closed")
     reported = why
-    return watching.onLost(why, opened ? "open" : "closed")
+    return Effect.zipRight(report, Effect.sleep(`${refused?.waitSeconds ?? 0} seconds`))
   })
   return Effect.repeat(judged, Schedule.spaced("500 millis"))
 }

@@ -94,12 +94,25 @@ const noGoodAnswer = (error: ResponseError) => {
   })
 }
 
+/** What to do about a key that was missing, or did not do. */
+const keyLines = (error: unknown): ReadonlyArray<string> => {
+  if (Predicate.isTagged(error, "Unauthorized")) {
+    const isMissing = Predicate.hasProperty(error, "reason") && error.reason === "missing"
+    return isMissing
+      ? ["Set ORDERS_API_KEY to a key, or ORDERS_API_KEY_FILE to a file with one."]
+      : ["Set ORDERS_API_KEY, or the file of ORDERS_API_KEY_FILE, to another one."]
+  }
+  return Predicate.isTagged(error, "InsufficientScope") && Predicate.hasProperty(error, "scope")
+    ? [`Set ORDERS_API_KEY to such a one: orders keys new --name NAME --scopes ${error.scope} makes it.`]
+    : []
+}
+
 /** Whatever ended a command, as a {@link Failure}. */
 export const failureOf = (error: unknown): Failure => {
   if (error instanceof Failure) return error
   const problem = problemOf(error)
   if (Option.isSome(problem)) {
-    const lines = [problem.value.detail, ...faultLines(problem.value.errors ?? [])]
+    const lines = [problem.value.detail, ...keyLines(error), ...faultLines(problem.value.errors ?? [])]
     const { detail, status, title, type, ...own } = problem.value
     return new Failure({ lines, exitCode: 1, problem: { type, title, status, detail, ...own } })
   }

@@ -125,6 +125,8 @@ export const mainHelp = (about: string, pages: ReadonlyArray<Page>): string => {
       "ENVIRONMENT",
       listed([
         ["ORDERS_URL", "The service to talk to where --url does not name one [default: http://127.0.0.1:3000]"],
+        ["ORDERS_API_KEY", "The key for a service that asks for one"],
+        ["ORDERS_API_KEY_FILE", "A file with that key, in place of it"],
         ["DATABASE_URL", "The database of the commands that need one [default: file:./data/orders.db]"],
         ["NO_COLOR", "If it is set, nothing is coloured"]
       ])

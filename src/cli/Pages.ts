@@ -89,7 +89,7 @@ export const pages: ReadonlyArray<Page> = [
     acts: true,
     usage: [
       "--order-id <id> --user-id <id> --item <id>... --amount <amount> [options]",
-      "--file <file> [--json] [--url <url>]"
+      "--file <file> [--json] [--url <url>] [--insecure]"
     ],
     examples: [
       "orders submit --order-id 101 --user-id 1 --item 1 --item 2 --amount 250.70",
@@ -160,7 +160,7 @@ export const pages: ReadonlyArray<Page> = [
     acts: true,
     examples: [
       "orders keys new --name shop --scopes submit,read",
-      "orders keys new --name warehouse --scopes read,operate --rate 50/s --expires 2027-01-31"
+      "orders keys new --name web --scopes submit --rate 50/s --expires 2027-01-31"
     ],
     exits: { done: "the key is shown", failed: "never" }
   }),

@@ -6,7 +6,7 @@ import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
 import { DecimalNumber, WholeNumber } from "../api/Numbers.ts"
 import { Time, timeRules } from "../api/Time.ts"
 import { Order, OrderId, Status, UserId } from "../order/Order.ts"
-import { clientOf, url } from "./Connection.ts"
+import { clientOf, service } from "./Connection.ts"
 import { explained } from "./Explained.ts"
 import { naming } from "./Failure.ts"
 import {
@@ -71,9 +71,9 @@ const wait = Options.text("wait").pipe(
 
 export const get = Command.make(
   "get",
-  { url, json, wait, id },
-  Effect.fnUntraced(function* ({ id, json, url, wait }) {
-    const api = yield* clientOf(url)
+  { service, json, wait, id },
+  Effect.fnUntraced(function* ({ id, json, service, wait }) {
+    const api = yield* clientOf(service)
     const order = yield* api.orders
       .find({ path: { order_id: id }, urlParams: { wait: Option.getOrUndefined(wait) } })
       .pipe(naming(id))
@@ -148,7 +148,7 @@ const listRow = (order: Found) => [
 export const list = Command.make(
   "list",
   {
-    url,
+    service,
     json,
     status,
     ...filters,
@@ -162,8 +162,8 @@ export const list = Command.make(
     ),
     all: Options.boolean("all").pipe(Options.withDescription("All that fit, not only the newest"))
   },
-  Effect.fnUntraced(function* ({ all, json, limit, status, url, ...given }) {
-    const api = yield* clientOf(url)
+  Effect.fnUntraced(function* ({ all, json, limit, status, service, ...given }) {
+    const api = yield* clientOf(service)
     const filter = { ...filterOf(given), status: Option.getOrUndefined(status) }
     const printRows = tablePrinter(listHead)
     let left = all ? Number.POSITIVE_INFINITY : limit
@@ -183,9 +183,9 @@ export const list = Command.make(
 
 export const failures = Command.make(
   "failures",
-  { url, json },
-  Effect.fnUntraced(function* ({ json, url }) {
-    const api = yield* clientOf(url)
+  { service, json },
+  Effect.fnUntraced(function* ({ json, service }) {
+    const api = yield* clientOf(service)
     const answer = yield* api.orders.failures()
     if (json) return yield* Effect.flatMap(Schema.encode(FailuresByCode)(answer), printJson)
     if (answer.failures.length === 0) return yield* printLines(["No order is Failed."])
@@ -206,9 +206,9 @@ export const failures = Command.make(
 
 export const metrics = Command.make(
   "metrics",
-  { url, json },
-  Effect.fnUntraced(function* ({ json, url }) {
-    const api = yield* clientOf(url)
+  { service, json },
+  Effect.fnUntraced(function* ({ json, service }) {
+    const api = yield* clientOf(service)
     const now = yield* api.service.metrics()
     if (json) return yield* Effect.flatMap(Schema.encode(ServiceMetrics)(now), printJson)
     const short = (value: number) => Math.round(value * 1000) / 1000

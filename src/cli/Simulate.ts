@@ -2,12 +2,15 @@ import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import { Clock, DateTime, Deferred, Duration, Effect, Option, Random, Schedule } from "effect"
+import type { KeyInfo } from "../api/Answers.ts"
+import * as Client from "../api/Client.ts"
 import { WholeNumber } from "../api/Numbers.ts"
+import type { Scope } from "../api/Scope.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { isFinal, OrderId, UserId } from "../order/Order.ts"
-import { clientOf, url } from "./Connection.ts"
+import { type Connection, connectionOf, service } from "./Connection.ts"
 import { ordersOf } from "./Crowd.ts"
-import { type Client, deliver, isPassing } from "./Delivery.ts"
+import { deliver, passesAfter } from "./Delivery.ts"
 import { watchEvents } from "./Events.ts"
 import { explained } from "./Explained.ts"
 import { Failure, failed } from "./Failure.ts"
@@ -28,7 +31,7 @@ const count = (name: string, max: number, fallback: number, description: string)
 const defaultPatience = "2 minutes"
 
 const options = {
-  url,
+  service,
   json,
   orders: count("orders", 1_000_000, 1000, "How many orders"),
   concurrency: count("concurrency", 20_000, 100, "How many shoppers order at the same time, each by a connection"),
@@ -57,20 +60,24 @@ type Given = Command.Command.ParseConfig<typeof options>
 /** By the clock that is never set: the run is not longer or shorter for it. */
 const millis = Effect.map(monotonicMillis, (now) => now())
 
-/** Asks again while the service is away, as long as patience lasts. */
+/** Asks again while the service is away or says to wait, as long as patience lasts. */
 const patiently =
   (patience: Duration.Duration) =>
   <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
     Effect.flatMap(monotonicMillis, (now) => {
       const until = now() + Duration.toMillis(patience)
+      const pauseAfter = (error: { readonly _tag: string }) => Math.max(500, (passesAfter(error) ?? 0) * 1000)
       return self.pipe(
         Effect.timeout("30 seconds"),
-        Effect.retry({ while: (error) => isPassing(error) && now() < until, schedule: Schedule.spaced("500 millis") })
+        Effect.retry({
+          while: (error) => passesAfter(error) !== undefined && now() + pauseAfter(error) < until,
+          schedule: Schedule.addDelay(Schedule.identity<{ readonly _tag: string }>(), pauseAfter)
+        })
       )
     })
 
 /** All orders of the users of the run, as the service lists them now. */
-const listAll = (api: Client, run: SimulationRun, patience: Duration.Duration) => {
+const listAll = (api: Client.Client, run: SimulationRun, patience: Duration.Duration) => {
   const users = [...new Set(run.sent.map((order) => order.user_id))]
   return Effect.map(
     Effect.forEach(
@@ -94,7 +101,7 @@ const listAll = (api: Client, run: SimulationRun, patience: Duration.Duration) =
 }
 
 /** Looks at all orders of the run; those that are acknowledged and not listed are asked for by their ids. */
-const survey = Effect.fnUntraced(function* (api: Client, run: SimulationRun, patience: Duration.Duration) {
+const survey = Effect.fnUntraced(function* (api: Client.Client, run: SimulationRun, patience: Duration.Duration) {
   const listed = yield* listAll(api, run, patience)
   const now = yield* millis
   const wallClock = yield* Clock.currentTimeMillis
@@ -135,7 +142,7 @@ const survey = Effect.fnUntraced(function* (api: Client, run: SimulationRun, pat
 })
 
 /** Until all that are stored are final, or nothing has happened to them for as long as patience lasts. */
-const untilFinal = Effect.fnUntraced(function* (api: Client, run: SimulationRun, patience: Duration.Duration) {
+const untilFinal = Effect.fnUntraced(function* (api: Client.Client, run: SimulationRun, patience: Duration.Duration) {
   const idle = 3000
   let surveyedAt = yield* millis
   run.movedAt = surveyedAt
@@ -153,9 +160,9 @@ const untilFinal = Effect.fnUntraced(function* (api: Client, run: SimulationRun,
   }
 })
 
-const watchRun = (url: string, run: SimulationRun, progress: Progress, opened: Deferred.Deferred<void>) => {
+const watchRun = (connection: Connection, run: SimulationRun, progress: Progress, opened: Deferred.Deferred<void>) => {
   let lost = false
-  return watchEvents(url, {
+  return watchEvents(connection, {
     filter: {},
     onOpen: Effect.suspend(() => {
       const again = lost
@@ -182,18 +189,30 @@ const watchRun = (url: string, run: SimulationRun, progress: Progress, opened: D
   )
 }
 
+const needed: ReadonlyArray<Scope> = ["submit", "read", "metrics"]
+
+const checkScopes = ({ name, scopes }: KeyInfo) =>
+  needed.every((scope) => scopes.includes(scope))
+    ? Effect.void
+    : failed(
+        `simulate needs a key with the scopes ${needed.join(", ")}; ` +
+          `${Option.getOrElse(name, () => "this one")} has ${scopes.join(", ")}.`
+      )
+
 const play = Effect.fnUntraced(function* (
   run: SimulationRun,
-  { concurrency, json, orders, patience, url, users }: Given
+  { concurrency, json, orders, patience, service, users }: Given
 ) {
-  const api = yield* clientOf(url)
+  const connection = yield* connectionOf(service)
+  const api = yield* Client.make(connection)
+  yield* checkScopes(yield* api.service.key())
   const before = yield* api.service.metrics()
   run.sent = yield* ordersOf({ run: run.id, seed: run.seed, orders, users })
   const counts = () => ({ answered: run.deliveries.size, final: run.final.size })
   const progress = yield* showProgress(orders, counts, json)
 
   const opened = yield* Deferred.make<void>()
-  yield* Effect.forkScoped(watchRun(url, run, progress, opened))
+  yield* Effect.forkScoped(watchRun(connection, run, progress, opened))
   // Without events, as when too many others watch, the orders are looked at from time to time.
   yield* Effect.timeoutOption(Deferred.await(opened), "5 seconds")
 

@@ -5,7 +5,7 @@ import { Effect, Option, ParseResult, Schema, Stream } from "effect"
 import { type BulkAnswer, OrderReceived } from "../api/Answers.ts"
 import { faults } from "../api/Problems.ts"
 import { NewOrder, OrderIdJson } from "../order/Order.ts"
-import { clientOf, url } from "./Connection.ts"
+import { clientOf, type Service, service } from "./Connection.ts"
 import { Failure, faultLines, misused, withLine } from "./Failure.ts"
 import { type OrderText, readOrders } from "./OrderFile.ts"
 import { json, printErrorLines, printJson, printJsonLines, printLines } from "./Output.ts"
@@ -59,7 +59,7 @@ type Content = Command.Command.ParseConfig<typeof content>
 
 const howToSubmit = "Give one order by its options, or many by --file. See orders submit --help."
 
-const submitOne = Effect.fnUntraced(function* (url: string, json: boolean, given: Content) {
+const submitOne = Effect.fnUntraced(function* (service: Service, json: boolean, given: Content) {
   const fields = {
     ...Option.match(given.orderId, { onNone: () => ({}), onSome: (order_id) => ({ order_id }) }),
     ...Option.match(given.userId, { onNone: () => ({}), onSome: (user_id) => ({ user_id }) }),
@@ -75,7 +75,7 @@ const submitOne = Effect.fnUntraced(function* (url: string, json: boolean, given
     currency: Option.getOrNull(given.currency),
     metadata: Option.getOrNull(given.metadata)
   }).pipe(Effect.mapError(wrongOptions))
-  const api = yield* clientOf(url)
+  const api = yield* clientOf(service)
   const answer = yield* api.orders.submit({ payload: order })
   if (json) return yield* printJson(yield* Schema.encode(OrderReceived)(answer))
   yield* printLines([
@@ -96,7 +96,7 @@ const complaint = (result: BulkResult): ReadonlyArray<string> => {
     case "conflict":
       return [`accepted before with other content (${result.fields.join(", ")})`]
     case "refused":
-      return [`refused, too many orders are waiting: send it again in ${result.retry_after} seconds`]
+      return [`refused, too many for now: send it again in ${result.retry_after} seconds`]
     default:
       return []
   }
@@ -121,8 +121,8 @@ const resultsOf = (part: ReadonlyArray<OrderText>, answered: ReadonlyArray<BulkR
   })
 }
 
-const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file: string) {
-  const api = yield* clientOf(url)
+const submitMany = Effect.fnUntraced(function* (service: Service, json: boolean, file: string) {
+  const api = yield* clientOf(service)
   const count = { accepted: 0, replayed: 0, conflict: 0, invalid: 0, refused: 0 }
   let sent = 0
   const stopped = () =>
@@ -169,17 +169,17 @@ const submitMany = Effect.fnUntraced(function* (url: string, json: boolean, file
 export const submit = Command.make(
   "submit",
   {
-    url,
+    service,
     json,
     ...content,
     file: text("file", "file", "Many orders: a file of one JSON order a line, or of a JSON array; - for standard input")
   },
-  Effect.fnUntraced(function* ({ file, json, url, ...given }) {
-    if (Option.isNone(file)) return yield* submitOne(url, json, given)
+  Effect.fnUntraced(function* ({ file, json, service, ...given }) {
+    if (Option.isNone(file)) return yield* submitOne(service, json, given)
     const isGiven =
       given.items.length > 0 ||
       [given.orderId, given.userId, given.amount, given.currency, given.metadata].some(Option.isSome)
     if (isGiven) return yield* misused("submit: give one order by options or many by --file, not both.")
-    yield* submitMany(url, json, file.value)
+    yield* submitMany(service, json, file.value)
   })
 ).pipe(Command.withDescription("Hand in one order, or many from a file"))

@@ -1,10 +1,11 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { DateTime, Effect, Option, Schema } from "effect"
+import * as Client from "../api/Client.ts"
 import { OrderEvent } from "../api/OrderEvent.ts"
 import { OrderId, UserId } from "../order/Order.ts"
 import { redacted } from "../Redaction.ts"
-import { clientOf, url } from "./Connection.ts"
+import { connectionOf, service } from "./Connection.ts"
 import { watchEvents } from "./Events.ts"
 import { json, printErrorLines, printJson, printLines, statusText } from "./Output.ts"
 import { status } from "./Queries.ts"
@@ -14,7 +15,7 @@ const encode = Schema.encode(OrderEvent)
 export const watch = Command.make(
   "watch",
   {
-    url,
+    service,
     json,
     orderId: Options.text("order-id").pipe(
       Options.withPseudoName("id"),
@@ -30,19 +31,22 @@ export const watch = Command.make(
     ),
     status
   },
-  Effect.fnUntraced(function* ({ json, orderId, status, url, userId }) {
+  Effect.fnUntraced(function* ({ json, orderId, service, status, userId }) {
     // A service that is not there at first is a mistake to report at once; one that goes away is waited for.
-    const api = yield* clientOf(url)
-    yield* api.service.metrics()
+    const connection = yield* connectionOf(service)
+    const api = yield* Client.make(connection)
+    yield* api.service.key()
     let lost = false
-    yield* watchEvents(url, {
+    yield* watchEvents(connection, {
       filter: {
         ...Option.match(orderId, { onNone: () => ({}), onSome: (order_id) => ({ order_id }) }),
         ...Option.match(userId, { onNone: () => ({}), onSome: (user_id) => ({ user_id }) }),
         ...Option.match(status, { onNone: () => ({}), onSome: (status) => ({ status }) })
       },
       onOpen: Effect.suspend(() =>
-        printErrorLines([lost ? "Connected again. What changed in between is not shown." : `Watching ${redacted(url)}`])
+        printErrorLines([
+          lost ? "Connected again. What changed in between is not shown." : `Watching ${redacted(connection.baseUrl)}`
+        ])
       ),
       onLost: (why, was) =>
         Effect.suspend(() => {

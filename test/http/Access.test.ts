@@ -1,15 +1,14 @@
-import * as Fs from "node:fs"
 import * as Http from "node:http"
-import * as Path from "node:path"
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer } from "effect"
 import { hashOf, randomKey } from "../../src/access/ApiKey.ts"
 import { Api } from "../../src/api/Api.ts"
 import { type Scope, scopes } from "../../src/api/Scope.ts"
 import { HttpByRouterLive, HttpLive } from "../../src/http/Http.ts"
-import { memoryRepo, service, temporaryFolder } from "../support/TestLayers.ts"
+import { protectedService } from "../support/ProtectedService.ts"
+import { memoryRepo, service } from "../support/TestLayers.ts"
 
 interface Answered {
   readonly status: number
@@ -35,24 +34,6 @@ const ask = (url: string, method: string, headers: Http.OutgoingHttpHeaders = {}
   })
 
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
-
-/** A service with keys, a line of the file for each name; `rest` is what follows the hash. */
-const protectedService = (
-  lines: Readonly<Record<string, readonly [scopes: string, rest?: string]>>,
-  http: typeof HttpLive = HttpLive
-) =>
-  Effect.gen(function* () {
-    const file = Path.join(yield* temporaryFolder, "keys")
-    const keys = Object.fromEntries(Object.keys(lines).map((name) => [name, randomKey()]))
-    const text = Object.entries(lines)
-      .map(([name, [scopes, rest = ""]]) => `${name} ${scopes} sha256:${hashOf(keys[name] ?? "")} ${rest}\n`)
-      .join("")
-    Fs.writeFileSync(file, text, { mode: 0o600 })
-    const layer = service({ repo: memoryRepo, http, settings: { apiKeysFile: Option.some(file) } })
-    const context = yield* Layer.build(layer)
-    const url = yield* Effect.provide(HttpServer.addressFormattedWith(Effect.succeed), context)
-    return { url, key: (name: string) => keys[name] ?? "" }
-  })
 
 /** What the contract says of each route: where it is, and the scope it needs, or none that it is open. */
 const routes: Array<{ readonly method: string; readonly path: string; readonly scope: Scope | "any" | "open" }> = [

@@ -13,14 +13,17 @@ export interface CliAnswer {
   readonly stderr: string
 }
 
+export interface CommandOptions {
+  readonly url?: string
+  readonly folder?: string
+  readonly env?: Record<string, string>
+}
+
 /**
  * Runs a command in the process of the tests, which costs a tenth of a process of its own: for what a command does, not
  * for how the program starts, reads, writes and ends. Commands in a folder run one at a time.
  */
-export const command = (
-  args: ReadonlyArray<string>,
-  { folder, url }: { readonly folder?: string; readonly url?: string } = {}
-) =>
+export const command = (args: ReadonlyArray<string>, { env = {}, folder, url }: CommandOptions = {}) =>
   Effect.gen(function* () {
     const output = { stdout: "", stderr: "" }
     const to = (name: keyof typeof output) => (text: unknown) =>
@@ -30,7 +33,8 @@ export const command = (
     const { isJson, run } = answerOf(args, "")
     const environment = new Map([
       ...(url === undefined ? [] : [["ORDERS_URL", url] as const]),
-      ...(folder === undefined ? [] : [["DATABASE_URL", `file:${Path.join(folder, "data/orders.db")}`] as const])
+      ...(folder === undefined ? [] : [["DATABASE_URL", `file:${Path.join(folder, "data/orders.db")}`] as const]),
+      ...Object.entries(env)
     ])
     const code = yield* run.pipe(
       Effect.as(0),

@@ -3,15 +3,12 @@ import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Effect } from "effect"
-import type { CliAnswer } from "./CliCommand.ts"
+import type { CliAnswer, CommandOptions } from "./CliCommand.ts"
 
 const program = Path.resolve("dist/cli.js")
 
-export interface CliOptions {
-  readonly url?: string
-  readonly folder?: string
+export interface CliOptions extends CommandOptions {
   readonly input?: string | Buffer
-  readonly env?: Record<string, string>
 }
 
 const start = (command: string, args: ReadonlyArray<string>, { env, folder, input, url }: CliOptions) =>
