@@ -1,5 +1,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { hashOf, randomKey } from "../src/access/ApiKey.ts"
+import { formatKeyLine } from "../src/access/KeyLine.ts"
 import { databaseName, emptyDatabase } from "./Databases.ts"
 import { makeFolder, removeFolder } from "./Folder.ts"
 import { createPostgres } from "./Postgres.ts"
@@ -9,6 +11,8 @@ import { startRedis } from "./Redis.ts"
 
 export interface Running {
   readonly url: string
+  /** What it asks for with each request, if it does. */
+  readonly key?: string
   readonly program: Program
   /** CPU time of the Redis or PostgreSQL it stands on; NaN where there is none. */
   readonly storeCpuMillis: () => number
@@ -66,6 +70,21 @@ export const ours: Contestant = {
   start: async (isProcessing) => {
     const folder = makeFolder()
     return listening(startOurs(folder, processing(isProcessing)), folder)
+  }
+}
+
+/** The same with a file of keys, of which each request has to bring one. */
+export const oursWithKeys: Contestant = {
+  name: "ours, with a key",
+  onPowerLoss: nothingLost,
+  isOurs: true,
+  start: async (isProcessing) => {
+    const folder = makeFolder()
+    const [key, file] = [randomKey(), Path.join(folder, "keys")]
+    const line = formatKeyLine({ name: "bench", scopes: ["submit", "metrics"], hash: hashOf(key) }, [])
+    Fs.writeFileSync(file, line, { mode: 0o600 })
+    const env = { ...processing(isProcessing), API_KEYS_FILE: file }
+    return { ...(await listening(startOurs(folder, env), folder)), key }
   }
 }
 

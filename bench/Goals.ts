@@ -54,6 +54,12 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
       Math.min(...rivals.map((line) => post / (line.figures.perSecond ?? Number.NaN))),
       1
     ),
+    atLeast(
+      "single POST with a key",
+      "at least 0.95 of the same without",
+      read("single POST with a key", "perSecond", "ours, with") / read("single POST with a key", "perSecond"),
+      0.95
+    ),
     atLeast("bulk of 500", "at least 0.2 of the prepared insert", ratio("bulk of 500", "prepared"), 0.2),
     atLeast("bulk of 500", "at least 10 times single POST", read("bulk of 500", "perSecond") / post, 10),
     atLeast("engine alone", "at least plainjob as shipped", ratio("engine alone", "plainjob, NORMAL"), 1),

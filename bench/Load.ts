@@ -60,23 +60,38 @@ export const freshIds = () => {
   return nextIds
 }
 
-const generate = async (url: string, connections: number, seconds: number, args: ReadonlyArray<string | number>) => {
+/** What is sent with a key for the service, if it asks for one. */
+export const authorization = (key: string | undefined): Record<string, string> =>
+  key === undefined ? {} : { authorization: `Bearer ${key}` }
+
+const generate = async (
+  url: string,
+  connections: number,
+  seconds: number,
+  args: ReadonlyArray<string | number>,
+  key?: string
+) => {
   // The seed differs from load to load, so that what is counted does not read what the warm-up read.
   const wrkArgs = [...args, connections, Date.now()].map(String)
   const child = wrk
     ? spawn("wrk", [
         ...["-t1", `-c${connections}`, `-d${seconds + 1}s`, "--timeout", "30s"],
+        ...Object.entries(authorization(key)).flatMap(([name, value]) => ["-H", `${name}: ${value}`]),
         ...["-s", Path.join(import.meta.dirname, "wrk.lua"), url, "--", ...wrkArgs]
       ])
-    : spawn(process.execPath, [Path.join(dist, "cannon.js"), url, ...[connections, seconds, ...args].map(String)])
+    : spawn(process.execPath, [Path.join(dist, "cannon.js"), url, ...[connections, seconds, ...args].map(String)], {
+        env: { ...process.env, HEADERS: JSON.stringify(authorization(key)) }
+      })
   const { result, share } = await resultOf(child, Result)
   if (result.errors > 0) throw new Error(`${result.errors} of ${result.requests} requests failed`)
   return { ...result, share }
 }
 
 /** Orders as fast as they are answered, so many a request. */
-export const postOrders = (url: string, connections: number, seconds: number, perRequest = 1) =>
-  generate(url, connections, seconds, ["post", perRequest === 1 ? "/api/order" : "/api/orders", freshIds(), perRequest])
+export const postOrders = (url: string, connections: number, seconds: number, perRequest = 1, key?: string) => {
+  const path = perRequest === 1 ? "/api/order" : "/api/orders"
+  return generate(url, connections, seconds, ["post", path, freshIds(), perRequest], key)
+}
 
 /** Reads as fast as they are answered; `%d` in the path becomes a number of the range. */
 export const getAll = (url: string, connections: number, seconds: number, path: string, low = 1, high = 1) =>
@@ -93,5 +108,7 @@ export const run = async <A, I>(name: string, args: ReadonlyArray<string | numbe
 const Metrics = Schema.Struct({ total_orders: Schema.Number, orders_completed: Schema.Number })
 
 /** What the contestant itself counts. */
-export const countsOf = async (url: string) =>
-  Schema.decodeUnknownSync(Metrics)(await (await fetch(`${url}/api/metrics`)).json())
+export const countsOf = async (url: string, key?: string) => {
+  const answer = await fetch(`${url}/api/metrics`, { headers: authorization(key) })
+  return Schema.decodeUnknownSync(Metrics)(await answer.json())
+}

@@ -16,7 +16,7 @@ import { engine } from "./rows/engine.ts"
 import { memory } from "./rows/memory.ts"
 import { reads } from "./rows/reads.ts"
 import { restart } from "./rows/restart.ts"
-import { single } from "./rows/single.ts"
+import { keyed, single } from "./rows/single.ts"
 import { start } from "./rows/start.ts"
 import {
   countedSeconds,
@@ -31,7 +31,7 @@ import {
 } from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
-const rows = { single, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd }
+const rows = { single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd }
 const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 
 const unknown = only.filter((name) => !(name in rows))

@@ -16,7 +16,7 @@ const result = await autocannon({
   url,
   connections: Number(connections),
   duration: Number(seconds),
-  headers: { "content-type": "application/json" },
+  headers: { "content-type": "application/json", ...JSON.parse(process.env.HEADERS ?? "{}") },
   requests: [
     {
       setupRequest: (request) =>

@@ -1,4 +1,4 @@
-import { bullmqs, type Contestant, echo, limit, ours, pgBoss, sqlites } from "../Contestants.ts"
+import { bullmqs, type Contestant, echo, limit, ours, oursWithKeys, pgBoss, sqlites } from "../Contestants.ts"
 import { countsOf, postOrders } from "../Load.ts"
 import { type Entrant, type Figures, interleave } from "../Rounds.ts"
 import { countedSeconds, rounds, warmUpSeconds } from "../Settings.ts"
@@ -10,11 +10,11 @@ export const measureIntake = async (
   perRequest: number,
   [warmUp, counted]: readonly [number, number] = [warmUpSeconds, countedSeconds]
 ): Promise<Figures> => {
-  const { program, stop, storeCpuMillis, url } = await contestant.start(false)
+  const { key, program, stop, storeCpuMillis, url } = await contestant.start(false)
   try {
-    const before = await postOrders(url, connections, warmUp, perRequest)
+    const before = await postOrders(url, connections, warmUp, perRequest, key)
     const [cpu, storeCpu] = [program.cpuMillis(), storeCpuMillis()]
-    const load = await postOrders(url, connections, counted, perRequest)
+    const load = await postOrders(url, connections, counted, perRequest, key)
     const orders = load.requests * perRequest
     const figures = {
       perSecond: orders / load.seconds,
@@ -26,7 +26,7 @@ export const measureIntake = async (
       generator: load.share
     }
     if (contestant !== echo) {
-      const { total_orders } = await countsOf(url)
+      const { total_orders } = await countsOf(url, key)
       const answered = orders + before.requests * perRequest
       if (total_orders < answered) throw new Error(`${contestant.name} answered ${answered} and kept ${total_orders}`)
     }
@@ -51,4 +51,12 @@ export const single = () =>
     [ours, echo, limit, ...sqlites, ...bullmqs, pgBoss].map((contestant) =>
       entrant(contestant, () => measureIntake(contestant, 64, 1))
     )
+  )
+
+/** The same of ours alone, without a key and with one. */
+export const keyed = () =>
+  interleave(
+    "single POST with a key",
+    rounds,
+    [ours, oursWithKeys].map((contestant) => entrant(contestant, () => measureIntake(contestant, 64, 1)))
   )
