@@ -16,7 +16,6 @@ import {
   type StorageUnavailable,
   transitions
 } from "./order/Order.ts"
-import type { RowKey } from "./order/OrderChange.ts"
 import { differences, fingerprint } from "./order/OrderContent.ts"
 import { makePace, makeSizing } from "./Pace.ts"
 import { type Answer, Command, type CommandOf, type Filter } from "./store/Command.ts"
@@ -70,17 +69,16 @@ export class Orders extends Context.Tag("orders/Orders")<
     /** The same, in batches, for all that fit and were accepted before the call, each once: how many were retried. */
     readonly retryMany: (filter: Filter) => Effect.Effect<number, StorageUnavailable>
     /**
-     * A page, newest first, and the key to go on before; none on the last page. Where orders that fit are rare among
-     * those that are looked at, a page ends after a second, with what was found, be it none.
+     * Hands out a page, newest first, until `take` takes no more: the key to go on before; none on the last page. Where
+     * orders that fit are rare among those that are looked at, a page ends after a second, with what was found, be it
+     * none.
      */
     readonly list: (
       filter: Filter,
       before: Option.Option<number>,
-      limit: number
-    ) => Effect.Effect<
-      { readonly orders: ReadonlyArray<Order>; readonly next: Option.Option<number> },
-      StorageUnavailable
-    >
+      limit: number,
+      take: (order: Order) => Effect.Effect<boolean>
+    ) => Effect.Effect<Option.Option<number>, StorageUnavailable>
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
     readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
   }
@@ -249,32 +247,33 @@ const makeRetryMany = Effect.gen(function* () {
 
 const makeList = Effect.gen(function* () {
   const repo = yield* OrdersRepo
-  const list: Service["list"] = Effect.fn("Orders.list")(function* (filter, before, limit) {
+  const list: Service["list"] = Effect.fn("Orders.list")(function* (filter, before, limit, take) {
     const monotonic = yield* monotonicMillis
     const pace = makePace(monotonic)
     const until = monotonic() + patienceMillis
-    // One more than is asked for shows whether there is another page.
-    const found: Array<{ readonly key: RowKey; readonly order: Order }> = []
     let place = before
+    let taken = 0
+    let last = before
     do {
-      const missing = Math.min(limit + 1 - found.length, read)
+      // One more than is asked for shows whether there is another page.
+      const missing = Math.min(limit + 1 - taken, read)
       const step = yield* pace((look) => repo.list(filter, place, missing, look))
-      found.push(...step.found)
+      for (const { key, order } of step.found) {
+        if (taken === limit || !(yield* take(order))) return last
+        taken += 1
+        last = Option.some(key)
+      }
       place = step.next
-    } while (Option.isSome(place) && found.length <= limit && monotonic() < until)
-    const page = found.slice(0, limit)
-    return {
-      orders: page.map(({ order }) => order),
-      next: found.length > limit ? Option.map(Arr.last(page), ({ key }) => key) : place
-    }
+    } while (Option.isSome(place) && monotonic() < until)
+    return place
   })
   return list
 })
 
 /** How many orders one transaction retries: those of a user are each on a page of their own. */
 const retried = { first: 50, least: 20, most: 200, longMillis: 25 }
-/** How many orders one step of a listing reads. */
-const read = 50
+/** How many orders one step of a listing reads: a MiB, if they are as large as they may be. */
+const read = 16
 /** After so long a page goes out with what was found until then. */
 const patienceMillis = 1000
 

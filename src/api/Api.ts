@@ -20,7 +20,7 @@ import {
 } from "./Answers.ts"
 import { BodyRules, bulkCalls, bulkCallsWaiting, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
-import { EventParameters, ListParameters, RetryFilter } from "./Filters.ts"
+import { EventParameters, ListParameters, pageBytes, RetryFilter } from "./Filters.ts"
 import { heartbeatSeconds } from "./Heartbeat.ts"
 import { DecimalNumber } from "./Numbers.ts"
 import { eventText, OrderEvent } from "./OrderEvent.ts"
@@ -305,8 +305,8 @@ const list = HttpApiEndpoint.get("list", "/api/orders")
       summary: "List orders",
       description:
         "Newest first. All filters must fit. A page costs the same at any depth, and orders that arrive meanwhile are " +
-        "neither repeated nor skipped. Where few of very many orders fit, a page ends after a second and has fewer orders " +
-        "than `limit`, even none: go on as long as there is a `next_cursor`.",
+        `neither repeated nor skipped. A page ends at ${pageBytes / 1024 ** 2} MiB, and where few of very many orders fit ` +
+        "after a second, with fewer orders than `limit`, even none: go on as long as there is a `next_cursor`.",
       answers: { 200: { example: { orders: [exampleAnswer], next_cursor: "MTAx" } } }
     })
   )

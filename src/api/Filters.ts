@@ -15,6 +15,9 @@ export const Cursor = Schema.compose(Schema.StringFromBase64Url, WholeNumber(1, 
   jsonSchema: { type: "string", description: "The next_cursor of the page before" }
 })
 
+/** Bytes of a page of a listing, at most; one of one order may have more. */
+export const pageBytes = 1024 * 1024
+
 export const ListParameters = Schema.Struct({
   status: Schema.optional(Status),
   user_id: Schema.optional(UserId.annotations({ description: "Orders of this user" })),

@@ -21,7 +21,7 @@ import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
 import { makeEventStream } from "./EventStream.ts"
 import { makeGuard } from "./Guard.ts"
-import { listing } from "./Listing.ts"
+import { makeListing } from "./Listing.ts"
 import { NodeServer } from "./NodeServer.ts"
 import { Readiness } from "./Readiness.ts"
 import { allRefusing } from "./Refusal.ts"
@@ -52,6 +52,7 @@ const OrdersApi = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const orders = yield* Orders
     const submit = yield* makeSubmit
+    const listing = makeListing(orders)
     const takeMany = yield* makeTakeMany(orders)
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
@@ -83,9 +84,7 @@ const OrdersApi = HttpApiBuilder.group(
           Effect.map((retried) => HttpServerResponse.unsafeJson({ retried }))
         )
       )
-      .handleRaw("list", ({ urlParams: { cursor, limit, ...filter } }) =>
-        Effect.flatMap(orders.list(filter, Option.fromNullable(cursor), limit), listing)
-      )
+      .handleRaw("list", ({ urlParams }) => listing(urlParams))
       .handle("failures", () => Effect.map(orders.failures, (failures) => new FailuresByCode(failures)))
     return allRefusing(answered)
   })

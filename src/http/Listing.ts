@@ -1,7 +1,9 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Option, Schema } from "effect"
 import { OrderList } from "../api/Answers.ts"
+import { type ListParameters, pageBytes } from "../api/Filters.ts"
 import { inTurn } from "../NextTurn.ts"
+import type { Orders } from "../Orders.ts"
 import { Order } from "../order/Order.ts"
 
 const encodeOrder = Schema.encodeSync(Order.json)
@@ -11,36 +13,32 @@ const encodeList = Schema.encodeSync(OrderList)
 const mostAtOnce = 2000
 /** What an order costs besides its items, as so many of them. */
 const costOfOrder = 20
+/** Bytes of a page besides its orders, at most. */
+const around = 100
 
-/** The orders in pieces that take some milliseconds to write. */
-const pieces = (orders: ReadonlyArray<Order>) => {
-  const pieces: Array<Array<Order>> = []
-  let cost = Number.POSITIVE_INFINITY
-  for (const order of orders) {
-    cost += order.item_ids.length + costOfOrder
-    if (cost > mostAtOnce) {
-      pieces.push([])
-      cost = order.item_ids.length + costOfOrder
-    }
-    pieces.at(-1)?.push(order)
-  }
-  return pieces
-}
-
-/** The answer of a listing, as {@link OrderList} encodes it, written in pieces so that the event loop goes on. */
-export const listing = Effect.fnUntraced(function* (page: {
-  readonly orders: ReadonlyArray<Order>
-  readonly next: Option.Option<number>
-}) {
-  const texts: Array<string> = []
-  for (const piece of pieces(page.orders)) {
-    yield* inTurn(
-      Effect.sync(() => {
-        for (const order of piece) texts.push(JSON.stringify(encodeOrder(order)))
+/**
+ * The answer of a listing, as {@link OrderList} encodes it. Each order is written before the next ones are read, and the
+ * event loop goes on meanwhile.
+ */
+export const makeListing = (orders: Orders["Type"]) =>
+  Effect.fnUntraced(function* ({ cursor, limit, ...filter }: typeof ListParameters.Type) {
+    const texts: Array<string> = []
+    let size = around
+    let cost = 0
+    const next = yield* orders.list(filter, Option.fromNullable(cursor), limit, (order) => {
+      const write = Effect.sync(() => {
+        const text = JSON.stringify(encodeOrder(order))
+        size += Buffer.byteLength(text) + 1
+        if (size > pageBytes && texts.length > 0) return false
+        texts.push(text)
+        return true
       })
-    )
-  }
-  const { next_cursor } = encodeList(new OrderList({ orders: [], next_cursor: Option.getOrUndefined(page.next) }))
-  const next = next_cursor === undefined ? "" : `,"next_cursor":${JSON.stringify(next_cursor)}`
-  return HttpServerResponse.text(`{"orders":[${texts.join(",")}]${next}}`, { contentType: "application/json" })
-})
+      cost += order.item_ids.length + costOfOrder
+      if (cost < mostAtOnce) return write
+      cost = 0
+      return inTurn(write)
+    })
+    const { next_cursor } = encodeList(new OrderList({ orders: [], next_cursor: Option.getOrUndefined(next) }))
+    const end = next_cursor === undefined ? "" : `,"next_cursor":${JSON.stringify(next_cursor)}`
+    return HttpServerResponse.text(`{"orders":[${texts.join(",")}]${end}}`, { contentType: "application/json" })
+  })
