@@ -1,6 +1,7 @@
 import { Array as Arr, Context, Deferred, type Duration, Effect, Either, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "./AppConfig.ts"
 import { monotonicMillis } from "./MonotonicClock.ts"
+import { inTurn } from "./NextTurn.ts"
 import { Metrics } from "./observe/Metrics.ts"
 import {
   BacklogFull,
@@ -123,7 +124,11 @@ export class Orders extends Context.Tag("orders/Orders")<
 
         acceptMany: Effect.fn("Orders.acceptMany")(function* (orders, traceparent = Option.none()) {
           const results = yield* commits.writeAll(orders.map((order) => Command.Insert({ order, traceparent })))
-          return Arr.zipWith(orders, results, acceptance)
+          return yield* Effect.forEach(Arr.zip(orders, results), ([order, result], index) => {
+            const judged = Effect.sync(() => acceptance(order, result))
+            // To compare an order with the one that has its id takes a millisecond, if both are large.
+            return result._tag !== "Inserted" && index % 32 === 31 ? inTurn(judged) : judged
+          })
         }),
 
         findFinal: Effect.fn("Orders.findFinal")(function* (id, wait, unless) {

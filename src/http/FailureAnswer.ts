@@ -1,7 +1,7 @@
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Cause, Effect } from "effect"
-import { BodyTooLarge, InternalError, isProblem, RouteNotFound } from "../api/Problems.ts"
+import { BodyTooLarge, InternalError, isProblem, RouteNotFound, TooManyBytes } from "../api/Problems.ts"
 import { logFields, type ReceivedRequest } from "./ReceivedRequest.ts"
 import { refuse, refuseBody } from "./Refusal.ts"
 
@@ -13,7 +13,7 @@ export const failureAnswer = <E>(
   const { incoming, method, route } = received
   if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
   const error = Cause.isFailure(cause) ? Cause.squash(cause) : undefined
-  if (error instanceof BodyTooLarge) return Effect.succeed(refuseBody(error, incoming))
+  if (error instanceof BodyTooLarge || error instanceof TooManyBytes) return Effect.succeed(refuseBody(error, incoming))
   if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(refuse(new RouteNotFound()))
   if (isProblem(error)) return Effect.succeed(refuse(error))
   return Effect.logError(`${method} ${route?.path} failed`, cause).pipe(

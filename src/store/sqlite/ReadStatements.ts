@@ -1,5 +1,6 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, type Context, DateTime, Effect, Option, Schema } from "effect"
+import { nextTurn } from "../../NextTurn.ts"
 import { type OrderId, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
@@ -43,6 +44,9 @@ const firstDueAt =
     )
   }
 
+/** Of the orders whose ids are taken so many are read in one turn of the event loop: two MiB, if they are that large. */
+const knownAtOnce = 32
+
 /** The statements that change nothing. */
 export const readStatements = (sql: SqlClient.SqlClient) => {
   const fragments = makeFragments(sql)
@@ -53,8 +57,16 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
         Effect.transposeMapOption(Arr.head(rows), keyedOrder)
       ),
     known: (ids) =>
-      Effect.flatMap(sql`SELECT ${orderColumns} FROM orders WHERE order_id IN ${anyOf(ids)}`, (rows) =>
-        Effect.forEach(rows, (row) => decodeOrderRow(row))
+      Effect.map(
+        Effect.forEach(Arr.chunksOf(new Set(ids), knownAtOnce), (some) =>
+          Effect.zipLeft(
+            Effect.flatMap(sql`SELECT ${orderColumns} FROM orders WHERE order_id IN ${anyOf(some)}`, (rows) =>
+              Effect.forEach(rows, (row) => decodeOrderRow(row))
+            ),
+            some.length === knownAtOnce ? nextTurn : Effect.void
+          )
+        ),
+        Arr.flatten
       ),
     pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf(ids)}`, decodePruned),
     front: front(sql, fragments),
