@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { JsonTime, Order, OrderIdJson, RetryAfter, Status } from "../order/Order.ts"
 import { Cursor } from "./Filters.ts"
-import { Fault } from "./Problems.ts"
+import { Fault } from "./InvalidRequest.ts"
 import { Scope } from "./Scope.ts"
 
 /** The order is committed and synced to disk. With `status`, it was so before; nothing new was stored. */

@@ -22,6 +22,7 @@ import { BodyRules, bulkCalls, bulkCallsWaiting, bulkFaults, bulkLimit, bulkOrde
 import { documented, header, mended } from "./Documented.ts"
 import { EventParameters, ListParameters, pageBytes, RetryFilter } from "./Filters.ts"
 import { heartbeatSeconds } from "./Heartbeat.ts"
+import { InvalidRequest } from "./InvalidRequest.ts"
 import { DecimalNumber } from "./Numbers.ts"
 import { eventText, OrderEvent } from "./OrderEvent.ts"
 import {
@@ -30,7 +31,6 @@ import {
   DrainingProblem,
   ForeignOriginProblem,
   InternalErrorProblem,
-  InvalidRequest,
   MalformedRequestProblem,
   MisdirectedRequestProblem,
   NotReadyProblem,

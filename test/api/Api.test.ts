@@ -90,6 +90,7 @@ describe("Api", () => {
       "Documented.ts",
       "Filters.ts",
       "Heartbeat.ts",
+      "InvalidRequest.ts",
       "Numbers.ts",
       "Order.ts",
       "OrderEvent.ts",
