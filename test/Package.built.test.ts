@@ -183,7 +183,18 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         assert.sameMembers(
           inputs.filter((file) => file.startsWith("node_modules/@order-backend/orders/")),
           [
-            ...["Access", "Answers", "Api", "BodyRules", "Client", "Documented", "Filters", "Heartbeat", "Numbers"],
+            ...[
+              "Access",
+              "Answers",
+              "Api",
+              "BodyRules",
+              "Client",
+              "Documented",
+              "Filters",
+              "Heartbeat",
+              "InvalidRequest",
+              "Numbers"
+            ],
             ...["OrderEvent", "Problem", "Problems", "Scope", "StreamLimits", "Time", "Version"],
             "../order/Order"
           ].map((name) => Path.join("node_modules/@order-backend/orders/dist/lib/api", `${name}.js`))
