@@ -38,6 +38,9 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
   const burst = "1,000 at once, 2 s each"
   const start = "commit to start, 500/s"
   const restart = "restart, 1 million pending"
+  const twenty = "20 worst bulk calls at once"
+  const of = (row: string, figure: string) =>
+    lines.filter((line) => line.row === row).map(({ figures }) => figures[figure] ?? Number.NaN)
   const rivals = lines.filter(
     (line) =>
       line.row === "single POST" &&
@@ -91,7 +94,15 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
         .filter((line) => line.row === row)
         .map(({ figures }) => figures.slowestSeconds ?? Number.NaN)
       return below(row, "the slowest under 200 ms", Math.max(...slowest) * 1000, 200, "ms")
-    })
+    }),
+    below(
+      "worst requests",
+      "/livez never waits 250 ms",
+      Math.max(...of("worst requests", "slowestSeconds")) * 1000,
+      250,
+      "ms"
+    ),
+    below(twenty, "memory under 500 MB with a heap of 512", Math.max(...of(twenty, "memory")), 500, "MB")
   ]
   const measured = new Set(lines.map((line) => line.row))
   return all.filter(({ row }) => isFull || measured.has(row))

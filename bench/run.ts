@@ -18,6 +18,7 @@ import { reads } from "./rows/reads.ts"
 import { restart } from "./rows/restart.ts"
 import { keyed, single } from "./rows/single.ts"
 import { start } from "./rows/start.ts"
+import { worst } from "./rows/worst.ts"
 import {
   countedSeconds,
   isFull,
@@ -31,7 +32,7 @@ import {
 } from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
-const rows = { single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd }
+const rows = { single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd, worst }
 const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 
 const unknown = only.filter((name) => !(name in rows))
