@@ -1,6 +1,7 @@
-import type { FailuresByCode, OrderList, ServiceMetrics } from "../api/Answers.ts"
+import type { FailuresByCode, KeyInfo, OrderList, ServiceMetrics } from "../api/Answers.ts"
 import type { Order } from "../order/Order.ts"
 
+export type CallerJson = typeof KeyInfo.Encoded
 export type OrderJson = typeof Order.json.Encoded
 export type MetricsJson = typeof ServiceMetrics.Encoded
 export type FailuresJson = typeof FailuresByCode.Encoded

@@ -1,5 +1,6 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
 import { eventParser } from "./EventParser.ts"
+import { openStream } from "./Requests.ts"
 
 export interface StreamListener {
   readonly onOpen: () => void
@@ -11,14 +12,14 @@ export interface StreamListener {
 }
 
 /**
- * Reads the stream of events with `fetch`: an `EventSource` does not report comments, and only by them a quiet stream
- * differs from one that is held back on the way. Returns what closes the stream.
+ * Reads the stream of events with `fetch`: an `EventSource` sends no key, and does not report comments, by which alone a
+ * quiet stream differs from one that is held back on the way. Returns what closes the stream.
  */
 export const readEvents = ({ onEnd, onEvent, onOpen, onSign }: StreamListener) => {
   const closing = new AbortController()
   const read = async () => {
-    const response = await fetch("api/events", { cache: "no-store", signal: closing.signal })
-    if (!response.ok || response.body === null) return
+    const response = await openStream("api/events", closing.signal)
+    if (response.body === null) return
     onOpen()
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
     const eventsOf = eventParser()

@@ -13,7 +13,11 @@ const makeGroup = (code: string, retry: RetryGroup) => {
   let failed = 0
   const number = make("strong")
   const when = make("span", { class: "note" })
-  const button = make("button", { type: "button", "aria-label": `Retry these: ${code}` }, "Retry these")
+  const button = make(
+    "button",
+    { type: "button", "aria-label": `Retry these: ${code}`, "data-needs": "operate" },
+    "Retry these"
+  )
   button.addEventListener("click", () => retry(button, failed, code))
   const link = make("a", { href: hashOf({ status: "Failed", error_code: code }), title: code }, make("code", {}, code))
   return {

@@ -1,12 +1,14 @@
 import type { OrderEventJson } from "../api/OrderEvent.ts"
-import type { FailuresJson, MetricsJson } from "./ApiJson.ts"
-import { messageOf, readFailures, retryMany } from "./Client.ts"
+import { may } from "./Access.ts"
+import type { FailuresJson } from "./ApiJson.ts"
+import { readFailures, retryMany } from "./Client.ts"
 import { confirm } from "./Confirm.ts"
 import { byId, isBusy, setBusy, setText } from "./Dom.ts"
 import { failureGroups } from "./FailureGroups.ts"
 import { count, orders } from "./Format.ts"
 import { holdOf } from "./Hold.ts"
 import { notify } from "./Notices.ts"
+import { messageOf } from "./Requests.ts"
 import { Outside } from "./Text.ts"
 
 /** Grouping a million failures takes a while: the next reading waits this long, and many times what the last one took. */
@@ -56,6 +58,8 @@ const showRest = ({ failures: found, other }: FailuresJson) => {
   retryAll.classList.toggle("unusable", found.length < 2)
 }
 
+const countOf = ({ failures: found, other }: FailuresJson) => found.reduce((sum, { count }) => sum + count, other.count)
+
 /** What fails and why. It is read again when an order has failed, or one that had is retried. */
 export const failures = () => {
   let failed: number | undefined
@@ -66,6 +70,7 @@ export const failures = () => {
   const isHeld = holdOf(list)
   /** After a retry the groups change, though the pointer or the focus is still on them. */
   let isRetried = false
+  let shown = noFailures
 
   /** The count may be the same and the orders others. It is read with the next metrics, or when it has rested. */
   const refresh = () => {
@@ -79,7 +84,7 @@ export const failures = () => {
   }
 
   const groups = failureGroups(retry)
-  retryAll.addEventListener("click", () => retry(retryAll, failed ?? 0))
+  retryAll.addEventListener("click", () => retry(retryAll, failed ?? countOf(shown)))
 
   const show = (answer: FailuresJson) => {
     if (isHeld() && !isRetried) {
@@ -88,13 +93,14 @@ export const failures = () => {
       return
     }
     isRetried = false
+    shown = answer
     groups.place(answer.failures)
     showRest(answer)
   }
 
   const read = async () => {
     const startedAt = performance.now()
-    if (isReading || startedAt < notBefore || !(isStale || startedAt - readAt >= oldMillis)) return
+    if (isReading || !may("read") || startedAt < notBefore || !(isStale || startedAt - readAt >= oldMillis)) return
     isReading = true
     isStale = false
     try {
@@ -110,9 +116,10 @@ export const failures = () => {
   }
 
   return {
-    show: (metrics: MetricsJson) => {
-      if (metrics.orders_failed !== failed) isStale = true
-      failed = metrics.orders_failed
+    /** How many there are, if that is known. */
+    show: (count: number | undefined) => {
+      if (count !== failed) isStale = true
+      failed = count
       read()
     },
     event: ({ status }: OrderEventJson) => {

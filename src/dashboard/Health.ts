@@ -23,12 +23,20 @@ const [fewestFailed, failingShare] = [5, 0.2]
 /** Due for so long while nothing finishes, orders are not only slow. */
 const stuckSeconds = 120
 
+const staleText = (state: ConnectionState, since: string) => {
+  const seen = `What you see is as of ${since}`
+  if (state.kind === "asking") return `A key is needed. ${seen}.`
+  return state.kind === "lost" && state.isLimit
+    ? `Too many requests. ${seen}; waiting.`
+    : `Connection lost. ${seen}; trying again.`
+}
+
 const stale = (connection: ConnectionState | undefined): Alarm | undefined =>
-  connection?.kind !== "lost"
+  connection?.kind !== "lost" && connection?.kind !== "asking"
     ? undefined
     : {
         kind: "Stale",
-        text: `Connection lost. What you see is as of ${time(new Date(connection.since).toISOString())}; trying again.`,
+        text: staleText(connection, time(new Date(connection.since).toISOString())),
         counts: connection.why
       }
 

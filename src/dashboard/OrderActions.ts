@@ -1,8 +1,9 @@
 import type { Status } from "../order/Order.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { act, messageOf } from "./Client.ts"
+import { act } from "./Client.ts"
 import { byId, isBusy, setBusy } from "./Dom.ts"
 import { notify } from "./Notices.ts"
+import { messageOf } from "./Requests.ts"
 import { Outside } from "./Text.ts"
 
 const heading = byId("panel-heading", HTMLElement)

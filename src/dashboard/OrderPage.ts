@@ -1,6 +1,7 @@
 import { statuses } from "../api/OrderEventJson.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { messageOf, RequestFailed, readOrder, readOrders } from "./Client.ts"
+import { readOrder, readOrders } from "./Client.ts"
+import { messageOf, RequestFailed } from "./Requests.ts"
 import { Outside, type Text } from "./Text.ts"
 import { isId, notAnId, type View } from "./View.ts"
 import { hasStatus } from "./ViewTexts.ts"
@@ -18,8 +19,11 @@ export interface OrderPage {
   readonly removed: string | undefined
 }
 
-export const isRefusal = (error: unknown) =>
-  error instanceof RequestFailed && error.status !== undefined && error.status >= 400 && error.status < 500
+/** Whether the same would be refused again. */
+export const isRefusal = (error: unknown) => {
+  const status = error instanceof RequestFailed ? error.status : undefined
+  return status !== undefined && status >= 400 && status < 500 && status !== 429
+}
 
 /** Why such a list is not asked for. */
 export const faultOf = ({ q, status }: View): Text | undefined => {

@@ -1,11 +1,13 @@
+import { lacks, onAccess } from "./Access.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { messageOf, RequestFailed, readOrder } from "./Client.ts"
+import { readOrder } from "./Client.ts"
 import { byId, setText } from "./Dom.ts"
 import { notify } from "./Notices.ts"
 import { orderActions } from "./OrderActions.ts"
 import { orderDetails } from "./OrderDetails.ts"
+import { messageOf, RequestFailed } from "./Requests.ts"
 import { Outside } from "./Text.ts"
-import { closeOrder, hashOf, isId, notAnId, onView } from "./View.ts"
+import { closeOrder, currentView, hashOf, isId, notAnId, onView } from "./View.ts"
 
 const rereadMillis = 300
 
@@ -83,7 +85,8 @@ export const orderPanel = () => {
     closeOrder()
   })
 
-  onView(({ order }) => {
+  const follow = () => {
+    const order = lacks("read") ? undefined : currentView().order
     if (order === openId) return
     openId = order
     if (order === undefined) return dialog.close()
@@ -94,7 +97,9 @@ export const orderPanel = () => {
     if (!dialog.open) dialog.showModal()
     heading.focus()
     read()
-  })
+  }
+  onView(follow)
+  onAccess(follow)
 
   return {
     event: ({ order_id }: { readonly order_id: number | string }) => {

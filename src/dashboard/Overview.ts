@@ -1,4 +1,5 @@
 import { statuses } from "../api/OrderEventJson.ts"
+import { lacks, onAccess } from "./Access.ts"
 import type { MetricsJson } from "./ApiJson.ts"
 import { byId, make, setAttribute, setText, statusBadge } from "./Dom.ts"
 import { count, duration, roughly } from "./Format.ts"
@@ -63,15 +64,20 @@ export const overview = () => {
   })
   box.append(all.link, ...counts.map(({ link }) => link))
 
-  onView(({ error_code, q, status }) => {
+  const relink = () => {
+    const { error_code, q, status } = currentView()
     for (const one of [{ status: undefined, link: all.link }, ...counts]) {
       const { order } = currentView()
-      one.link.href = hashOf({ ...(one.status && { status: one.status }), ...(order && { order }) })
+      // Without the list it leads nowhere.
+      if (lacks("read")) one.link.removeAttribute("href")
+      else one.link.href = hashOf({ ...(one.status && { status: one.status }), ...(order && { order }) })
       const isAll = one.status !== undefined || (q === undefined && error_code === undefined)
       if (one.status === status && isAll) one.link.setAttribute("aria-current", "true")
       else one.link.removeAttribute("aria-current")
     }
-  })
+  }
+  onView(relink)
+  onAccess(relink)
 
   const showBacklog = meterOf("backlog")
   const showWorkers = meterOf("workers")

@@ -1,8 +1,9 @@
 import type { MetricsJson } from "./ApiJson.ts"
-import { messageOf, submitMany } from "./Client.ts"
+import { submitMany } from "./Client.ts"
 import { byId, isBusy, setBusy } from "./Dom.ts"
 import { count, orders } from "./Format.ts"
 import { notify } from "./Notices.ts"
+import { messageOf } from "./Requests.ts"
 
 const batch = 100
 

@@ -2,6 +2,8 @@ import { alarm } from "./Alarm.ts"
 import { connect } from "./Connection.ts"
 import type { ConnectionState } from "./ConnectionState.ts"
 import { failures } from "./Failures.ts"
+import { keyForm } from "./KeyForm.ts"
+import { keyMenu } from "./KeyMenu.ts"
 import { notify } from "./Notices.ts"
 import { orderPanel } from "./OrderPanel.ts"
 import { orderTable } from "./OrderTable.ts"
@@ -18,12 +20,14 @@ const panel = orderPanel()
 const failed = failures()
 const samples = sampleOrders(table.refresh)
 themeToggle(chart.redraw)
+keyMenu()
+keyForm()
 
 let wasLost = false
 const showState = (state: ConnectionState) => {
   alarms.showState(state)
-  table.showLiveness({ live: "Live", polling: "Read each second", lost: "Not live" }[state.kind])
-  if (state.kind === "lost") figures.showLost()
+  table.showLiveness({ live: "Live", polling: "Read each second", lost: "Not live", asking: "Not live" }[state.kind])
+  if (state.kind === "lost" || state.kind === "asking") figures.showLost()
   if (state.kind === "lost") {
     // The panel may cover the banner: it shows the failure itself.
     if (!wasLost) panel.refresh()
@@ -39,10 +43,11 @@ const showState = (state: ConnectionState) => {
 connect({
   onState: showState,
   onMetrics: (metrics) => {
-    figures.show(metrics)
     alarms.show(metrics)
+    failed.show(metrics?.orders_failed)
+    if (metrics === undefined) return
+    figures.show(metrics)
     chart.add(metrics)
-    failed.show(metrics)
     samples.show(metrics)
   },
   onReadiness: (reason) => {
