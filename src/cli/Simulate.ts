@@ -205,7 +205,7 @@ const play = Effect.fnUntraced(function* (
 ) {
   const connection = yield* connectionOf(service)
   const api = yield* Client.make(connection)
-  yield* checkScopes(yield* api.service.key())
+  if (connection.apiKey !== undefined) yield* checkScopes(yield* api.service.key())
   const before = yield* api.service.metrics()
   run.sent = yield* ordersOf({ run: run.id, seed: run.seed, orders, users })
   const counts = () => ({ answered: run.deliveries.size, final: run.final.size })
