@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { fileURLToPath } from "node:url"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -10,12 +11,14 @@ import { HttpClientLive } from "./cli/Connection.ts"
 import { printFailure } from "./cli/Failure.ts"
 import { Outlet } from "./cli/Outlet.ts"
 import { printErrorLines, printingOn } from "./cli/Output.ts"
+import { inOwnProcess, isOwnProcess } from "./cli/OwnProcess.ts"
 import { visibleLines } from "./order/VisibleText.ts"
 
-const { isActing, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
+const { isActing, isExamination, isJson, isService, run } = answerOf(process.argv.slice(2), packageJson.version)
 
-const outcome = run.pipe(
-  Effect.as(0),
+const done = Effect.as(run, 0)
+
+const outcome = (isExamination && !isOwnProcess ? inOwnProcess(fileURLToPath(import.meta.url)) : done).pipe(
   Effect.catchAll((error) => printFailure(error, isJson))
 )
 

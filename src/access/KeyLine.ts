@@ -21,8 +21,10 @@ export interface KeyLine {
 const units: Record<string, number> = { s: 1, min: 60, h: 3600 }
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-export const isKeyName = (text: string) => namePattern.test(text)
-export const keyNameRule = "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit"
+/** A key in the place of its name must not get into logs and traces. */
+export const isKeyName = (text: string) => namePattern.test(text) && !text.startsWith("ord_")
+export const keyNameRule =
+  "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit, and no key"
 
 const isScope = (text: string): text is Scope => scopes.some((scope) => scope === text)
 

@@ -45,6 +45,8 @@ export const answerOf = (argv: ReadonlyArray<string>, version: string) => {
     run: run(),
     isActing: page?.acts === true && !isHelp,
     isJson: given.has("--json"),
+    /** It works at a file that decides how long that takes. */
+    isExamination: page?.name === "doctor" && !isHelp,
     /** It takes over the process, its signals and its output. */
     isService: page?.name === "serve" && !isHelp
   }

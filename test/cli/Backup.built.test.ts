@@ -85,6 +85,8 @@ describe("orders backup", { timeout: 300_000 }, () => {
         // The same name each night is as good.
         assert.strictEqual((yield* backup(folder, "always.db")).code, 0)
         assert.lengthOf(idsIn(Path.join(folder, "always.db")), night)
+        assert.strictEqual(Fs.statSync(name).mode & 0o777, 0o600)
+        assert.strictEqual(Fs.statSync(Path.join(folder, "always.db")).mode & 0o777, 0o600)
       }
       // Each is one file, and nothing else is left.
       assert.lengthOf(files(Path.join(folder, "nights")), 3)
@@ -217,7 +219,12 @@ describe("orders restore", { timeout: 300_000 }, () => {
       assert.strictEqual(code, 0)
       const { aside, errors, orders } = JSON.parse(stdout)
       assert.deepStrictEqual([aside, errors, orders], [[], [], 3])
-      assert.deepStrictEqual(idsIn(Path.join(folder, "new/place/orders.db")), [1, 2, 3])
+      const placed = Path.join(folder, "new/place/orders.db")
+      assert.deepStrictEqual(idsIn(placed), [1, 2, 3])
+      const modes = [Path.join(folder, "new"), Path.dirname(placed), placed, `${placed}.lock`].map((path) =>
+        (Fs.statSync(path).mode & 0o777).toString(8)
+      )
+      assert.deepStrictEqual(modes, ["700", "700", "600", "600"])
     })
   )
 
