@@ -1,36 +1,9 @@
-import { isUtf8 } from "node:buffer"
-import * as Fs from "node:fs"
 import { Config, ConfigError, Either, Option } from "effect"
 import { escaped } from "./Redaction.ts"
+import { readRegularFile, reasonOf } from "./RegularFile.ts"
 
 /** Whatever is longer is no secret, but a wrong path. */
 const most = 64 * 1024
-
-class Unfit extends Error {}
-
-/** What is in a regular file, as UTF-8. A pipe nobody writes to would hold up the start for ever. */
-const contentOf = (path: string): string => {
-  const fd = Fs.openSync(path, Fs.constants.O_RDONLY | Fs.constants.O_NONBLOCK)
-  try {
-    if (!Fs.fstatSync(fd).isFile()) throw new Unfit("not a regular file")
-    const bytes = Buffer.alloc(most + 1)
-    let length = 0
-    for (let read = -1; read !== 0 && length <= most; length += read) {
-      read = Fs.readSync(fd, bytes, length, bytes.length - length, null)
-    }
-    if (length > most) throw new Unfit(`longer than ${most / 1024} KiB`)
-    if (!isUtf8(bytes.subarray(0, length))) throw new Unfit("not UTF-8")
-    return new TextDecoder().decode(bytes.subarray(0, length))
-  } finally {
-    Fs.closeSync(fd)
-  }
-}
-
-/** What the system says without the path, such as `ENOENT: no such file or directory`. */
-const reasonOf = (cause: unknown) => {
-  if (cause instanceof Unfit) return cause.message
-  return cause instanceof Error && "syscall" in cause ? cause.message.replace(/, \w+( '.*)?$/s, "") : "not a path"
-}
 
 /** A path that begins like one. Anything else may be the secret itself, given in the wrong place. */
 const shownPath = (path: string) => (/^(\/|\.{1,2}\/|~)/.test(path) ? escaped(path) : "(not shown)")
@@ -55,7 +28,7 @@ export const tryValueOrFile = (
       if (Option.exists(value, (value) => value.trim() !== "")) {
         return mistake(fileName, `given beside ${name}, allowed is one of them`)
       }
-      return Either.try(() => contentOf(path)).pipe(
+      return Either.try(() => readRegularFile(path, most).text).pipe(
         Either.map((content) => Option.some({ name: fileName, value: content.replace(/[\r\n]+$/, "") })),
         Either.orElse((cause) => mistake(fileName, `${shownPath(path)} cannot be read: ${reasonOf(cause)}`))
       )

@@ -15,6 +15,7 @@ const base = [
   "NextTurn.ts",
   "Pace.ts",
   "Redaction.ts",
+  "RegularFile.ts",
   "SecretFile.ts",
   "Setting.ts",
   "StartupError.ts",

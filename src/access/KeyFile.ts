@@ -1,5 +1,5 @@
-import * as Fs from "node:fs"
 import { Either } from "effect"
+import { readRegularFile, reasonOf } from "../RegularFile.ts"
 import { type KeyLine, parseKeyLine } from "./KeyLine.ts"
 
 /** More than anyone has keys for: a wrong file is not read as a whole. */
@@ -8,27 +8,14 @@ const maxBytes = 1024 * 1024
 /** Keys by the SHA-256 of each. */
 export type Keys = ReadonlyMap<string, KeyLine>
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
-
-/** Read from what was opened, so that it is the file whose mode was looked at. */
 const readChecked = (file: string): Either.Either<string, string> => {
-  let fd: number | undefined
   try {
-    // A named pipe would wait for a writer.
-    fd = Fs.openSync(file, Fs.constants.O_RDONLY | Fs.constants.O_NONBLOCK)
-    const stat = Fs.fstatSync(fd)
-    if (!stat.isFile()) return Either.left("it is no file")
-    const { mode, size } = stat
-    if ((mode & 0o022) !== 0) {
-      const shown = (mode & 0o777).toString(8).padStart(4, "0")
-      return Either.left(`others than its owner may write it (mode ${shown}): chmod go-w ${file}`)
-    }
-    if (size > maxBytes) return Either.left(`it has more than ${maxBytes} bytes`)
-    return Either.right(Fs.readFileSync(fd, "utf8"))
-  } catch (error) {
-    return Either.left(messageOf(error))
-  } finally {
-    if (fd !== undefined) Fs.closeSync(fd)
+    const { mode, text } = readRegularFile(file, maxBytes)
+    if ((mode & 0o022) === 0) return Either.right(text)
+    const shown = (mode & 0o777).toString(8).padStart(4, "0")
+    return Either.left(`others than its owner may write it (mode ${shown}): chmod go-w ${file}`)
+  } catch (cause) {
+    return Either.left(`cannot be read: ${reasonOf(cause)}`)
   }
 }
 

@@ -65,7 +65,7 @@ describe("The built service", () => {
       const folder = yield* temporaryFolder
       const settings = { API_KEYS_FILE: keyFile(folder) }
       const missing = yield* failToStart(folder, settings)
-      assert.match(missing.stderr, /^API_KEYS_FILE: \S+keys: ENOENT[^\n]*\n$/)
+      assert.match(missing.stderr, /^API_KEYS_FILE: \S+keys: cannot be read: ENOENT[^\n]*\n$/)
       writeKeys(folder, `shop none sha256:00\nshop read ${randomKey()}\n`)
       const faulty = yield* failToStart(folder, settings)
       assert.match(faulty.stderr, /^API_KEYS_FILE: \S+keys: line 1: [^\n]+\nAPI_KEYS_FILE: \S+keys: line 2: [^\n]+\n$/)

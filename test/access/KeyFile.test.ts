@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -101,14 +100,16 @@ describe("The file of keys", () => {
     })
   )
 
-  it.scoped("is refused as a folder, a pipe, a file that is too large or not there", () =>
+  it.scoped("is refused as a folder, a device, a file that is too large, no text or not there", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
-      assert.match(mistakes(folder).join(), /no file|EISDIR/)
-      assert.match(mistakes(Path.join(folder, "none")).join(), /ENOENT/)
-      execFileSync("mkfifo", ["-m", "600", Path.join(folder, "pipe")])
-      assert.strictEqual(mistakes(Path.join(folder, "pipe")).join(), "it is no file")
-      assert.match(mistakes(yield* written("#".repeat(1024 * 1024 + 1))).join(), /more than 1048576 bytes/)
+      assert.strictEqual(mistakes(folder).join(), "cannot be read: not a regular file")
+      assert.strictEqual(mistakes("/dev/zero").join(), "cannot be read: not a regular file")
+      assert.match(mistakes(Path.join(folder, "none")).join(), /^cannot be read: ENOENT/)
+      assert.match(mistakes(yield* written("#".repeat(1024 * 1024 + 1))).join(), /longer than 1024 KiB/)
+      const file = yield* written(line("shop"))
+      Fs.writeFileSync(file, Buffer.from([0xff]))
+      assert.strictEqual(mistakes(file).join(), "cannot be read: not UTF-8")
     })
   )
 })
