@@ -122,7 +122,7 @@ const origin = (given: string) =>
   Option.filterMap(plainUrl(given), (url) => (url.href === `${url.origin}/` ? Option.some(url.origin) : Option.none()))
 
 const unprotected = (host: string) =>
-  `HOST: given ${quoted(host)}, where others reach it, without keys: name a file of keys in API_KEYS_FILE (orders keys new ` +
+  `HOST: given ${quoted(host)}, where others may reach it, without keys: name a file of keys in API_KEYS_FILE (orders keys new ` +
   "makes one), or set ALLOW_UNAUTHENTICATED=yes where a proxy in front of it authenticates"
 
 /** Where it listens, and by which keys. Without keys it serves none but this machine, unless that is asked for. */
@@ -131,7 +131,8 @@ const exposure = Config.all({
     "HOST",
     "127.0.0.1",
     "an address or host name",
-    Option.liftPredicate((given) => given !== "")
+    // An address of IPv6 as it stands in a URL.
+    (given) => Option.liftPredicate(given.replace(/^\[(.*)\]$/, "$1"), (host) => host !== "")
   ),
   apiKeysFile: setting("API_KEYS_FILE", Option.none<string>(), "the path of a file of keys", (given) =>
     given === "" ? Option.none() : Option.some(Option.some(Path.resolve(given)))

@@ -8,7 +8,7 @@ import { guardOutput } from "./Output.ts"
 import { LoggingLive } from "./observe/Logging.ts"
 import { visibleLines } from "./order/VisibleText.ts"
 import { ServiceLive } from "./Service.ts"
-import { handleSignals, SignalsLive } from "./Signals.ts"
+import { handleSignals, KeyReloadLive, SignalsLive } from "./Signals.ts"
 import { StartupError } from "./StartupError.ts"
 import { OrdersRepo } from "./store/OrdersRepo.ts"
 import * as OrdersRepoSqlite from "./store/sqlite/OrdersRepoSqlite.ts"
@@ -86,6 +86,7 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(processor),
     Layer.provide(OrdersRepoSqlite.layer),
     // Before the database is opened, which a faulty file of keys must not touch.
+    Layer.provide(KeyReloadLive),
     Layer.provide(ApiKeys.layer),
     Layer.provide(TelemetryLive),
     Layer.provide(LoggingLive),

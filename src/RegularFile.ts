@@ -4,7 +4,7 @@ import * as Fs from "node:fs"
 class Unfit extends Error {}
 
 /**
- * The text in a regular file of so many bytes at most, in UTF-8, and the mode of the same file. Throws otherwise: see
+ * The text in a regular file of so many bytes at most, in UTF-8, and what the system says of the same file. Throws otherwise: see
  * {@link reasonOf}. A pipe that nobody writes to would be waited for without end.
  */
 export const readRegularFile = (path: string, most: number) => {
@@ -19,7 +19,7 @@ export const readRegularFile = (path: string, most: number) => {
     }
     if (length > most) throw new Unfit(`longer than ${most / 1024} KiB`)
     if (!isUtf8(bytes.subarray(0, length))) throw new Unfit("not UTF-8")
-    return { text: new TextDecoder().decode(bytes.subarray(0, length)), mode: stat.mode }
+    return { text: new TextDecoder().decode(bytes.subarray(0, length)), stat }
   } finally {
     Fs.closeSync(fd)
   }

@@ -41,7 +41,16 @@ export const handleSignals = () => {
   if (!isDevelopment) process.on("SIGUSR1", () => onIgnored())
 }
 
-/** Reads the keys again, and logs what a signal began. */
+/** Has SIGHUP read the keys again. */
+export const KeyReloadLive = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { reload, required } = yield* ApiKeys
+    const run = Runtime.runSync(yield* Effect.runtime())
+    if (required) onReload = () => run(reload)
+  })
+)
+
+/** Logs what a signal began. */
 export const SignalsLive = Layer.effectDiscard(
   Effect.gen(function* () {
     const metrics = yield* Metrics
@@ -59,8 +68,6 @@ export const SignalsLive = Layer.effectDiscard(
           )
         })
       )
-    const keys = yield* ApiKeys
-    if (keys.required) onReload = () => run(keys.reload)
     onIgnored = () => run(Effect.logWarning("SIGUSR1 does nothing here: start with `node --inspect` to debug"))
   })
 )

@@ -94,6 +94,7 @@ const everySetting: Record<string, Setting> = {
     good: [
       ["127.0.0.2", "127.0.0.2"],
       ["::1", "::1"],
+      ["[::1]", "::1"],
       [" localhost ", "localhost"]
     ],
     bad: ["", " "]
@@ -253,7 +254,7 @@ describe("AppConfig", () => {
         const [line = "", ...others] = yield* mistakes({ HOST: host })
         assert.match(
           line,
-          /^HOST: given "[^"]+", where others reach it, without keys: .*API_KEYS_FILE.*ALLOW_UNAUTHENTICATED=yes/
+          /^HOST: given "[^"]+", where others may reach it, without keys: .*API_KEYS_FILE.*ALLOW_UNAUTHENTICATED=yes/
         )
         assert.lengthOf(others, 0)
         assert.isTrue((yield* settings({ HOST: host, ALLOW_UNAUTHENTICATED: "yes" })).isExposed)

@@ -8,12 +8,21 @@ const maxBytes = 1024 * 1024
 /** Keys by the SHA-256 of each. */
 export type Keys = ReadonlyMap<string, KeyLine>
 
+/** Who may write the file, besides this user and root, by its owner and mode: nothing if nobody may. */
+const otherWriters = ({ mode, uid }: { readonly mode: number; readonly uid: number }) => {
+  if ((mode & 0o022) !== 0) {
+    const shown = (mode & 0o777).toString(8).padStart(4, "0")
+    return { who: `users other than its owner can write it (mode ${shown})`, mend: "chmod go-w" }
+  }
+  const own = process.geteuid?.() ?? uid
+  return uid === 0 || uid === own ? undefined : { who: `it belongs to another user (uid ${uid})`, mend: `chown ${own}` }
+}
+
 const readChecked = (file: string): Either.Either<string, string> => {
   try {
-    const { mode, text } = readRegularFile(file, maxBytes)
-    if ((mode & 0o022) === 0) return Either.right(text)
-    const shown = (mode & 0o777).toString(8).padStart(4, "0")
-    return Either.left(`others than its owner may write it (mode ${shown}): chmod go-w ${file}`)
+    const { stat, text } = readRegularFile(file, maxBytes)
+    const others = otherWriters(stat)
+    return others === undefined ? Either.right(text) : Either.left(`${others.who}: ${others.mend} ${file}`)
   } catch (cause) {
     return Either.left(`cannot be read: ${reasonOf(cause)}`)
   }
@@ -34,7 +43,7 @@ const parseKeys = (text: string): Either.Either<Keys, ReadonlyArray<string>> => 
   return keys.size > 0 ? Either.right(keys) : Either.left(["it has no key: add one with orders keys new"])
 }
 
-/** Reads a file of keys, which none but its owner may write; else what is wrong, a line for each mistake. */
+/** Reads a file of keys, which only this user or root may write; else what is wrong, a line for each mistake. */
 export const readKeyFile = (file: string): Either.Either<Keys, ReadonlyArray<string>> => {
   const text = readChecked(file)
   return Either.isLeft(text) ? Either.left([text.left]) : parseKeys(text.right)

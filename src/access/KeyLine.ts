@@ -1,7 +1,7 @@
 import { Array as Arr, DateTime, Either, Option } from "effect"
 import { type Scope, scopes } from "../api/Scope.ts"
 
-/** A quota for each window of time, by which a key may ask. */
+/** How many requests a key may make, and orders submit, in a window of time. */
 export interface Rate {
   readonly quota: number
   readonly windowSeconds: number
@@ -65,14 +65,14 @@ export const parseKeyLine = (line: string): Either.Either<KeyLine, string> => {
   let rate: KeyLine["rate"] = Option.none()
   let expiresAt: KeyLine["expiresAt"] = Option.none()
   for (const given of options) {
-    const [label, value = ""] = given.split("=", 2)
-    if (label === "rate") {
+    const [, label, value = ""] = /^(rate|expires)=(.*)$/.exec(given) ?? []
+    if (label === "rate" && Option.isNone(rate)) {
       rate = parseRate(value)
       if (Option.isNone(rate)) return Either.left(`the rate of ${name} is not ${rateRule}`)
-    } else if (label === "expires") {
+    } else if (label === "expires" && Option.isNone(expiresAt)) {
       expiresAt = parseExpiry(value)
       if (Option.isNone(expiresAt)) return Either.left(`expires of ${name} is not ${expiryRule}`)
-    } else return Either.left(`${name} has more than rate= and expires=`)
+    } else return Either.left(`${name} has more than rate= and expires=, each once`)
   }
   return Either.right({ name, scopes: scopes.value, hash: hash.toLowerCase(), rate, expiresAt })
 }

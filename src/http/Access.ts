@@ -1,22 +1,33 @@
 import type { IncomingMessage } from "node:http"
 import { Context, DateTime, Effect, Layer, Option } from "effect"
+import { AppConfig } from "../AppConfig.ts"
 import { ApiKeys } from "../access/ApiKeys.ts"
 import type { KeyLine } from "../access/KeyLine.ts"
 import { TokenBucket } from "../access/TokenBucket.ts"
 import { Authorization, type Caller } from "../api/Access.ts"
-import { type AnyProblem, InsufficientScope, TooManyRequests, Unauthorized } from "../api/Problems.ts"
+import {
+  type AnyProblem,
+  InsufficientScope,
+  MalformedRequest,
+  MisdirectedRequest,
+  TooManyRequests,
+  Unauthorized
+} from "../api/Problems.ts"
 import { scopes } from "../api/Scope.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
+import { isMisdirected } from "./Origins.ts"
 import type { Route } from "./Route.ts"
 import { makeWrongKeys } from "./WrongKeys.ts"
 
 /** Who sends a request, and what that lets it do. */
 export interface Access {
   readonly caller: Caller["Type"] | undefined
-  /** Why its key does not open the route. */
+  /** Why it is not let in, by its host or its key. */
   readonly refusal?: AnyProblem
   /** What its key has left of its rate, if it has one. */
   readonly rate?: TokenBucket
+  /** Ends when its key does: what goes on for long ends then too. */
+  readonly ended?: Effect.Effect<void>
 }
 
 /** The name of the key, for logs. The key itself is kept nowhere. */
@@ -36,40 +47,50 @@ const isGoodFor = ({ scopes }: KeyLine, { access }: Route) =>
   access === undefined || access.scope === undefined || scopes.includes(access.scope)
 
 /**
- * Judges requests by their keys, before anything else of them is looked at: a path that needs a key shows nothing without
- * one, not even whether it exists or what methods it has. Each request takes one from the rate of its key.
+ * Judges requests by their host, then by their keys, before anything else of them is looked at: a path that needs a key
+ * shows nothing without one, not even whether it exists or what methods it has. Each request takes one from the rate of its
+ * key.
  */
 export const makeAccess = Effect.gen(function* () {
+  const { allowedHosts } = yield* AppConfig
   const keys = yield* ApiKeys
   const clock = yield* Effect.clock
   const now = yield* monotonicMillis
-  const refuseWrongKey = makeWrongKeys(now)
-  const rates = new WeakMap<KeyLine, TokenBucket>()
+  const refuseWrongKey = yield* makeWrongKeys
+  /** They outlast a new reading of the file. */
+  const rates = new Map<string, TokenBucket>()
 
-  const rateOf = (key: KeyLine) => {
-    if (Option.isNone(key.rate)) return undefined
-    const { quota, windowSeconds } = key.rate.value
-    const rate = rates.get(key) ?? new TokenBucket(quota, windowSeconds, now)
-    rates.set(key, rate)
-    return rate
+  const rateOf = ({ hash, rate }: KeyLine) => {
+    if (Option.isNone(rate)) return undefined
+    const { quota, windowSeconds } = rate.value
+    const id = `${hash} ${quota} ${windowSeconds}`
+    const bucket = rates.get(id) ?? new TokenBucket(quota, windowSeconds, now)
+    rates.set(id, bucket)
+    return bucket
   }
 
   const ofKey = (key: KeyLine, routes: ReadonlyArray<Route>, route: Route | undefined): Access => {
     const caller = { name: Option.some(key.name), scopes: key.scopes, expires_at: key.expiresAt }
+    const ended = keys.ended(key)
     const rate = rateOf(key)
     if (rate !== undefined && rate.take(1) === 0) return { caller, rate, refusal: tooManyRequests(key.name, rate) }
-    const access = rate === undefined ? { caller } : { caller, rate }
+    const access = rate === undefined ? { caller, ended } : { caller, ended, rate }
     const asked = route === undefined ? routes : [route]
     const lacking = asked.every((route) => !isGoodFor(key, route)) ? asked[0]?.access?.scope : undefined
     return lacking === undefined ? access : { ...access, refusal: new InsufficientScope({ scope: lacking }) }
   }
 
   return (
-    { headers, socket }: IncomingMessage,
+    incoming: IncomingMessage,
     pathname: string,
     routes: ReadonlyArray<Route>,
     route: Route | undefined
   ): Access => {
+    const { headers, httpVersion, socket } = incoming
+    if (headers.host === undefined && httpVersion === "1.1") {
+      return { ...noOne, refusal: new MalformedRequest({ detail: "The request has no Host header." }) }
+    }
+    if (isMisdirected(incoming, allowedHosts)) return { ...noOne, refusal: new MisdirectedRequest() }
     if (!keys.required) return anyone
     if (!needsKey(pathname, routes)) return noOne
     const [, sent] = bearer.exec(headers.authorization ?? "") ?? []
@@ -85,15 +106,18 @@ export const makeAccess = Effect.gen(function* () {
 const tooManyRequests = (name: string, rate: TokenBucket) => {
   const seconds = rate.secondsUntil(1)
   return new TooManyRequests({
-    detail: `The key ${name} is good for ${rate.quota} in ${rate.windowSeconds} seconds; wait ${seconds}.`,
+    detail: `The key ${name} is good for ${rate.quota} in ${rate.windowSeconds} seconds; wait ${seconds} ${seconds === 1 ? "second" : "seconds"}.`,
     retry_after: seconds
   })
 }
 
-/** The fields of draft-ietf-httpapi-ratelimit-headers-11: what the key may do in a window, and what is left of it. */
+/**
+ * The fields of draft-ietf-httpapi-ratelimit-headers-11: what the key may do in a window, what is left of it, and the
+ * seconds until all is there again, or until there is something again.
+ */
 export const rateFields = (rate: TokenBucket) => ({
   "ratelimit-policy": `"key";q=${rate.quota};w=${rate.windowSeconds}`,
-  ratelimit: `"key";r=${rate.left};t=${rate.secondsUntilFull}`
+  ratelimit: `"key";r=${rate.left};t=${rate.left > 0 ? rate.secondsUntilFull : rate.secondsUntil(1)}`
 })
 
 /** The access of the request that is answered; the guard sets it. */

@@ -2,18 +2,11 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect } from "effect"
 import { AppConfig } from "../AppConfig.ts"
-import {
-  Draining,
-  ForeignOrigin,
-  MalformedRequest,
-  MethodNotAllowed,
-  MisdirectedRequest,
-  RouteNotFound
-} from "../api/Problems.ts"
+import { Draining, ForeignOrigin, MethodNotAllowed, RouteNotFound } from "../api/Problems.ts"
 import { RequestAccess } from "./Access.ts"
 import { makeBodyBudget } from "./BodyBudget.ts"
 import { NodeServer } from "./NodeServer.ts"
-import { isForeign, isMisdirected } from "./Origins.ts"
+import { isForeign } from "./Origins.ts"
 import type { ReceivedRequest } from "./ReceivedRequest.ts"
 import { RequestBody, readBody } from "./RequestBody.ts"
 
@@ -25,15 +18,10 @@ const isRead = (method: string) => method === "GET" || method === "HEAD"
  */
 export const makeAdmission = Effect.gen(function* () {
   const { isDraining } = yield* NodeServer
-  const { allowedHosts, allowedOrigins } = yield* AppConfig
+  const { allowedOrigins } = yield* AppConfig
   const hold = makeBodyBudget()
 
   const refusalOf = ({ access, incoming, method, route, routes }: ReceivedRequest) => {
-    const { headers, httpVersion } = incoming
-    if (headers.host === undefined && httpVersion === "1.1") {
-      return new MalformedRequest({ detail: "The request has no Host header." })
-    }
-    if (isMisdirected(incoming, allowedHosts)) return new MisdirectedRequest()
     if (access.refusal !== undefined) return access.refusal
     if (routes.length === 0) return new RouteNotFound()
     if (route === undefined) {
@@ -41,7 +29,7 @@ export const makeAdmission = Effect.gen(function* () {
       return new MethodNotAllowed({ allow })
     }
     const isGuarded = route.access !== undefined || !isRead(method)
-    if (isGuarded && isForeign(headers, allowedOrigins)) return new ForeignOrigin()
+    if (isGuarded && isForeign(incoming.headers, allowedOrigins)) return new ForeignOrigin()
     if (!isRead(method) && isDraining()) return new Draining({ retry_after: 5 })
     return undefined
   }

@@ -51,6 +51,7 @@ interface OpenStream {
  *
  * When all places are taken, of its owner or of all, a new stream takes that of the oldest among them: a client that
  * never reads looks the same as one that had nothing to read, and is not to keep its place for ever.
+ * A stream ends when the service shuts down, and when the right to it ends.
  */
 export const makeEventStream = Effect.gen(function* () {
   const events = yield* OrderEvents
@@ -104,13 +105,16 @@ export const makeEventStream = Effect.gen(function* () {
   })
 
   /** @param owner whose stream it is: the name of the client's key, or what its address stands for */
-  return Effect.fnUntraced(function* (filter: EventFilter, owner: string) {
+  return Effect.fnUntraced(function* (filter: EventFilter, owner: string, ended: Effect.Effect<void>) {
     const met = limitMet(owner)
     if (met !== undefined && now() - met.oldest.openedAt < openAtLeast) {
       return yield* new TooManyStreams({ limit: met.limit, scope: met.scope, retry_after: 10 })
     }
     return HttpServerResponse.stream(
-      Stream.unwrapScoped(follow(filter, owner)).pipe(Stream.interruptWhen(draining), Stream.encodeText),
+      Stream.unwrapScoped(follow(filter, owner)).pipe(
+        Stream.interruptWhen(Effect.raceFirst(draining, ended)),
+        Stream.encodeText
+      ),
       { contentType: "text/event-stream", headers: { "x-accel-buffering": "no" } }
     )
   })

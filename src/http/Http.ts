@@ -15,7 +15,7 @@ import { Orders } from "../Orders.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
-import { AuthorizationLive } from "./Access.ts"
+import { AuthorizationLive, RequestAccess } from "./Access.ts"
 import { makeTakeMany } from "./BulkIntake.ts"
 import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
@@ -70,7 +70,9 @@ const OrdersApi = HttpApiBuilder.group(
           : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
       )
       .handle("watch", ({ request, urlParams }) =>
-        Effect.flatMap(Caller, ({ name }) => streamEvents(urlParams, ownerOf(name, request.remoteAddress)))
+        Effect.flatMap(Effect.all([Caller, RequestAccess]), ([{ name }, { ended = Effect.never }]) =>
+          streamEvents(urlParams, ownerOf(name, request.remoteAddress), ended)
+        )
       )
       .handle("cancel", ({ path }) => Effect.zipLeft(orders.cancel(path.order_id), logAct("Order cancelled", path)), {
         uninterruptible: true

@@ -63,6 +63,9 @@ describe("The line of a key", () => {
     [`shop read sha256:${hash} expires=31.1.2027`, "expires"],
     [`shop read sha256:${hash} expires=2027-01-31T12:00`, "expires"],
     [`shop read sha256:${hash} expires=2027-01-31T25:00Z`, "expires"],
+    [`shop read sha256:${hash} rate=5/s=9`, "rate"],
+    [`shop read sha256:${hash} rate=5/s rate=9/h`, "each once"],
+    [`ord_${"a".repeat(32)} read sha256:${hash}`, "name"],
     [`shop read sha256:${hash} color=red`, "more than rate= and expires="]
   ] as const) {
     it(`is refused as ${JSON.stringify(line.slice(0, 40))}… for its ${why}`, () => {

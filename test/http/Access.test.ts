@@ -2,13 +2,14 @@ import * as Http from "node:http"
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { DateTime, Effect, Layer, Option } from "effect"
 import { hashOf, randomKey } from "../../src/access/ApiKey.ts"
 import { Api } from "../../src/api/Api.ts"
 import { type Scope, scopes } from "../../src/api/Scope.ts"
 import { HttpByRouterLive, HttpLive } from "../../src/http/Http.ts"
 import { protectedService } from "../support/ProtectedService.ts"
 import { memoryRepo, service } from "../support/TestLayers.ts"
+import { openStream } from "../support/Watcher.ts"
 
 interface Answered {
   readonly status: number
@@ -96,6 +97,9 @@ for (const [name, http] of [
             }
           }
         }
+        // A foreign host is refused before any key is looked at.
+        const foreign = yield* ask(`${url}/api/orders`, "GET", { host: "evil.test", ...bearer(randomKey()) })
+        assert.strictEqual(foreign.status, 421)
         // What is not there is not shown either.
         for (const path of ["/api/none", "/api/order/", "/api/order/1/none", "/api/"]) {
           assert.strictEqual((yield* ask(url + path, "GET")).status, 401, path)
@@ -238,7 +242,7 @@ describe("A key", () => {
 
   it.scopedLive("has a rate, by which all its requests count, and no other key's", () =>
     Effect.gen(function* () {
-      const { key, url } = yield* protectedService({ slow: ["read", "rate=3/h"], fast: ["read"] })
+      const { key, rewrite, url } = yield* protectedService({ slow: ["read", "rate=3/h"], fast: ["read"] })
       const once = ask(`${url}/api/key`, "GET", bearer(key("slow")))
       const first = yield* once
       assert.strictEqual(first.headers["ratelimit-policy"], '"key";q=3;w=3600')
@@ -249,7 +253,10 @@ describe("A key", () => {
       assert.strictEqual(refused.status, 429)
       assert.strictEqual(problemOf(refused), "too-many-requests")
       assert.strictEqual(refused.headers["retry-after"], "1200")
-      assert.strictEqual(refused.headers.ratelimit, '"key";r=0;t=3600')
+      assert.strictEqual(refused.headers.ratelimit, '"key";r=0;t=1200')
+      // What is used up stays so when the file is read again.
+      yield* rewrite({ fast: ["read"], slow: ["read", "rate=3/h"] })
+      assert.strictEqual((yield* once).status, 429)
       const other = yield* ask(`${url}/api/key`, "GET", bearer(key("fast")))
       assert.strictEqual(other.status, 200)
       assert.notProperty(other.headers, "ratelimit")
@@ -284,6 +291,35 @@ describe("A key", () => {
       assert.deepStrictEqual(statuses, [...Array(10).fill(401), 429, 429])
       assert.strictEqual((yield* ask(`${url}/api/orders`, "GET", bearer(key("shop")))).status, 200)
       assert.strictEqual((yield* ask(`${url}/api/orders`, "GET")).status, 401)
+    })
+  )
+})
+
+const watch = (url: string, key: string) => openStream(url, "", "127.0.0.1", bearer(key))
+
+describe("An event stream", () => {
+  it.scopedLive("ends when its key is taken away or good for something else, and not with the keys of others", () =>
+    Effect.gen(function* () {
+      const { key, rewrite, url } = yield* protectedService({ shop: ["read"], desk: ["read"], other: ["read"] })
+      const shop = yield* watch(url, key("shop"))
+      const desk = yield* watch(url, key("desk"))
+      const other = yield* watch(url, key("other"))
+      yield* rewrite({ desk: ["submit"], other: ["read", "rate=9/s"] })
+      assert.isTrue(yield* shop.ended)
+      assert.isTrue(yield* desk.ended)
+      assert.strictEqual((yield* watch(url, key("shop"))).status, 401)
+      assert.strictEqual((yield* watch(url, key("desk"))).status, 403)
+      const outcome = yield* Effect.timeoutOption(other.ended, "300 millis")
+      assert.isTrue(Option.isNone(outcome))
+    })
+  )
+
+  it.scopedLive("ends with its key", () =>
+    Effect.gen(function* () {
+      const at = DateTime.formatIso(DateTime.add(yield* DateTime.now, { seconds: 3 }))
+      const { key, url } = yield* protectedService({ shop: ["read", `expires=${at}`] })
+      assert.isTrue(yield* Effect.flatMap(watch(url, key("shop")), ({ ended }) => ended))
+      assert.strictEqual((yield* ask(`${url}/api/key`, "GET", bearer(key("shop")))).status, 401)
     })
   )
 })

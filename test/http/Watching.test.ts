@@ -299,7 +299,7 @@ describe("the event stream", { timeout: longTest }, () => {
   it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
-      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop")))
+      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop", Effect.never)))
       const next = Effect.map(pull, Chunk.join(""))
       assert.strictEqual(yield* next, "retry: 2000\n\n")
 
@@ -328,7 +328,7 @@ describe("the event stream", { timeout: longTest }, () => {
   it.scopedLive("keeps the newest 1,024 events for a client that does not read, and never waits for it", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
-      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop")))
+      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop", Effect.never)))
       yield* slow
       // What it is about to be given when it stops reading.
       yield* publish(change(1))
@@ -349,7 +349,7 @@ describe("the event stream", { timeout: longTest }, () => {
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
       const { drain } = yield* NodeServer
-      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}, "shop"))))
+      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}, "shop", Effect.never))))
       yield* Effect.yieldNow()
       assert.isTrue(Option.isNone(yield* Fiber.poll(watching)))
       yield* Effect.fork(drain)
@@ -364,7 +364,9 @@ describe("the event stream", { timeout: longTest }, () => {
       Effect.gen(function* () {
         const texts: Array<string> = []
         const watching = yield* Effect.fork(
-          Stream.runForEach(bodyOf(yield* streamEvents({}, owner)), (text) => Effect.sync(() => void texts.push(text)))
+          Stream.runForEach(bodyOf(yield* streamEvents({}, owner, Effect.never)), (text) =>
+            Effect.sync(() => void texts.push(text))
+          )
         )
         yield* turns
         return { texts, isOpen: Effect.map(Fiber.poll(watching), Option.isNone) }

@@ -1,8 +1,9 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as HttpServer from "@effect/platform/HttpServer"
-import { Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { hashOf, randomKey } from "../../src/access/ApiKey.ts"
+import { ApiKeys } from "../../src/access/ApiKeys.ts"
 import { HttpLive } from "../../src/http/Http.ts"
 import { memoryRepo, service, temporaryFolder } from "./TestLayers.ts"
 
@@ -28,9 +29,15 @@ export const keysFile = (lines: KeyLines) =>
 /** A service with keys in this process. */
 export const protectedService = (lines: KeyLines, http: typeof HttpLive = HttpLive) =>
   Effect.gen(function* () {
-    const { file, key } = yield* keysFile(lines)
+    const { file, key, write } = yield* keysFile(lines)
     const layer = service({ repo: memoryRepo, http, settings: { apiKeysFile: Option.some(file) } })
     const context = yield* Layer.build(layer)
     const url = yield* Effect.provide(HttpServer.addressFormattedWith(Effect.succeed), context)
-    return { url, key }
+    /** Has the file read again with other lines. */
+    const rewrite = (lines: KeyLines) =>
+      Effect.zipRight(
+        Effect.sync(() => write(lines)),
+        Context.get(context, ApiKeys).reload
+      )
+    return { url, key, rewrite }
   })

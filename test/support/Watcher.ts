@@ -16,14 +16,15 @@ export interface Watcher {
 export const openStream = (
   url: string,
   query = "",
-  localAddress = "127.0.0.1"
+  localAddress = "127.0.0.1",
+  headers: Http.OutgoingHttpHeaders = {}
 ): Effect.Effect<Watcher, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const blocks = yield* Queue.unbounded<string>()
     const ended = yield* Deferred.make<boolean>()
     const [request, response] = yield* Effect.acquireRelease(
       Effect.async<[Http.ClientRequest, Http.IncomingMessage], Error>((resume) => {
-        const request = Http.get(`${url}/api/events${query}`, { agent: false, localAddress }, (response) => {
+        const request = Http.get(`${url}/api/events${query}`, { agent: false, localAddress, headers }, (response) => {
           let text = ""
           response.setEncoding("utf8").on("data", (chunk: string) => {
             const parts = (text + chunk).split("\n\n")
