@@ -175,6 +175,7 @@ const runElsewhere: Record<string, string> = {
   "touch .env": "below",
   "npm run build\nsetsid -f": "below",
   "npm run -s orders -- keys new --name shop --scopes submit,read --json": "below",
+  "orders keys new --name ops": "test/cli/Keys.built.test.ts",
   "sudo install": "the unit: test/SystemdUnit.built.test.ts",
   "docker compose -f compose.yaml": "the files: test/observe/Observability.built.test.ts",
   "prometheus --config.file": "promtool in test/observe/Observability.built.test.ts",
