@@ -174,7 +174,7 @@ const runElsewhere: Record<string, string> = {
   "npm init -y": "test/Package.built.test.ts",
   "touch .env": "below",
   "npm run build\nsetsid -f": "below",
-  "npm run -s orders -- keys new --name shop --scopes submit,read --json": "below",
+  "API_KEYS_FILE=keys": "below",
   "orders keys new --name ops": "test/cli/Keys.built.test.ts",
   "sudo install": "the unit: test/SystemdUnit.built.test.ts",
   "docker compose -f compose.yaml": "the files: test/observe/Observability.built.test.ts",
@@ -306,8 +306,8 @@ describe("the documents", () => {
   it.scopedLive("makes a key, and the service takes it", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
-      const [make = "", start = ""] = stepWith("--json >shop.json").split(/^(?=API_KEYS_FILE=)/m)
-      yield* shell(folder, make.replace("npm run -s orders --", "orders"), commandLine(folder))
+      const start = stepWith("API_KEYS_FILE=keys")
+      yield* shell(folder, stepWith("--json >shop.json").replace("npm run -s orders --", "orders"), commandLine(folder))
       const { HOST: _, ...settings } = settingsIn(start)
       const service = yield* startService(folder, settings)
       const { key }: { key: string } = JSON.parse(Fs.readFileSync(Path.join(folder, "shop.json"), "utf8"))
