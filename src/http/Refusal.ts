@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http"
 import type * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Chunk, Effect, Stream } from "effect"
-import { type AnyProblem, answerOf, type BodyTooLarge, isProblem, type TooManyBytes } from "../api/Problems.ts"
+import { type AnyProblem, answerOf, isProblem } from "../api/Problems.ts"
 
 export const refuse = (problem: AnyProblem) => {
   const { headers, status, text } = answerOf(problem)
@@ -16,7 +16,7 @@ const discardLimit = 16 * 1024 * 1024
  * The answer to a body that is not read to its end. It goes out at once; then the rest of the body is read and thrown away for a
  * while before the connection closes, because a client still sending would see a reset in place of the answer.
  */
-export const refuseBody = (error: BodyTooLarge | TooManyBytes, incoming: IncomingMessage) => {
+export const refuseBody = (error: AnyProblem, incoming: IncomingMessage) => {
   const { headers, status, text } = answerOf(error)
   const body = Buffer.from(text)
   const discard = Effect.async<void>((resume) => {

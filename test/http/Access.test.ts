@@ -1,4 +1,5 @@
 import * as Http from "node:http"
+import * as Net from "node:net"
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
@@ -191,6 +192,35 @@ for (const [name, http] of [
     )
   })
 }
+
+describe("A request without a key", () => {
+  it.scopedLive("cannot go on sending a body without end: its connection is closed after the answer", () =>
+    Effect.gen(function* () {
+      const { url } = yield* protectedService({ shop: ["submit"] })
+      const { hostname, port } = new URL(url)
+      const chunk = Buffer.from(`10000\r\n${"x".repeat(65_536)}\r\n`)
+      const { answer, sent } = yield* Effect.async<{ answer: string; sent: number }>((resume) => {
+        const socket = Net.connect(Number(port), hostname)
+        let answer = ""
+        const send = () => {
+          while (!socket.destroyed && socket.write(chunk));
+        }
+        socket.write(`POST /api/orders HTTP/1.1\r\nhost: ${hostname}\r\ntransfer-encoding: chunked\r\n\r\n`)
+        socket
+          .on("drain", send)
+          .on("data", (data) => {
+            answer += data.toString()
+          })
+          .on("error", () => {})
+          .on("close", () => resume(Effect.succeed({ answer, sent: socket.bytesWritten })))
+        send()
+      })
+      assert.match(answer, /^HTTP\/1.1 401 /)
+      assert.match(answer, /\r\nconnection: close\r\n/i)
+      assert.isBelow(sent, 64 * 1024 * 1024)
+    })
+  )
+})
 
 describe("A key", () => {
   it.scopedLive("is taken by the rules of RFC 6750, and nothing else is", () =>
