@@ -285,11 +285,12 @@ describe("main", () => {
       `HOST=${host} is told as one can use it${missing ? " (this machine has no IPv6)" : ""}`,
       () =>
         Effect.gen(function* () {
-          const { url } = yield* startService(yield* temporaryFolder, { HOST: host })
+          const settings = { HOST: host, ALLOW_UNAUTHENTICATED: "yes" }
+          const { url } = yield* startService(yield* temporaryFolder, settings)
           const { host: address, port } = new URL(url)
           assert.strictEqual(address, `${told}:${port}`)
           assert.strictEqual((yield* Effect.promise(() => fetch(`${url}/livez`))).status, 200)
-          const taken = yield* failToStart(yield* temporaryFolder, { HOST: host, PORT: port })
+          const taken = yield* failToStart(yield* temporaryFolder, { ...settings, PORT: port })
           assert.include(taken.stderr, `${told}:${port} is in use`)
         })
     )
