@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Queue } from "effect"
+import { maxOwnStreams } from "../../src/api/StreamLimits.ts"
 import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 import { nextEvents, openStream } from "../support/Watcher.ts"
@@ -12,7 +13,7 @@ describe("the event streams of the service", () => {
         SHUTDOWN_GRACE: "0 millis"
       })
       const streams = yield* Effect.all(
-        Arr.makeBy(20, () => openStream(running.url)),
+        Arr.makeBy(maxOwnStreams, () => openStream(running.url)),
         { concurrency: "unbounded" }
       )
       for (const { blocks } of streams) assert.strictEqual(yield* Queue.take(blocks), "retry: 2000")
