@@ -1,6 +1,6 @@
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { Draining, ForeignOrigin, MethodNotAllowed, RouteNotFound } from "../api/Problems.ts"
 import { RequestAccess } from "./Access.ts"
@@ -42,12 +42,13 @@ export const makeAdmission = Effect.gen(function* () {
     const refusal = refusalOf(received)
     if (refusal !== undefined) return refusal
     const { access, incoming, method, route } = received
-    const within = <A, E, R>(answer: Effect.Effect<A, E, R>) => Effect.provideService(answer, RequestAccess, access)
-    if (isRead(method) || route?.body === undefined) return within(app)
+    if (isRead(method) || route?.body === undefined) return Effect.provideService(app, RequestAccess, access)
     const { body: rules, handler } = route
     const holding = hold(rules.limit)
     const answered = Effect.flatMap(readBody(incoming, rules, holding), (body) =>
-      within(handler ? handler(request, body) : Effect.provideService(app, RequestBody, body))
+      handler
+        ? handler(request, body)
+        : Effect.provide(app, Context.make(RequestAccess, access).pipe(Context.add(RequestBody, body)))
     )
     return Effect.ensuring(answered, Effect.sync(holding.end))
   }

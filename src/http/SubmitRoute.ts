@@ -5,6 +5,7 @@ import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Effect, Either, Option, Schema } from "effect"
+import { Authorization } from "../api/Access.ts"
 import { type Acceptance, Orders } from "../Orders.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { decodeNewOrder } from "../order/NewOrderDecoder.ts"
@@ -40,10 +41,6 @@ export const makeSubmit = Effect.map(Orders, (orders) =>
   }, Effect.uninterruptible)
 )
 
-const noSearch = {}
-const searchOf = (url: string) =>
-  url.includes("?") ? HttpServerRequest.searchParamsFromURL(new URL(url, "http://localhost")) : noSearch
-
 /** Stands for the endpoint alone: errors of its middleware are encoded here, those of the handler by the whole API. */
 class Alone extends HttpApi.make("submit") {
   static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(Schema.Never.ast)
@@ -51,7 +48,8 @@ class Alone extends HttpApi.make("submit") {
 
 /**
  * `POST /api/order` answered past the router: the same handler, within the same middleware (that of the endpoint, its
- * group and the API, from the inside out) and the same encoding of errors as on the way through HttpApi. A test sends the
+ * group and the API, from the inside out) and the same encoding of errors as on the way through HttpApi. `Authorization`
+ * is left out, for the guard has judged the key, and provided for each request it would cost a tenth of it. A test sends the
  * same requests both ways. What is set on the router of @effect/platform itself is not applied: access belongs in the
  * contract. The start fails without the endpoint, and where its contract reads more of a request than the body.
  */
@@ -71,7 +69,7 @@ export const makeSubmitRoute = Effect.fnUntraced(function* <
     onEndpoint: ({ endpoint, middleware }) => {
       routes.push(routeOf({ endpoint, middleware }))
       readsMore ||= [endpoint.headersSchema, endpoint.pathSchema, endpoint.urlParamsSchema].some(Option.isSome)
-      for (const tag of middleware) alone = alone.middleware(tag)
+      for (const tag of middleware) if (tag.key !== Authorization.key) alone = alone.middleware(tag)
     }
   })
   const [route] = routes
@@ -82,6 +80,11 @@ export const makeSubmitRoute = Effect.fnUntraced(function* <
   const answer: NonNullable<Route["handler"]> = (request, body) => outer(inner(refusing(submit(request, body))))
   // A security scheme may read a key in the query, which the router would have parsed.
   const answerWithin: typeof answer = (request, body) =>
-    Effect.provideService(answer(request, body), HttpServerRequest.ParsedSearchParams, searchOf(request.url))
-  return { ...route, handler: answerWithin } satisfies Route
+    Effect.provideService(
+      answer(request, body),
+      HttpServerRequest.ParsedSearchParams,
+      HttpServerRequest.searchParamsFromURL(new URL(request.url, "http://localhost"))
+    )
+  const isPlain = alone.middlewares.size + api.middlewares.size === 0
+  return { ...route, handler: isPlain ? answer : answerWithin } satisfies Route
 })
