@@ -49,8 +49,8 @@ class Alone extends HttpApi.make("submit") {
 /**
  * `POST /api/order` answered past the router: the same handler, within the same middleware (that of the endpoint, its
  * group and the API, from the inside out) and the same encoding of errors as on the way through HttpApi. `Authorization`
- * is left out, for the guard has judged the key, and provided for each request it would cost a tenth of it. A test sends the
- * same requests both ways. What is set on the router of @effect/platform itself is not applied: access belongs in the
+ * is left out, for the guard has judged the key and the handler does not ask whose it is. A test sends the same requests
+ * both ways. What is set on the router of @effect/platform itself is not applied: access belongs in the
  * contract. The start fails without the endpoint, and where its contract reads more of a request than the body.
  */
 export const makeSubmitRoute = Effect.fnUntraced(function* <
