@@ -59,6 +59,8 @@ export const makeAccess = Effect.gen(function* () {
   const refuseWrongKey = yield* makeWrongKeys
   /** They outlast a new reading of the file. */
   const rates = new Map<string, TokenBucket>()
+  /** What a key lets do, made once: requests that bring it differ only in why one of them may be refused. */
+  const known = new WeakMap<KeyLine, Access>()
 
   const rateOf = ({ hash, rate }: KeyLine) => {
     if (Option.isNone(rate)) return undefined
@@ -69,12 +71,20 @@ export const makeAccess = Effect.gen(function* () {
     return bucket
   }
 
-  const ofKey = (key: KeyLine, routes: ReadonlyArray<Route>, route: Route | undefined): Access => {
+  const accessBy = (key: KeyLine): Access => {
+    const found = known.get(key)
+    if (found !== undefined) return found
     const caller = { name: Option.some(key.name), scopes: key.scopes, expires_at: key.expiresAt }
-    const ended = keys.ended(key)
     const rate = rateOf(key)
-    if (rate !== undefined && rate.take(1) === 0) return { caller, rate, refusal: tooManyRequests(key.name, rate) }
-    const access = rate === undefined ? { caller, ended } : { caller, ended, rate }
+    const access = { caller, ended: keys.ended(key), ...(rate && { rate }) }
+    known.set(key, access)
+    return access
+  }
+
+  const ofKey = (key: KeyLine, routes: ReadonlyArray<Route>, route: Route | undefined): Access => {
+    const access = accessBy(key)
+    const { rate } = access
+    if (rate !== undefined && rate.take(1) === 0) return { ...access, refusal: tooManyRequests(key.name, rate) }
     const asked = route === undefined ? routes : [route]
     const lacking = asked.every((route) => !isGoodFor(key, route)) ? asked[0]?.access?.scope : undefined
     return lacking === undefined ? access : { ...access, refusal: new InsufficientScope({ scope: lacking }) }

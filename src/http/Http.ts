@@ -15,7 +15,7 @@ import { Orders } from "../Orders.ts"
 import { Metrics } from "../observe/Metrics.ts"
 import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
-import { AuthorizationLive, RequestAccess } from "./Access.ts"
+import { type Access, AuthorizationLive, keyField, RequestAccess } from "./Access.ts"
 import { makeTakeMany } from "./BulkIntake.ts"
 import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
@@ -31,19 +31,15 @@ import { ServiceStatus } from "./ServiceStatus.ts"
 import { makeSubmit, makeSubmitRoute } from "./SubmitRoute.ts"
 
 /** Who holds an event stream: a key, or an address without one. */
-const ownerOf = (key: Option.Option<string>, address: Option.Option<string>) =>
-  Option.match(key, {
-    onNone: () => Option.match(address, { onNone: () => "", onSome: clientOf }),
-    onSome: (name) => `key ${name}`
-  })
+const ownerOf = (access: Access, address: Option.Option<string>) => {
+  const { key } = keyField(access) ?? {}
+  return key === undefined ? Option.match(address, { onNone: () => "", onSome: clientOf }) : `key ${key}`
+}
 
 /** Logs what a caller did, with the name of its key. */
 const logAct = (what: string, fields: Readonly<Record<string, unknown>>) =>
-  Effect.flatMap(Caller, ({ name }) =>
-    Effect.annotateLogs(Effect.logInfo(what), {
-      ...fields,
-      ...Option.match(name, { onNone: () => undefined, onSome: (key) => ({ key }) })
-    })
+  Effect.flatMap(RequestAccess, (access) =>
+    Effect.annotateLogs(Effect.logInfo(what), { ...fields, ...keyField(access) })
   )
 
 const OrdersApi = HttpApiBuilder.group(
@@ -70,8 +66,8 @@ const OrdersApi = HttpApiBuilder.group(
           : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
       )
       .handle("watch", ({ request, urlParams }) =>
-        Effect.flatMap(Effect.all([Caller, RequestAccess]), ([{ name }, { ended = Effect.never }]) =>
-          streamEvents(urlParams, ownerOf(name, request.remoteAddress), ended)
+        Effect.flatMap(RequestAccess, (access) =>
+          streamEvents(urlParams, ownerOf(access, request.remoteAddress), access.ended ?? Effect.never)
         )
       )
       .handle("cancel", ({ path }) => Effect.zipLeft(orders.cancel(path.order_id), logAct("Order cancelled", path)), {

@@ -11,8 +11,8 @@ const [quota, windowSeconds] = [10, 60]
 const maxClients = 10_000
 
 /**
- * The refusal of a wrong key: 401, and 429 for a client that tries one after the other, which is logged too. Right keys from the same address
- * are not held up by it, for behind a proxy all clients have one.
+ * The refusal of a wrong key: 401, and 429 for a client that tries one after the other, which is logged too. Right keys
+ * from the same address are not held up by it, for behind a proxy all clients have one.
  */
 export const makeWrongKeys = Effect.gen(function* () {
   const now = yield* monotonicMillis
