@@ -2,10 +2,10 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, type Context, Duration, Effect, Layer, LogLevel, Option, Redacted } from "effect"
-import { AppConfig } from "../src/AppConfig.ts"
+import { type Context, Duration, Effect, LogLevel, Option, Redacted } from "effect"
+import type { AppConfig } from "../src/AppConfig.ts"
 import { quoted } from "../src/Redaction.ts"
-import { temporaryFolder } from "./support/TestLayers.ts"
+import { settingsBy, temporaryFolder } from "./support/TestLayers.ts"
 
 type Settings = Context.Tag.Service<AppConfig>
 
@@ -21,17 +21,8 @@ const workingFolder = Effect.flatMap(temporaryFolder, (folder) =>
   )
 ).pipe(Effect.map(({ folder }) => folder))
 
-const settings = (environment: Record<string, string>) =>
-  Effect.provide(
-    AppConfig,
-    Layer.provide(
-      AppConfig.layer,
-      Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))
-    )
-  )
-
 const mistakes = (environment: Record<string, string>) =>
-  Effect.match(settings(environment), { onFailure: ({ lines }) => lines, onSuccess: () => [] })
+  Effect.match(settingsBy(environment), { onFailure: ({ lines }) => lines, onSuccess: () => [] })
 
 interface Setting {
   readonly read: (settings: Settings) => unknown
@@ -200,7 +191,7 @@ describe("AppConfig", () => {
   it.scoped("has a default for every setting", () =>
     Effect.gen(function* () {
       yield* workingFolder
-      const { databaseFile, logFormat, ...others } = yield* settings({})
+      const { databaseFile, logFormat, ...others } = yield* settingsBy({})
       assert.isTrue(Path.isAbsolute(databaseFile))
       assert.strictEqual(Path.join(...databaseFile.split(Path.sep).slice(-2)), "data/orders.db")
       assert.strictEqual(logFormat, process.stdout.isTTY ? "pretty" : "json")
@@ -236,7 +227,7 @@ describe("AppConfig", () => {
       Effect.gen(function* () {
         yield* workingFolder
         for (const [given, value] of good) {
-          assert.strictEqual(read(yield* settings({ [name]: given })), value, `${name}=${given}`)
+          assert.strictEqual(read(yield* settingsBy({ [name]: given })), value, `${name}=${given}`)
         }
         for (const given of bad) {
           assert.deepStrictEqual(yield* mistakes({ [name]: given }), [
@@ -257,8 +248,8 @@ describe("AppConfig", () => {
           /^HOST: given "[^"]+", where others may reach it, without keys: .*API_KEYS_FILE.*ALLOW_UNAUTHENTICATED=yes/
         )
         assert.lengthOf(others, 0)
-        assert.isTrue((yield* settings({ HOST: host, ALLOW_UNAUTHENTICATED: "yes" })).isExposed)
-        assert.isTrue((yield* settings({ HOST: host, API_KEYS_FILE: "keys" })).isExposed)
+        assert.isTrue((yield* settingsBy({ HOST: host, ALLOW_UNAUTHENTICATED: "yes" })).isExposed)
+        assert.isTrue((yield* settingsBy({ HOST: host, API_KEYS_FILE: "keys" })).isExposed)
         assert.lengthOf(yield* mistakes({ HOST: host, ALLOW_UNAUTHENTICATED: "no", PORT: "x" }), 2)
       })
     )
@@ -276,7 +267,7 @@ describe("AppConfig", () => {
     it.scoped(`needs no keys on ${host}`, () =>
       Effect.gen(function* () {
         yield* workingFolder
-        assert.isFalse((yield* settings({ HOST: host })).isExposed)
+        assert.isFalse((yield* settingsBy({ HOST: host })).isExposed)
       })
     )
   }
@@ -318,13 +309,13 @@ describe("AppConfig", () => {
 
       // As a platform sets them for others.
       for (const off of [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: " " }, { ...receiver, OTEL_SDK_DISABLED: "True" }]) {
-        const settled = yield* settings({ ...given, OTEL_EXPORTER_OTLP_HEADERS: "top secret", ...off })
+        const settled = yield* settingsBy({ ...given, OTEL_EXPORTER_OTLP_HEADERS: "top secret", ...off })
         assert.deepStrictEqual(settled.telemetry, Option.none())
       }
       const empty = Object.fromEntries(Object.keys(refused).map((name) => [name, ""]))
       assert.deepStrictEqual(
-        (yield* settings({ ...empty, ...receiver })).telemetry,
-        (yield* settings(receiver)).telemetry
+        (yield* settingsBy({ ...empty, ...receiver })).telemetry,
+        (yield* settingsBy(receiver)).telemetry
       )
     })
   )
@@ -333,7 +324,7 @@ describe("AppConfig", () => {
     Effect.gen(function* () {
       yield* workingFolder
       const of = (given: Record<string, string>) =>
-        Effect.map(settings({ ...receiver, ...given }), ({ telemetry }) => {
+        Effect.map(settingsBy({ ...receiver, ...given }), ({ telemetry }) => {
           const { protocol, sendsMetrics, sendsTraces } = Option.getOrThrow(telemetry)
           return [protocol, sendsTraces, sendsMetrics]
         })
@@ -358,7 +349,7 @@ describe("AppConfig", () => {
         OTEL_TRACES_SAMPLER_ARG: "0.25",
         OTEL_METRICS_EXPORTER: "none"
       }
-      const telemetry = Option.getOrThrow((yield* settings(given)).telemetry)
+      const telemetry = Option.getOrThrow((yield* settingsBy(given)).telemetry)
       assert.deepStrictEqual(Redacted.value(telemetry.headers), { "api-key": "top secret", "x-tenant": "shop" })
       assert.notInclude(JSON.stringify(telemetry), "secret")
       const { headers: _headers, ...shown } = telemetry
@@ -381,7 +372,7 @@ describe("AppConfig", () => {
     Effect.gen(function* () {
       yield* workingFolder
       for (const given of ["file:/var/orders.db", "file:///var/orders.db", "file://localhost/var/orders.db"]) {
-        assert.strictEqual((yield* settings({ DATABASE_URL: given })).databaseFile, "/var/orders.db")
+        assert.strictEqual((yield* settingsBy({ DATABASE_URL: given })).databaseFile, "/var/orders.db")
       }
     })
   )
@@ -394,7 +385,7 @@ describe("AppConfig", () => {
         ([name, { allowed }]) => `${name}: given ${JSON.stringify(given[name])}, allowed is ${allowed}`
       )
       assert.sameMembers([...(yield* mistakes(given))], expected)
-      const error = yield* Effect.flip(settings({ ...given, PORT: "two\nlines" }))
+      const error = yield* Effect.flip(settingsBy({ ...given, PORT: "two\nlines" }))
       assert.strictEqual(error.message.split("\n").length, expected.length)
     })
   )
@@ -408,7 +399,7 @@ describe("AppConfig", () => {
     ...given
   })
   const read = (given: Record<string, string>) =>
-    Effect.map(settings(webhook(given)), ({ processor }) => {
+    Effect.map(settingsBy(webhook(given)), ({ processor }) => {
       assert.isTrue(processor !== "simulated")
       return processor === "simulated"
         ? undefined
@@ -425,7 +416,7 @@ describe("AppConfig", () => {
       const [line, ...others] = yield* mistakes({ PROCESSOR: "webhook", WEBHOOK_URL: url })
       assert.match(line ?? "", /^WEBHOOK_SECRET: not given/)
       assert.deepStrictEqual(others, [])
-      assert.strictEqual((yield* settings({ WEBHOOK_URL: url, WEBHOOK_SECRET: secret })).processor, "simulated")
+      assert.strictEqual((yield* settingsBy({ WEBHOOK_URL: url, WEBHOOK_SECRET: secret })).processor, "simulated")
     })
   )
 
@@ -535,7 +526,7 @@ describe("AppConfig", () => {
   it.scoped("shows no secret when the settings are printed", () =>
     Effect.gen(function* () {
       yield* workingFolder
-      const all = yield* settings(webhook({ WEBHOOK_SECRET: `${secret} whsec_${secret}` }))
+      const all = yield* settingsBy(webhook({ WEBHOOK_SECRET: `${secret} whsec_${secret}` }))
       for (const text of [inspect(all, { depth: 10, showHidden: true }), JSON.stringify(all), String(all.processor)]) {
         assert.notInclude(text, secret.slice(0, 8))
       }
@@ -547,7 +538,7 @@ describe("AppConfig", () => {
     Effect.gen(function* () {
       const folder = yield* workingFolder
       yield* Effect.promise(() => Fs.writeFile(Path.join(folder, ".env"), "PORT=4000\nWORKERS=7\n"))
-      const { port, workers } = yield* settings({ PORT: "5000" })
+      const { port, workers } = yield* settingsBy({ PORT: "5000" })
       assert.strictEqual(port, 5000)
       assert.strictEqual(workers, 7)
     })

@@ -1,31 +1,21 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
-import { AppConfig } from "../src/AppConfig.ts"
-import { temporaryFolder } from "./support/TestLayers.ts"
+import { Effect, Option, Redacted } from "effect"
+import { settingsBy, temporaryFolder } from "./support/TestLayers.ts"
 
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 const [secret, other] = [base64("orders-test-secret-number-1"), base64("orders-test-secret-number-2")]
 
-const settings = (environment: Record<string, string>) =>
-  Effect.provide(
-    AppConfig,
-    Layer.provide(
-      AppConfig.layer,
-      Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))
-    )
-  )
-
 const webhook = { PROCESSOR: "webhook", WEBHOOK_URL: "https://shop.example/fulfil" }
 
 const secrets = (given: Record<string, string>) =>
-  Effect.map(settings({ ...webhook, ...given }), ({ processor }) =>
+  Effect.map(settingsBy({ ...webhook, ...given }), ({ processor }) =>
     processor === "simulated" ? [] : processor.secrets.map(Redacted.value)
   )
 
 const mistake = (given: Record<string, string>) =>
-  Effect.map(Effect.flip(settings(given)), ({ lines, message }) => {
+  Effect.map(Effect.flip(settingsBy(given)), ({ lines, message }) => {
     assert.lengthOf(lines, 1)
     assert.notInclude(message, "\n")
     return message
@@ -138,7 +128,7 @@ describe("a secret from a file", () => {
     Effect.gen(function* () {
       const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }
       const headers = (given: Record<string, string>) =>
-        Effect.map(settings({ ...endpoint, ...given }), ({ telemetry }) =>
+        Effect.map(settingsBy({ ...endpoint, ...given }), ({ telemetry }) =>
           Redacted.value(Option.getOrThrow(telemetry).headers)
         )
       const file = yield* holding("api-key=top%20secret\nx-tenant=shop,x-more=1\n")
@@ -155,7 +145,7 @@ describe("a secret from a file", () => {
       assert.match(bad, /^OTEL_EXPORTER_OTLP_HEADERS_FILE: given \(not shown\), allowed is headers such as /)
       const missing = { OTEL_EXPORTER_OTLP_HEADERS_FILE: "/missing/headers" }
       assert.include(yield* mistake({ ...endpoint, ...missing }), '"/missing/headers" cannot be read: ENOENT')
-      assert.deepStrictEqual((yield* settings(missing)).telemetry, Option.none())
+      assert.deepStrictEqual((yield* settingsBy(missing)).telemetry, Option.none())
     })
   )
 })

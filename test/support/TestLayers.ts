@@ -5,7 +5,7 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { afterAll } from "@effect/vitest"
-import { type Context, Effect, Exit, Layer, Logger, LogLevel, Option, Schema, Scope } from "effect"
+import { ConfigProvider, type Context, Effect, Exit, Layer, Logger, LogLevel, Option, Schema, Scope } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import { ApiKeys } from "../../src/access/ApiKeys.ts"
 import * as Client from "../../src/api/Client.ts"
@@ -47,6 +47,16 @@ export const config = (settings: Settings = {}) =>
       AppConfig.layerTest({ databaseFile: Path.join(folder, "orders.db"), port: 0, ...settings })
     )
   ).pipe(Layer.merge(Layer.merge(Logger.minimumLogLevel(LogLevel.Fatal), Layer.setTracerEnabled(false))))
+
+/** The settings that these variables make, as at a start. */
+export const settingsBy = (environment: Record<string, string>) =>
+  Effect.provide(
+    AppConfig,
+    Layer.provide(
+      AppConfig.layer,
+      Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))
+    )
+  )
 
 /** The repository on a real SQLite file. */
 export const sqlRepo: Layer.Layer<OrdersRepo | SqlClient.SqlClient | DatabaseFile, unknown, AppConfig> =
