@@ -6,6 +6,7 @@ import { importsOf, specifiersOf } from "./support/Imports.ts"
 /** What any room but `order` and `api` may use: settings, clocks, loops, JSON. */
 const base = [
   "AppConfig.ts",
+  "FileMode.ts",
   "Json.ts",
   "JsonBytes.ts",
   "KeepRunning.ts",

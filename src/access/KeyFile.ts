@@ -1,4 +1,5 @@
 import { Either } from "effect"
+import { modeOf } from "../FileMode.ts"
 import { readRegularFile, reasonOf } from "../RegularFile.ts"
 import { type KeyLine, parseKeyLine } from "./KeyLine.ts"
 
@@ -11,8 +12,7 @@ export type Keys = ReadonlyMap<string, KeyLine>
 /** Who may write the file, besides this user and root, by its owner and mode: nothing if nobody may. */
 const otherWriters = ({ mode, uid }: { readonly mode: number; readonly uid: number }) => {
   if ((mode & 0o022) !== 0) {
-    const shown = (mode & 0o777).toString(8).padStart(4, "0")
-    return { who: `users other than its owner can write it (mode ${shown})`, mend: "chmod go-w" }
+    return { who: `users other than its owner can write it (${modeOf({ mode })})`, mend: "chmod go-w" }
   }
   const own = process.geteuid?.() ?? uid
   return uid === 0 || uid === own ? undefined : { who: `it belongs to another user (uid ${uid})`, mend: `chown ${own}` }

@@ -1,6 +1,6 @@
-import type { Stats } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import { modeOf } from "../../FileMode.ts"
 import { lockSuffix } from "./LockFile.ts"
 import { statOf } from "./RestoreSwitch.ts"
 
@@ -25,8 +25,6 @@ const isReachable = async (folder: string): Promise<boolean> => {
   const above = Path.dirname(folder)
   return above === folder || isReachable(above)
 }
-
-const modeOf = ({ mode }: Stats) => `mode ${(mode & 0o7777).toString(8).padStart(4, "0")}`
 
 const word = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`)
 
