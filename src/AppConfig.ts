@@ -147,6 +147,20 @@ const exposure = Config.all({
   )
 )
 
+/** For how long something is kept; none for ever, or not at all. */
+const age = (name: string, fallback: Option.Option<Duration.Duration>) =>
+  setting(name, fallback, 'off, or a duration such as "30 days"', (given) =>
+    given === "off"
+      ? Option.some(Option.none())
+      : Option.map(
+          Option.filter(
+            Duration.decodeUnknown(given),
+            Duration.between({ minimum: Duration.seconds(1), maximum: Duration.days(36_500) })
+          ),
+          Option.some
+        )
+  )
+
 const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"] as const
 
 const settings = Config.all({
@@ -166,17 +180,8 @@ const settings = Config.all({
   retryBase: duration("RETRY_BASE", "1 second", "1 millis", "1 day"),
   retryMax: duration("RETRY_MAX", "5 minutes", "1 millis", "7 days"),
   attemptTimeout: duration("ATTEMPT_TIMEOUT", "30 seconds", "1 millis", "1 day"),
-  retention: setting("RETENTION", Option.none<Duration.Duration>(), 'off, or a duration such as "30 days"', (given) =>
-    given === "off"
-      ? Option.some(Option.none())
-      : Option.map(
-          Option.filter(
-            Duration.decodeUnknown(given),
-            Duration.between({ minimum: Duration.seconds(1), maximum: Duration.days(36_500) })
-          ),
-          Option.some
-        )
-  ),
+  retention: age("RETENTION", Option.none()),
+  history: age("HISTORY", Option.some(Duration.days(30))),
   shutdownGrace: duration("SHUTDOWN_GRACE", "25 seconds", "0 millis", "1 day"),
   logLevel: Config.map(oneOf("LOG_LEVEL", "Info", logLevels), LogLevel.fromLiteral),
   telemetry,

@@ -17,9 +17,10 @@ import {
   type StorageUnavailable,
   transitions
 } from "./order/Order.ts"
+import type { OrderChange } from "./order/OrderChange.ts"
 import { differences, fingerprint } from "./order/OrderContent.ts"
 import { makePace, makeSizing } from "./Pace.ts"
-import { type Answer, Command, type CommandOf, type Filter } from "./store/Command.ts"
+import { type Answer, Command, type CommandOf, type Filter, type SearchStep } from "./store/Command.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"
 import { type AllFailures, OrdersRepo } from "./store/OrdersRepo.ts"
@@ -58,17 +59,19 @@ export class Orders extends Context.Tag("orders/Orders")<
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
     /**
      * Pending or Processing becomes Cancelled; then the attempt that may be running is interrupted. An order cancelled
-     * before is answered as it is.
+     * before is answered as it is. `by` is the name of the key with which it is asked for, for the history.
      */
     readonly cancel: (
-      id: OrderId
+      id: OrderId,
+      by?: Option.Option<string>
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
     /** Failed or Cancelled becomes Pending, with a fresh set of attempts and the next idempotency key. */
     readonly retry: (
-      id: OrderId
+      id: OrderId,
+      by?: Option.Option<string>
     ) => Effect.Effect<Order, OrderNotFound | OrderGone | OrderStatusConflict | StorageUnavailable>
     /** The same, in batches, for all that fit and were accepted before the call, each once: how many were retried. */
-    readonly retryMany: (filter: Filter) => Effect.Effect<number, StorageUnavailable>
+    readonly retryMany: (filter: Filter, by?: Option.Option<string>) => Effect.Effect<number, StorageUnavailable>
     /**
      * Hands out a page, newest first, until `take` takes no more: the key to go on before; none on the last page. Where
      * orders that fit are rare among those that are looked at, a page ends after a second, with what was found, be it
@@ -81,6 +84,12 @@ export class Orders extends Context.Tag("orders/Orders")<
       take: (order: Order) => Effect.Effect<boolean>
     ) => Effect.Effect<Option.Option<number>, StorageUnavailable>
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
+    /** The changes of an order behind that id, oldest first, and the id behind which to go on; none if there are no more. */
+    readonly history: (
+      id: OrderId,
+      after: number,
+      limit: number
+    ) => Effect.Effect<SearchStep<OrderChange>, OrderNotFound | OrderGone | StorageUnavailable>
     readonly find: (id: OrderId) => Effect.Effect<Order, OrderNotFound | OrderGone | StorageUnavailable>
   }
 >() {
@@ -140,15 +149,24 @@ export class Orders extends Context.Tag("orders/Orders")<
           return yield* find(id)
         }, Effect.scoped),
 
-        cancel: (id) => act(id, Command.Cancel({ order_id: id }), transitions.cancel.from, transitions.cancel.to),
+        cancel: (id, by = Option.none()) =>
+          act(id, Command.Cancel({ order_id: id, by }), transitions.cancel.from, transitions.cancel.to),
 
-        retry: (id) => act(id, Command.Reopen({ order_id: id }), transitions.reopen.from),
+        retry: (id, by = Option.none()) => act(id, Command.Reopen({ order_id: id, by }), transitions.reopen.from),
 
         retryMany: yield* makeRetryMany,
 
         list: yield* makeList,
 
         failures: repo.failures,
+
+        // One more than is asked for shows whether there are more.
+        history: Effect.fn("Orders.history")(function* (id, after, limit) {
+          const { order_id } = yield* find(id)
+          const { found } = yield* repo.changes({ order_id }, after, limit + 1)
+          const page = found.slice(0, limit)
+          return { found: page, next: Option.fromNullable(found.length > limit ? page.at(-1)?.id : undefined) }
+        }),
 
         find
       }
@@ -200,7 +218,7 @@ const makeWhenFinal = Effect.gen(function* () {
   const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
   yield* events.listen(({ changes }) => {
     if (waiters.size === 0) return
-    const final = new Set(changes.filter(({ status }) => isFinal(status)).map(({ order_id }) => order_id))
+    const final = new Set(changes.filter(({ to }) => isFinal(to)).map(({ order_id }) => order_id))
     for (const waiter of waiters) {
       if (final.has(waiter.order_id)) Deferred.unsafeDone(waiter.final, Effect.void)
     }
@@ -221,7 +239,7 @@ const makeRetryMany = Effect.gen(function* () {
   const repo = yield* OrdersRepo
   /** So that what several calls retry does not meet in one transaction. */
   const reopening = yield* Effect.makeSemaphore(1)
-  const retryMany: Service["retryMany"] = Effect.fn("Orders.retryMany")(function* (filter) {
+  const retryMany: Service["retryMany"] = Effect.fn("Orders.retryMany")(function* (filter, by = Option.none()) {
     // By key, so that no order is retried twice, and none that comes later.
     const newest = yield* repo.list({}, Option.none(), 1)
     const until = newest.found[0]?.key ?? 0
@@ -238,7 +256,7 @@ const makeRetryMany = Effect.gen(function* () {
           sized((size) => {
             const keys = found.slice(done, done + size)
             done += keys.length
-            return commits.write(Command.ReopenMany({ filter, keys }))
+            return commits.write(Command.ReopenMany({ filter, keys, by }))
           })
         )
         count += result.count

@@ -5,6 +5,7 @@ import { Readiness } from "./http/Readiness.ts"
 import { ServiceStatus } from "./http/ServiceStatus.ts"
 import { Orders } from "./Orders.ts"
 import { Metrics } from "./observe/Metrics.ts"
+import { ChangeFeed } from "./store/ChangeFeed.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"
 import { CircuitBreaker } from "./work/CircuitBreaker.ts"
@@ -20,6 +21,7 @@ export const EngineLive = OrderWorkersLive.pipe(
   Layer.provideMerge(CircuitBreaker.layer),
   Layer.provideMerge(Metrics.layer),
   Layer.provideMerge(GroupCommit.layer),
+  Layer.provideMerge(ChangeFeed.layer),
   Layer.provideMerge(OrderEvents.layer)
 )
 

@@ -1,7 +1,9 @@
 import { Schema } from "effect"
 import { JsonTime, Order, OrderIdJson, RetryAfter, Status } from "../order/Order.ts"
-import { Cursor } from "./Filters.ts"
+import { Change } from "./Change.ts"
+import { ChangeId, Cursor } from "./Filters.ts"
 import { Fault } from "./InvalidRequest.ts"
+import { Reset } from "./OrderEvent.ts"
 import { Scope } from "./Scope.ts"
 
 /** The order is committed and synced to disk. With `status`, it was so before; nothing new was stored. */
@@ -26,6 +28,24 @@ const PerSecond = Schema.NonNegative.annotations({
 export class OrderList extends Schema.Class<OrderList>("OrderList")({
   orders: Schema.Array(Order.json.annotations({ identifier: "Order" })),
   next_cursor: Schema.optional(Cursor)
+}) {}
+
+const NextChange = ChangeId.annotations({ jsonSchema: { type: "string", description: "The `after` of what follows" } })
+
+/** Changes of one order, oldest first. `next` is absent when there are no more; else it is the `after` of what follows. */
+export class OrderHistory extends Schema.Class<OrderHistory>("OrderHistory")({
+  changes: Schema.Array(Change),
+  next: Schema.optional(NextChange)
+}) {}
+
+/**
+ * Changes, oldest first; `next` is the `after` of what follows, be it there yet or not. `reset` says that some changes behind
+ * the `after` that was asked for are not kept any more.
+ */
+export class Changes extends Schema.Class<Changes>("Changes")({
+  changes: Schema.Array(Change),
+  next: NextChange,
+  reset: Schema.optional(Reset)
 }) {}
 
 export class Retried extends Schema.Class<Retried>("Retried")({ retried: Schema.NonNegativeInt }) {}

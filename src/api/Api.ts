@@ -4,8 +4,8 @@ import type { HttpApiDecodeError } from "@effect/platform/HttpApiError"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
-import { DateTime, Schema } from "effect"
-import { maxErrorCode, NewOrder, Order, OrderId, UserId } from "../order/Order.ts"
+import { Schema } from "effect"
+import { maxErrorCode, NewOrder, Order } from "../order/Order.ts"
 import { Authorization } from "./Access.ts"
 import {
   BulkAnswer,
@@ -20,11 +20,10 @@ import {
 } from "./Answers.ts"
 import { BodyRules, bulkCalls, bulkCallsWaiting, bulkFaults, bulkLimit, bulkOrders } from "./BodyRules.ts"
 import { documented, header, mended } from "./Documented.ts"
-import { EventParameters, ListParameters, pageBytes, RetryFilter } from "./Filters.ts"
-import { heartbeatSeconds } from "./Heartbeat.ts"
+import { ListParameters, OrderPath, pageBytes, RetryFilter, Wait } from "./Filters.ts"
+import { changes, history, watch } from "./HistoryEndpoints.ts"
 import { InvalidRequest } from "./InvalidRequest.ts"
-import { DecimalNumber } from "./Numbers.ts"
-import { eventText, OrderEvent } from "./OrderEvent.ts"
+import { OrderEvent, Reset } from "./OrderEvent.ts"
 import {
   BacklogFullProblem,
   BodyTooLargeProblem,
@@ -42,11 +41,9 @@ import {
   StorageUnavailableProblem,
   TooManyBytesProblem,
   TooManyCallsProblem,
-  TooManyStreamsProblem,
   UnsupportedMediaTypeProblem
 } from "./Problems.ts"
 import { NeededScope } from "./Scope.ts"
-import { maxOwnStreams, maxStreams } from "./StreamLimits.ts"
 import { version } from "./Version.ts"
 
 const closedBreaker = {
@@ -115,21 +112,10 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
     })
   )
 
-const OrderPath = Schema.Struct({ order_id: OrderId.annotations({ description: "The order's id" }) })
 const OrderAnswer = Order.json.annotations({ identifier: "Order", description: "The order as it stands now" })
 
 const FindParameters = Schema.Struct({
-  wait: Schema.optional(
-    DecimalNumber(0, 30).annotations({
-      message: () => ({ message: "expected a number of seconds from 0 to 30", override: true }),
-      jsonSchema: {
-        type: "number",
-        minimum: 0,
-        maximum: 30,
-        description: "Answer when the order is final, or after so many seconds"
-      }
-    })
-  )
+  wait: Wait("Answer when the order is final, or after so many seconds")
 }).annotations({ parseOptions: { errors: "all", onExcessProperty: "error" } })
 
 const find = HttpApiEndpoint.get("find", "/api/order/:order_id")
@@ -206,50 +192,6 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
               }
             ]
           }
-        }
-      }
-    })
-  )
-
-const eventStream = "text/event-stream"
-
-const exampleEvent = OrderEvent.make({
-  order_id: OrderId.make("101"),
-  status: "Completed",
-  at: DateTime.unsafeMake("2026-01-31T12:00:02.004Z"),
-  attempts: 1,
-  user_id: UserId.make("1")
-})
-
-const watch = HttpApiEndpoint.get("watch", "/api/events")
-  .setUrlParams(EventParameters)
-  .addSuccess(
-    Schema.String.annotations({
-      description: "Server-Sent Events",
-      jsonSchema: {
-        type: "string",
-        description: "Server-Sent Events; the data of each one named `order` is an OrderEvent",
-        contentMediaType: eventStream,
-        contentSchema: { $ref: "#/components/schemas/OrderEvent" }
-      }
-    }).pipe(HttpApiSchema.withEncoding({ kind: "Text", contentType: eventStream }))
-  )
-  .addError(InternalErrorProblem)
-  .addError(TooManyStreamsProblem)
-  .annotate(NeededScope, "read")
-  .annotateContext(
-    documented({
-      summary: "Watch orders change",
-      description:
-        "Every committed change of status from now on, as Server-Sent Events, with a comment every " +
-        `${heartbeatSeconds} seconds when there is none. ` +
-        "Nothing is replayed: after connecting again, read the state again. A client that reads too slowly " +
-        `loses the oldest events. At most ${maxStreams} streams are open, and ${maxOwnStreams} of a key, or of an ` +
-        "address (IPv6: a /64 network) without one: the next takes the place of the oldest, or is answered 503 if that " +
-        "one is not a minute old.",
-      answers: {
-        200: {
-          example: eventText(Schema.encodeSync(OrderEvent)(exampleEvent))
         }
       }
     })
@@ -454,6 +396,8 @@ export class Api extends HttpApi.make("orders")
       .add(list)
       .add(retryMany)
       .add(failures)
+      .add(history)
+      .add(changes)
       .add(watch)
       .addError(ForeignOriginProblem)
       .addError(MisdirectedRequestProblem)
@@ -483,7 +427,7 @@ export class Api extends HttpApi.make("orders")
     })
   )
   .annotateContext(mended)
-  .annotate(HttpApi.AdditionalSchemas, [OrderEvent]) {
+  .annotate(HttpApi.AdditionalSchemas, [OrderEvent, Reset]) {
   /** In place of HttpApi's own 400: `HttpApiDecodeError` stays the error, its wire form is ours. */
   static override readonly errorSchema = Schema.make<HttpApiDecodeError, unknown>(InvalidRequest.ast)
 }

@@ -17,6 +17,7 @@ import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { type Access, AuthorizationLive, keyField, RequestAccess } from "./Access.ts"
 import { makeTakeMany } from "./BulkIntake.ts"
+import { makeChangePage, makeHistoryPage } from "./ChangePages.ts"
 import { clientOf } from "./ClientAddress.ts"
 import { DashboardRoutes, dashboardRoutes } from "./DashboardFiles.ts"
 import { makeEventStream } from "./EventStream.ts"
@@ -42,6 +43,10 @@ const logAct = (what: string, fields: Readonly<Record<string, unknown>>) =>
     Effect.annotateLogs(Effect.logInfo(what), { ...fields, ...keyField(access) })
   )
 
+/** Does something in the name of the caller's key, for the history. */
+const asCaller = <A, E, R>(act: (by: Option.Option<string>) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(RequestAccess, (access) => act(Option.fromNullable(keyField(access)?.key)))
+
 const OrdersApi = HttpApiBuilder.group(
   Api,
   "orders",
@@ -50,6 +55,8 @@ const OrdersApi = HttpApiBuilder.group(
     const submit = yield* makeSubmit
     const listing = makeListing(orders)
     const takeMany = yield* makeTakeMany(orders)
+    const historyPage = makeHistoryPage(orders)
+    const changePage = yield* makeChangePage
     const streamEvents = yield* makeEventStream
     const { draining } = yield* NodeServer
     const answered = handlers
@@ -65,19 +72,41 @@ const OrdersApi = HttpApiBuilder.group(
           ? orders.find(path.order_id)
           : orders.findFinal(path.order_id, Duration.seconds(wait), draining)
       )
-      .handle("watch", ({ request, urlParams }) =>
+      .handleRaw("history", ({ path, urlParams }) => historyPage(path.order_id, urlParams))
+      .handleRaw("changes", ({ urlParams }) => changePage(urlParams))
+      .handleRaw("watch", ({ headers, request, urlParams: { after, ...filter } }) =>
         Effect.flatMap(RequestAccess, (access) =>
-          streamEvents(urlParams, ownerOf(access, request.remoteAddress), access.ended ?? Effect.never)
+          streamEvents(
+            filter,
+            // A browser that connects again asks for the address it was given, and says how far it came.
+            Option.fromNullable(headers["last-event-id"] ?? after),
+            ownerOf(access, request.remoteAddress),
+            access.ended ?? Effect.never
+          )
         )
       )
-      .handle("cancel", ({ path }) => Effect.zipLeft(orders.cancel(path.order_id), logAct("Order cancelled", path)), {
-        uninterruptible: true
-      })
-      .handle("retry", ({ path }) => Effect.zipLeft(orders.retry(path.order_id), logAct("Order retried", path)), {
-        uninterruptible: true
-      })
+      .handle(
+        "cancel",
+        ({ path }) =>
+          Effect.zipLeft(
+            asCaller((by) => orders.cancel(path.order_id, by)),
+            logAct("Order cancelled", path)
+          ),
+        { uninterruptible: true }
+      )
+      .handle(
+        "retry",
+        ({ path }) =>
+          Effect.zipLeft(
+            asCaller((by) => orders.retry(path.order_id, by)),
+            logAct("Order retried", path)
+          ),
+        {
+          uninterruptible: true
+        }
+      )
       .handleRaw("retryMany", () =>
-        Effect.flatMap(payload(RetryFilter), orders.retryMany).pipe(
+        Effect.flatMap(payload(RetryFilter), (filter) => asCaller((by) => orders.retryMany(filter, by))).pipe(
           Effect.tap((retried) => logAct("Orders retried", { retried })),
           Effect.map((retried) => HttpServerResponse.unsafeJson({ retried }))
         )

@@ -121,12 +121,12 @@ const makeRecent = (monotonic: () => number) => {
   const processingTimes = percentilesSinceNow(processingTime)
   const queueWaits = percentilesSinceNow(queueWait)
   return {
-    add: ({ from, status }: OrderChange, now: number) => {
+    add: ({ from, to }: OrderChange, now: number) => {
       if (Option.isNone(from)) accepted.add(now, 1)
-      if (isFinal(status)) finished.add(now, 1)
-      if (status === "Completed") completed.add(now, 1)
-      if (status === "Failed") failed.add(now, 1)
-      if (status === "Completed" || status === "Failed") ends.add(status === "Failed")
+      if (isFinal(to)) finished.add(now, 1)
+      if (to === "Completed") completed.add(now, 1)
+      if (to === "Failed") failed.add(now, 1)
+      if (to === "Completed" || to === "Failed") ends.add(to === "Failed")
     },
     refused: () => refused.add(monotonic(), 1),
     drainRate: () => finished.perSecond(monotonic()),
@@ -216,9 +216,9 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         const now = monotonic()
         for (const change of commit.changes) {
           if (Option.isNone(change.from)) ordersAccepted.unsafeUpdate(1, [])
-          if (change.status === "Processing") queueWait.unsafeUpdate(change.elapsedMillis / 1000, [])
-          if (change.status === "Completed") processingTime.unsafeUpdate(change.elapsedMillis / 1000, [])
-          if (isFinal(change.status)) finishedAs(1, change.status)
+          if (change.to === "Processing") queueWait.unsafeUpdate(change.elapsedMillis / 1000, [])
+          if (change.to === "Completed") processingTime.unsafeUpdate(change.elapsedMillis / 1000, [])
+          if (isFinal(change.to)) finishedAs(1, change.to)
           recent.add(change, now)
         }
         setTotals(commit.totals)

@@ -147,26 +147,30 @@ export const Status = Schema.Literal("Pending", "Processing", "Completed", "Fail
 export type Status = typeof Status.Type
 
 /**
- * Every legal change of status; the repository knows no other.
+ * Every legal change of status, and the reason that the history gives for it; the repository knows no other.
  *
  *     accept --> Pending --- claim ---> Processing --- complete --> Completed
  *                ^  | ^                    | | |
  *                |  | +- postpone, release + | +------ fail ------> Failed --+
- *                |  |                        |                               |
+ *                |  |    and lose            |                               |
  *                |  +--------- cancel -------+--------------> Cancelled --+  |
  *                |                                                        |  |
  *                +------------------------ reopen ------------------------+--+
  */
 export const transitions = {
-  accept: { from: [], to: "Pending" },
-  claim: { from: ["Pending"], to: "Processing" },
-  complete: { from: ["Processing"], to: "Completed" },
-  fail: { from: ["Processing"], to: "Failed" },
-  postpone: { from: ["Processing"], to: "Pending" },
-  release: { from: ["Processing"], to: "Pending" },
-  cancel: { from: ["Pending", "Processing"], to: "Cancelled" },
-  reopen: { from: ["Failed", "Cancelled"], to: "Pending" }
-} as const satisfies Record<string, { readonly from: ReadonlyArray<Status>; readonly to: Status }>
+  accept: { from: [], to: "Pending", reason: "accepted" },
+  claim: { from: ["Pending"], to: "Processing", reason: "claimed" },
+  complete: { from: ["Processing"], to: "Completed", reason: "completed" },
+  fail: { from: ["Processing"], to: "Failed", reason: "failed" },
+  postpone: { from: ["Processing"], to: "Pending", reason: "retry_scheduled" },
+  release: { from: ["Processing"], to: "Pending", reason: "put_back" },
+  lose: { from: ["Processing"], to: "Pending", reason: "lost" },
+  cancel: { from: ["Pending", "Processing"], to: "Cancelled", reason: "cancelled" },
+  reopen: { from: ["Failed", "Cancelled"], to: "Pending", reason: "retried" }
+} as const satisfies Record<
+  string,
+  { readonly from: ReadonlyArray<Status>; readonly to: Status; readonly reason: string }
+>
 
 /** Final until someone asks for the order again. */
 export const isFinal = (status: Status): boolean =>

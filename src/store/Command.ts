@@ -9,7 +9,7 @@ export type Outcome = Data.TaggedEnum<{
   /** Another attempt is to be made, in `wait` milliseconds at the earliest. */
   Postponed: { readonly error: typeof LastError.Type; readonly wait: number }
   /** The run does not count as an attempt. The order waits where it stood in line, or `wait` milliseconds from now. */
-  Released: { readonly wait: Option.Option<number> }
+  Released: { readonly wait: Option.Option<number>; readonly why: OrderChange["error"] }
 }>
 export const Outcome = Data.taggedEnum<Outcome>()
 
@@ -48,6 +48,14 @@ export interface SearchStep<A> {
   readonly next: Option.Option<number>
 }
 
+/** What is kept of the history. */
+export interface HistoryRange {
+  /** Every change from this id on is kept, but for those of orders that were pruned before that. */
+  readonly from: number
+  /** The id of the last change; 0 before the first. */
+  readonly last: number
+}
+
 /** What remains of a pruned order. */
 export interface PrunedRecord {
   readonly order_id: OrderId
@@ -79,16 +87,18 @@ export type Command = Data.TaggedEnum<{
   /** Processing -> Pending: one order, or all of them. The run does not count as an attempt. */
   Release: { readonly key: Option.Option<RowKey> }
   /**
-   * Removes the first `limit` of the Completed and Cancelled orders that were final before that time, but for a small
-   * record of each, and remembers `asOf`: what time it is, as far as retention believes the clock.
+   * Removes the first `limit` of the Completed and Cancelled orders that were final before that time, with their
+   * history, but for a small record of each, and remembers `asOf`: what time it is, as far as retention believes the clock.
    */
   Prune: { readonly before: DateTime.Utc; readonly asOf: DateTime.Utc; readonly limit: number }
-  /** Pending or Processing -> Cancelled. */
-  Cancel: { readonly order_id: OrderId }
+  /** Removes the first changes of the history, at most `limit`, that were made before that time; it is `asOf` now. */
+  Forget: { readonly before: DateTime.Utc; readonly asOf: DateTime.Utc; readonly limit: number }
+  /** Pending or Processing -> Cancelled. `by` is the name of the key with which it was asked for, as in those below. */
+  Cancel: { readonly order_id: OrderId; readonly by: Option.Option<string> }
   /** Failed or Cancelled -> Pending, with a fresh set of attempts: the order's next round. */
-  Reopen: { readonly order_id: OrderId }
+  Reopen: { readonly order_id: OrderId; readonly by: Option.Option<string> }
   /** The same for those of the keys whose orders are Failed, or whatever `filter` says, and have its error code. */
-  ReopenMany: { readonly filter: Filter; readonly keys: ReadonlyArray<RowKey> }
+  ReopenMany: { readonly filter: Filter; readonly keys: ReadonlyArray<RowKey>; readonly by: Option.Option<string> }
   /**
    * What a crash left Processing -> Pending, with a loss counted; or Failed as `worker_lost`, if its attempts are used
    * up and it ran as a suspect: no other suspect ran then.
@@ -123,6 +133,7 @@ export type Result = Data.TaggedEnum<{
   Missing: {}
   Reopened: { readonly count: number }
   Pruned: { readonly count: number }
+  Forgotten: { readonly count: number }
   /** How many of the orders were moved, and the key behind which to go on; none if there is nothing left. */
   Rebased: { readonly count: number; readonly next: Option.Option<number> }
   Recovered: { readonly pending: number; readonly failed: number }
@@ -139,6 +150,7 @@ export const answersOf = {
   Record: ["Recorded", "Unchanged"],
   Release: ["Released"],
   Prune: ["Pruned"],
+  Forget: ["Forgotten"],
   Cancel: ["Acted", "Missing"],
   Reopen: ["Acted", "Missing"],
   ReopenMany: ["Reopened"],
@@ -170,8 +182,17 @@ export interface Totals extends Readonly<Record<Status, number>> {
   readonly processingMillis: number
 }
 
+/** A change that was just made. */
+export interface CommittedChange extends OrderChange {
+  /** How long it was in the state it left: waiting since it was due, or how long the run took. 0 when new. */
+  readonly elapsedMillis: number
+}
+
+/** A change that is not committed yet, and so has no id. */
+export type NewChange = Omit<CommittedChange, "id">
+
 /** What one transaction changed. */
 export interface Commit {
-  readonly changes: Arr.NonEmptyReadonlyArray<OrderChange>
+  readonly changes: Arr.NonEmptyReadonlyArray<CommittedChange>
   readonly totals: Totals
 }

@@ -1,8 +1,9 @@
-import { type Array as Arr, DateTime, Option } from "effect"
+import { Array as Arr, DateTime, Option } from "effect"
 import { type Order, OrderId, type Status, transitions } from "../order/Order.ts"
-import type { OrderChange, RowKey } from "../order/OrderChange.ts"
+import type { OrderChange, Reason, RowKey } from "../order/OrderChange.ts"
 import { fingerprint } from "../order/OrderContent.ts"
-import { type Command, Outcome, type PrunedRecord, type Result, type Totals } from "./Command.ts"
+import { type Command, type NewChange, Outcome, type PrunedRecord, type Result, type Totals } from "./Command.ts"
+import type { Changed } from "./Statements.ts"
 
 /**
  * The commands in groups of one kind, so that each group can be one statement: neighbours only, and no order twice in
@@ -25,11 +26,19 @@ export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
   return groups
 }
 
-export const statusAfter = Outcome.$match({
-  Completed: () => transitions.complete.to,
-  Failed: () => transitions.fail.to,
-  Postponed: () => transitions.postpone.to,
-  Released: () => transitions.release.to
+export const transitionOf = Outcome.$match({
+  Completed: () => transitions.complete,
+  Failed: () => transitions.fail,
+  Postponed: () => transitions.postpone,
+  Released: () => transitions.release
+})
+
+/** Why the run came to nothing, if it did. */
+export const errorOf = Outcome.$match({
+  Completed: () => Option.none(),
+  Failed: ({ error }) => Option.some(error),
+  Postponed: ({ error }) => Option.some(error),
+  Released: ({ why }) => why
 })
 
 /** For how many milliseconds the order is to wait from now; none, if the outcome leaves it where it stood in line. */
@@ -40,6 +49,13 @@ export const waitOf = Outcome.$match({
   Released: ({ wait }) => wait
 })
 
+/** When an order of that outcome may run again, if it is to wait. */
+export const nextAttemptAt = (outcome: Outcome, now: number) =>
+  Option.map(
+    Option.filter(waitOf(outcome), (wait) => wait > 0),
+    (wait) => DateTime.unsafeMake(now + wait)
+  )
+
 export const noTotals: Totals = {
   Pending: 0,
   Processing: 0,
@@ -49,37 +65,54 @@ export const noTotals: Totals = {
   processingMillis: 0
 }
 
-export const addTo = (totals: Totals, changes: ReadonlyArray<OrderChange>): Totals => {
+export const addTo = (totals: Totals, changes: ReadonlyArray<NewChange>): Totals => {
   const sum = { ...totals }
-  for (const { elapsedMillis, from, status } of changes) {
+  for (const { elapsedMillis, from, to } of changes) {
     if (Option.isSome(from)) sum[from.value] -= 1
-    sum[status] += 1
-    if (status === "Completed") sum.processingMillis += elapsedMillis
+    sum[to] += 1
+    if (to === "Completed") sum.processingMillis += elapsedMillis
   }
   return sum
 }
 
+/** What a change of a kind adds to what its row says; it was in the state it left `since` then. */
+interface ChangeFacts {
+  readonly since?: number
+  readonly error?: OrderChange["error"]
+  readonly next_attempt_at?: OrderChange["next_attempt_at"]
+  readonly by?: OrderChange["by"]
+}
+
 export const change = (
-  row: { readonly seq: RowKey; readonly order_id: string; readonly user_id: string; readonly attempts: number },
+  row: Changed,
   from: Status | undefined,
-  status: Status,
+  { reason, to }: { readonly to: Status; readonly reason: Reason },
   at: number,
-  since: number
-): OrderChange => ({
+  { by = Option.none(), error = Option.none(), next_attempt_at = Option.none(), since = at }: ChangeFacts = {}
+): NewChange => ({
   key: row.seq,
   order_id: row.order_id,
   user_id: row.user_id,
   from: Option.fromNullable(from),
-  status,
-  attempts: row.attempts,
+  to,
   at: DateTime.unsafeMake(at),
+  run: row.run,
+  attempt: row.attempts,
+  reason,
+  error,
+  next_attempt_at,
+  by,
   elapsedMillis: Math.max(0, at - since)
 })
+
+/** The changes of a transaction with their ids, the last of which is known. */
+export const numbered = (changes: Arr.NonEmptyReadonlyArray<NewChange>, last: number) =>
+  Arr.map(changes, (change, index) => ({ id: last - changes.length + 1 + index, ...change }))
 
 /** What one group of commands came to. */
 export interface Done {
   readonly results: ReadonlyArray<Result>
-  readonly changes: ReadonlyArray<OrderChange>
+  readonly changes: ReadonlyArray<NewChange>
 }
 
 /** What is kept of an order that is pruned. */

@@ -1,7 +1,17 @@
 import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
 import type { Order, OrderId, StorageUnavailable } from "../order/Order.ts"
-import type { RowKey } from "../order/OrderChange.ts"
-import type { Command, Commit, Filter, Lane, PrunedRecord, Result, SearchStep, Totals } from "./Command.ts"
+import type { ChangeFilter, OrderChange, RowKey } from "../order/OrderChange.ts"
+import type {
+  Command,
+  Commit,
+  Filter,
+  HistoryRange,
+  Lane,
+  PrunedRecord,
+  Result,
+  SearchStep,
+  Totals
+} from "./Command.ts"
 
 /** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
 export interface Failures {
@@ -67,6 +77,14 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       limit: number,
       look?: number
     ) => Effect.Effect<SearchStep<RowKey>, StorageUnavailable>
+    /** One step of a search in the history, oldest first, behind the change of the id `after`. */
+    readonly changes: (
+      filter: ChangeFilter,
+      after: number,
+      limit: number,
+      look?: number
+    ) => Effect.Effect<SearchStep<OrderChange>, StorageUnavailable>
+    readonly historyRange: Effect.Effect<HistoryRange, StorageUnavailable>
     /** The Failed orders by error code, the most frequent ones first. */
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
     /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */

@@ -1,4 +1,4 @@
-import { Array as Arr, Clock, type Context, Deferred, Effect, FiberId, Layer, Option } from "effect"
+import { Clock, type Context, Deferred, Effect, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { orderReads } from "./memory/OrderReads.ts"
@@ -8,17 +8,15 @@ import { OrdersRepo } from "./OrdersRepo.ts"
 
 /** Orders in this process's memory. A batch cannot fail half-way here: nothing between its commands can fail. */
 const make = Effect.gen(function* () {
-  const { maxPending } = yield* AppConfig
-  const table = makeOrdersTable()
+  const { history, maxPending } = yield* AppConfig
+  const table = makeOrdersTable(Option.isSome(history))
   const run = orderWrites(table, maxPending, yield* monotonicMillis)
   const service: Context.Tag.Service<OrdersRepo> = {
     ...orderReads(table),
     write: (commands) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const results = commands.map((command) => run(command, now))
-        const changes = table.takeChanges()
-        if (!Arr.isNonEmptyReadonlyArray(changes)) return { results, commit: Option.none() }
-        return { results, commit: Option.some({ changes, totals: table.totals() }) }
+        return { results, commit: table.commit() }
       }),
     fault: Deferred.unsafeMake(FiberId.none)
   }

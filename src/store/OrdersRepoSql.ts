@@ -2,13 +2,37 @@ import { Array as Arr, Clock, type Context, Effect, Exit, Layer, Option, Order a
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import { type OrderId, type Status, transitions } from "../order/Order.ts"
-import type { OrderChange, RowKey } from "../order/OrderChange.ts"
-import { type Claim, Command, type CommandOf, defaultLook, Result, reopenable } from "./Command.ts"
-import { addTo, change, type Done, groups, noTotals } from "./CommandGroups.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+import {
+  type Claim,
+  Command,
+  type CommandOf,
+  defaultLook,
+  type NewChange,
+  Result,
+  reopenable,
+  workerLost
+} from "./Command.ts"
+import {
+  addTo,
+  change,
+  type Done,
+  errorOf,
+  groups,
+  nextAttemptAt,
+  noTotals,
+  numbered,
+  transitionOf
+} from "./CommandGroups.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { type StatementFault, Statements } from "./Statements.ts"
 
-type RunGroup<C extends Command> = (commands: ReadonlyArray<C>, now: number) => Effect.Effect<Done, StatementFault>
+/** Runs the commands of a group, after the changes that others of the same transaction have made. */
+type RunGroup<C extends Command> = (
+  commands: ReadonlyArray<C>,
+  now: number,
+  before: ReadonlyArray<NewChange>
+) => Effect.Effect<Done, StatementFault>
 type RunGroupOf = { readonly [Tag in Command["_tag"]]: RunGroup<CommandOf<Tag>> }
 
 /** For kinds that come one at a time, and so need no statement for many. */
@@ -25,14 +49,15 @@ const nothing = (result: Result): Done => ({ results: [result], changes: [] })
 type Database = Context.Tag.Service<Statements>
 
 const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Insert">> =>
-  Effect.fnUntraced(function* (commands, now) {
+  Effect.fnUntraced(function* (commands, now, before) {
     const ids = commands.map(({ order }) => order.order_id)
     const firstOf = new Map<string, number>()
     for (const [index, id] of ids.entries()) if (!firstOf.has(id)) firstOf.set(id, index)
     const distinct = commands.filter((_, index) => firstOf.get(ids[index] ?? "") === index)
 
-    const rows = yield* database.insert(distinct, maxPending, now)
-    const changes = rows.map((row) => change(row, undefined, transitions.accept.to, row.accepted_at, row.accepted_at))
+    // The totals do not know yet of what waits since this transaction began.
+    const rows = yield* database.insert(distinct, maxPending - addTo(noTotals, before).Pending, now)
+    const changes = rows.map((row) => change(row, undefined, transitions.accept, row.accepted_at))
     const inserted = new Set(rows.map((row) => row.order_id))
     if (inserted.size === ids.length) return { results: ids.map(() => Result.Inserted()), changes }
 
@@ -61,38 +86,45 @@ const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<
     for (const { key, order, round, run, traceparent } of rows) {
       claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
     }
-    const { from, to } = transitions.claim
     return {
       results: commands.map(({ key }) => {
         const claim = claims.get(key)
         return claim ? Result.Claimed({ claim }) : Result.Unchanged()
       }),
-      changes: rows.map(({ due_at, key, order, started_at }) =>
-        change({ ...idsOf(order), seq: key }, from[0], to, started_at, due_at)
-      )
+      changes: rows.map(({ due_at, key, order, run, started_at }) => {
+        const { attempts, order_id, user_id } = order
+        const row = { seq: key, order_id, user_id, run, attempts }
+        return change(row, transitions.claim.from[0], transitions.claim, started_at, { since: due_at })
+      })
     }
   })
-
-const idsOf = ({ attempts, order_id, user_id }: Claim["order"]) => ({ attempts, order_id, user_id })
 
 const record = (database: Database): RunGroup<CommandOf<"Record">> =>
   Effect.fnUntraced(function* (commands, now) {
     const rows = yield* database.record(commands, now)
-    const recorded = new Set(rows.map((row) => row.seq))
-    return {
-      results: commands.map(({ key }) => (recorded.has(key) ? Result.Recorded() : Result.Unchanged())),
-      changes: rows.map((row) => {
-        const finishedAt = row.finished_at ?? now
-        return change(row, transitions.complete.from[0], row.status, finishedAt, finishedAt - row.took)
-      })
-    }
+    const recorded = new Map(rows.map((row) => [row.seq, row]))
+    const changes: Array<NewChange> = []
+    const results = commands.map(({ key, outcome }) => {
+      const row = recorded.get(key)
+      if (row === undefined) return Result.Unchanged()
+      const at = row.finished_at ?? now
+      changes.push(
+        change(row, transitions.complete.from[0], transitionOf(outcome), at, {
+          since: at - row.took,
+          error: errorOf(outcome),
+          next_attempt_at: nextAttemptAt(outcome, now)
+        })
+      )
+      return Result.Recorded()
+    })
+    return { results, changes }
   })
 
 const release = (database: Database) =>
   oneByOne<CommandOf<"Release">>(({ key }, now) =>
     Effect.map(database.release(key, now), (rows) => ({
       results: [Result.Released({ count: rows.length })],
-      changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release.to, now, now))
+      changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release, now))
     }))
   )
 
@@ -102,19 +134,22 @@ const recover = (database: Database) =>
       const failed = rows.filter((row) => row.status === transitions.fail.to).length
       return {
         results: [Result.Recovered({ pending: rows.length - failed, failed })],
-        changes: rows.map((row) => change(row, transitions.release.from[0], row.status, now, now))
+        changes: rows.map((row) => {
+          const transition = row.status === transitions.fail.to ? transitions.fail : transitions.lose
+          return change(row, transition.from[0], transition, now, { error: Option.some(workerLost) })
+        })
       }
     })
   )
 
 const reopenMany = (database: Database) =>
-  oneByOne<CommandOf<"ReopenMany">>(({ filter, keys }, now) =>
+  oneByOne<CommandOf<"ReopenMany">>(({ by, filter, keys }, now) =>
     Option.match(reopenable(filter), {
       onNone: () => Effect.succeed(nothing(Result.Reopened({ count: 0 }))),
       onSome: (status) =>
         Effect.map(database.reopenMany(keys, status, filter.error_code, now), (rows) => ({
           results: [Result.Reopened({ count: rows.length })],
-          changes: rows.map((row) => change(row, status, transitions.reopen.to, now, now))
+          changes: rows.map((row) => change(row, status, transitions.reopen, now, { by }))
         }))
     })
   )
@@ -122,11 +157,12 @@ const reopenMany = (database: Database) =>
 /** Changes one order by its id, if it is in a status from which that is legal, and still in it when it is changed. */
 const act = (
   database: Database,
-  { from, to }: { readonly from: ReadonlyArray<Status>; readonly to: Status },
+  transition: typeof transitions.cancel | typeof transitions.reopen,
   set: Database["cancel" | "reopen"]
 ) =>
   oneByOne<CommandOf<"Cancel" | "Reopen">>(
-    Effect.fnUntraced(function* ({ order_id }, now) {
+    Effect.fnUntraced(function* ({ by, order_id }, now) {
+      const from: ReadonlyArray<Status> = transition.from
       const before = yield* database.byId(order_id)
       if (Option.isNone(before)) return nothing(Result.Missing())
       const { key, order: old } = before.value
@@ -135,14 +171,15 @@ const act = (
       const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
       return {
         results: [Result.Acted({ order, changed: rows.length > 0 })],
-        changes: rows.map((row) => change(row, old.status, to, now, now))
+        changes: rows.map((row) => change(row, old.status, transition, now, { by }))
       }
     })
   )
 
 const makeWrite = Effect.gen(function* () {
   const database = yield* Statements
-  const { maxPending } = yield* AppConfig
+  const { history, maxPending } = yield* AppConfig
+  const isKept = Option.isSome(history)
   const monotonic = yield* monotonicMillis
   /** Whether the last transaction could not be written: then a probe takes as much room as any order may need. */
   let failed = false
@@ -157,6 +194,9 @@ const makeWrite = Effect.gen(function* () {
     Reopen: act(database, transitions.reopen, database.reopen),
     ReopenMany: reopenMany(database),
     Prune: oneByOne((command) => Effect.map(database.prune(command), (count) => nothing(Result.Pruned({ count })))),
+    Forget: oneByOne((command) =>
+      Effect.map(database.forget(command), (count) => nothing(Result.Forgotten({ count })))
+    ),
     Rebase: oneByOne((command, now) =>
       Effect.map(database.rebase(command, now), (moved) => nothing(Result.Rebased(moved)))
     ),
@@ -170,24 +210,25 @@ const makeWrite = Effect.gen(function* () {
   const runGroup = <Tag extends Command["_tag"]>(
     tag: Tag,
     group: ReadonlyArray<Command>,
-    now: number
-  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now)
+    now: number,
+    before: ReadonlyArray<NewChange>
+  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now, before)
 
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
     const now = yield* Clock.currentTimeMillis
     const results: Array<Result> = []
-    const changes: Array<OrderChange> = []
-    let totals = noTotals
+    const made: Array<NewChange> = []
     for (const group of groups(commands)) {
-      const done = yield* runGroup(group[0]._tag, group, now)
+      const done = yield* runGroup(group[0]._tag, group, now, made)
       results.push(...done.results)
-      changes.push(...done.changes)
-      if (done.changes.length > 0) totals = yield* database.addToTotals(addTo(noTotals, done.changes))
+      made.push(...done.changes)
     }
-    return {
-      results,
-      commit: Arr.isNonEmptyReadonlyArray(changes) ? Option.some({ changes, totals }) : Option.none()
-    }
+    if (!Arr.isNonEmptyReadonlyArray(made)) return { results, commit: Option.none() }
+    const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
+    const { lastChange, totals } = yield* database.addToTotals(added)
+    const changes = numbered(made, lastChange)
+    if (isKept) yield* database.keepChanges(changes)
+    return { results, commit: Option.some({ changes, totals }) }
   })
 
   return (commands: Arr.NonEmptyReadonlyArray<Command>) =>
@@ -242,6 +283,8 @@ const make = Effect.gen(function* () {
         onSome: (status) =>
           reading(database.search({ ...filter, status }, { low: after + 1, high: until }, "up", limit, look))
       }),
+    changes: (filter, after, limit, look = defaultLook) => reading(database.changes(filter, after, limit, look)),
+    historyRange: reading(database.historyRange),
     failures: reading(database.failures),
     retentionTime: reading(database.retentionTime),
     totals: reading(database.totals)

@@ -1,9 +1,9 @@
 import type { SqlError } from "@effect/sql/SqlError"
-import { Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
+import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, type Option } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import type { Order, OrderId, Status, StorageUnavailable } from "../order/Order.ts"
-import type { RowKey } from "../order/OrderChange.ts"
-import type { CommandOf, Filter, Lane, PrunedRecord, SearchStep, Totals } from "./Command.ts"
+import type { ChangeFilter, OrderChange, RowKey } from "../order/OrderChange.ts"
+import type { CommandOf, Filter, HistoryRange, Lane, PrunedRecord, SearchStep, Totals } from "./Command.ts"
 import type { AllFailures } from "./OrdersRepo.ts"
 
 /** A statement that failed, or a row that this service cannot have written. */
@@ -14,7 +14,17 @@ export interface Changed {
   readonly seq: RowKey
   readonly order_id: string
   readonly user_id: string
+  readonly run: number
   readonly attempts: number
+}
+
+/** What a transaction adds to the totals. */
+export interface Added {
+  readonly totals: Totals
+  /** How many changes it made, each of which gets an id. */
+  readonly changes: number
+  /** Whether the changes are kept. */
+  readonly isKept: boolean
 }
 
 /** Keys from the lowest to the highest, both among them. */
@@ -87,15 +97,24 @@ export class Statements extends Context.Tag("orders/Statements")<
       error_code: string | undefined,
       now: number
     ) => Rows<Changed>
-    /** Removes orders and keeps a record of each: how many. Remembers what time retention believes it is. */
+    /** Removes orders, with their history, and keeps a record of each: how many. Remembers what time retention believes it is. */
     readonly prune: (command: CommandOf<"Prune">) => Effect.Effect<number, StatementFault>
     /** Moves a piece of the line: how many orders moved, and the key behind which to go on. */
     readonly rebase: (
       command: CommandOf<"Rebase">,
       now: number
     ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<number> }, StatementFault>
-    /** Adds to the totals: what they are then. */
-    readonly addToTotals: (added: Totals) => Effect.Effect<Totals, StatementFault>
+    /**
+     * Adds to the totals, in the one row that every transaction which changes orders updates last: what they are then, and
+     * the id of the last of the changes. So the ids ascend in the order of commit, whoever writes.
+     */
+    readonly addToTotals: (
+      added: Added
+    ) => Effect.Effect<{ readonly totals: Totals; readonly lastChange: number }, StatementFault>
+    /** Adds changes to the history. */
+    readonly keepChanges: (changes: Arr.NonEmptyReadonlyArray<OrderChange>) => Effect.Effect<void, StatementFault>
+    /** Removes the oldest changes, `limit` at most: how many. */
+    readonly forget: (command: CommandOf<"Forget">) => Effect.Effect<number, StatementFault>
     /** Writes what needs the room of an ordinary order, or of the largest. */
     readonly probe: (needs: "ordinary" | "largest") => Effect.Effect<void, StatementFault>
 
@@ -123,6 +142,14 @@ export class Statements extends Context.Tag("orders/Statements")<
     /** Those orders, newest first. */
     readonly byKeys: (keys: ReadonlyArray<RowKey>) => Rows<{ readonly key: RowKey; readonly order: Order }>
     readonly failures: Effect.Effect<AllFailures, StatementFault>
+    /** The changes behind that id which fit, oldest first, `limit` at most, of `look` changes that are looked at. */
+    readonly changes: (
+      filter: ChangeFilter,
+      after: number,
+      limit: number,
+      look: number
+    ) => Effect.Effect<SearchStep<OrderChange>, StatementFault>
+    readonly historyRange: Effect.Effect<HistoryRange, StatementFault>
     readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StatementFault>
     readonly totals: Effect.Effect<Totals, StatementFault>
   }

@@ -50,7 +50,7 @@ export const makeAttemptRecord = Effect.gen(function* () {
     if (!(yield* Effect.annotateLogs(counts, runAnnotations(claim)))) {
       // A probe goes to the end of the line, so that the next one is another order.
       const wait = delay === undefined ? Option.liftPredicate(0, () => permit.isProbe) : Option.some(millis(delay))
-      return Outcome.Released({ wait })
+      return Outcome.Released({ wait, why: Option.some({ code, message }) })
     }
     const error = { code, message, attempt, at: now() }
     if (!retry || attempt >= maxAttempts) return Outcome.Failed({ error })

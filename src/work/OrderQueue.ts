@@ -149,7 +149,7 @@ const makeLane = Effect.fnUntraced(function* (
     if (behind && depth() <= capacity / 2) wake.unsafeOffer(undefined)
   }
   yield* events.listen(({ changes }) => {
-    if (changes.some((change) => change.status === "Pending")) {
+    if (changes.some((change) => change.to === "Pending")) {
       behind = true
       wakeIfLow()
     }

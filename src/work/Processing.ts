@@ -20,10 +20,10 @@ export const makeProcessing = Effect.gen(function* () {
   let graceIsOver = false
 
   yield* events.listen(({ changes }) => {
-    for (const { from, key, status } of changes) {
+    for (const { from, key, to } of changes) {
       // Asked for again and claimed anew, perhaps while another worker still holds the cancelled run.
-      if (status === "Processing") cancelled.delete(key)
-      if (status !== "Cancelled" || !Option.contains(from, "Processing")) continue
+      if (to === "Processing") cancelled.delete(key)
+      if (to !== "Cancelled" || !Option.contains(from, "Processing")) continue
       cancelled.add(key)
       attempts.interrupt(key)
     }

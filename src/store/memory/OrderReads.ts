@@ -47,6 +47,11 @@ export const orderReads = (table: OrdersTable) => {
         return { found: found.map((row) => row.seq), next }
       }),
 
+    changes: (filter, after, limit, look = defaultLook) =>
+      Effect.sync(() => table.history.search(filter, after, limit, look)),
+
+    historyRange: Effect.sync(table.history.range),
+
     failures: Effect.sync(() => failureGroups(table.all())),
 
     retentionTime: Effect.sync(() =>

@@ -1,7 +1,7 @@
 import { Array as Arr, DateTime, Option } from "effect"
 import { Order, type OrderId, type Status, transitions } from "../../order/Order.ts"
 import { type Command, type CommandOf, prunable, Result, suspectLosses, workerLost } from "../Command.ts"
-import { statusAfter, waitOf } from "../CommandGroups.ts"
+import { errorOf, nextAttemptAt, transitionOf, waitOf } from "../CommandGroups.ts"
 import type { OrdersTable, StoredOrder } from "./OrdersTable.ts"
 import { reopens } from "./RowSearch.ts"
 
@@ -55,14 +55,16 @@ const claim = (table: OrdersTable, begunAt: number, { key }: CommandOf<"Claim">,
     next_attempt_at: Option.none()
   })
   const run = row.run + 1
-  table.put(row, { ...row, order, run }, now, row.dueAt)
+  table.put(row, { ...row, order, run }, transitions.claim, now, { since: row.dueAt })
   const { round, traceparent } = row
   return Result.Claimed({ claim: { key, order, run, attempt: order.attempts, round, traceparent, begunAt } })
 }
 
-/** As if the run had not been. */
-const putBack = (table: OrdersTable, row: StoredOrder, now: number) =>
-  table.put(row, { ...row, order: waiting(row, { attempts: row.order.attempts - 1 }) }, now, now)
+/** The row as if the run had not been. */
+const putBack = (row: StoredOrder): StoredOrder => ({
+  ...row,
+  order: waiting(row, { attempts: row.order.attempts - 1 })
+})
 
 const record = (table: OrdersTable, command: CommandOf<"Record">, now: number): Result => {
   const row = Option.getOrUndefined(table.inStatus(command.key, transitions.complete.from))
@@ -72,29 +74,32 @@ const record = (table: OrdersTable, command: CommandOf<"Record">, now: number): 
     onNone: () => stillDue(row, now),
     onSome: (wait) => ({ ...row, dueAt: now + wait, wait })
   })
+  const transition = transitionOf(outcome)
+  const facts = { error: errorOf(outcome), next_attempt_at: nextAttemptAt(outcome, now) }
   if (outcome._tag === "Postponed") {
-    table.put(row, { ...next, order: waiting(next, { last_error: Option.some(outcome.error) }) }, now, now)
+    const order = waiting(next, { last_error: Option.some(outcome.error) })
+    table.put(row, { ...next, order }, transition, now, facts)
     return Result.Recorded()
   }
   if (outcome._tag === "Released") {
-    putBack(table, next, now)
+    table.put(row, putBack(next), transition, now, facts)
     return Result.Recorded()
   }
   const order = new Order({
     ...row.order,
-    status: statusAfter(outcome),
+    status: transition.to,
     started_at: Option.map(row.order.started_at, DateTime.min(at)),
     finished_at: Option.some(at),
     result: outcome._tag === "Completed" ? outcome.result : Option.none(),
     last_error: outcome._tag === "Failed" ? Option.some(outcome.error) : Option.none()
   })
-  table.put(row, { ...row, order }, at.epochMillis, at.epochMillis - took)
+  table.put(row, { ...row, order }, transition, at.epochMillis, { ...facts, since: at.epochMillis - took })
   return Result.Recorded()
 }
 
 const release = (table: OrdersTable, { key }: CommandOf<"Release">, now: number): Result => {
   const held = processing(table).filter((row) => Option.getOrElse(key, () => row.seq) === row.seq)
-  for (const row of held) putBack(table, stillDue(row, now), now)
+  for (const row of held) table.put(row, putBack(stillDue(row, now)), transitions.release, now)
   return Result.Released({ count: held.length })
 }
 
@@ -113,7 +118,7 @@ const act = (
   return Result.Acted({ order, changed })
 }
 
-const cancel = (table: OrdersTable, { order_id }: CommandOf<"Cancel">, now: number): Result =>
+const cancel = (table: OrdersTable, { by, order_id }: CommandOf<"Cancel">, now: number): Result =>
   act(table, order_id, transitions.cancel.from, (row) => {
     const order = new Order({
       ...row.order,
@@ -122,21 +127,22 @@ const cancel = (table: OrdersTable, { order_id }: CommandOf<"Cancel">, now: numb
       started_at: Option.map(row.order.started_at, DateTime.min(DateTime.unsafeMake(now))),
       finished_at: Option.some(DateTime.unsafeMake(now))
     })
-    table.put(row, { ...row, order }, now, now)
+    table.put(row, { ...row, order }, transitions.cancel, now, { by })
   })
 
-const openAgain = (table: OrdersTable, row: StoredOrder, now: number) => {
+const openAgain = (table: OrdersTable, row: StoredOrder, now: number, by: Option.Option<string>) => {
   const next = { ...row, dueAt: now, wait: 0, losses: 0, round: row.round + 1 }
-  table.put(row, { ...next, order: waiting(next, { attempts: 0, result: Option.none() }) }, now, now)
+  const order = waiting(next, { attempts: 0, result: Option.none() })
+  table.put(row, { ...next, order }, transitions.reopen, now, { by })
 }
 
-const reopen = (table: OrdersTable, { order_id }: CommandOf<"Reopen">, now: number): Result =>
-  act(table, order_id, transitions.reopen.from, (row) => openAgain(table, row, now))
+const reopen = (table: OrdersTable, { by, order_id }: CommandOf<"Reopen">, now: number): Result =>
+  act(table, order_id, transitions.reopen.from, (row) => openAgain(table, row, now, by))
 
-const reopenMany = (table: OrdersTable, { filter, keys }: CommandOf<"ReopenMany">, now: number): Result => {
+const reopenMany = (table: OrdersTable, { by, filter, keys }: CommandOf<"ReopenMany">, now: number): Result => {
   const { error_code, status } = filter
   const found = keys.flatMap((key) => Arr.fromOption(table.byKey(key))).filter(reopens({ error_code, status }))
-  for (const row of found) openAgain(table, row, now)
+  for (const row of found) openAgain(table, row, now, by)
   return Result.Reopened({ count: found.length })
 }
 
@@ -179,7 +185,8 @@ const recover = (table: OrdersTable, { maxAttempts }: CommandOf<"Recover">, now:
     const order = isLost(row)
       ? new Order({ ...row.order, status: transitions.fail.to, started_at, finished_at, last_error })
       : waiting(stillDue(row, now), { last_error })
-    table.put(row, { ...stillDue(row, now), order, losses: row.losses + 1 }, now, now)
+    const next = { ...stillDue(row, now), order, losses: row.losses + 1 }
+    table.put(row, next, isLost(row) ? transitions.fail : transitions.lose, now, { error: Option.some(workerLost) })
   }
   const failed = held.filter(isLost).length
   return Result.Recovered({ pending: held.length - failed, failed })
@@ -206,6 +213,8 @@ export const orderWrites =
         return reopenMany(table, command, now)
       case "Prune":
         return prune(table, command)
+      case "Forget":
+        return Result.Forgotten({ count: table.history.forget(command) })
       case "Rebase":
         return rebase(table, command, now)
       case "Recover":

@@ -1,8 +1,13 @@
-import { type DateTime, Option } from "effect"
-import type { Order, OrderId, Status } from "../../order/Order.ts"
-import { type OrderChange, RowKey } from "../../order/OrderChange.ts"
-import type { PrunedRecord } from "../Command.ts"
-import { addTo, change, noTotals, recordOf } from "../CommandGroups.ts"
+import { Array as Arr, type DateTime, Option } from "effect"
+import { type Order, type OrderId, type Status, transitions } from "../../order/Order.ts"
+import { RowKey } from "../../order/OrderChange.ts"
+import type { Commit, NewChange, PrunedRecord } from "../Command.ts"
+import { addTo, change, noTotals, numbered, recordOf } from "../CommandGroups.ts"
+import { makeHistory } from "./History.ts"
+
+/** What a change says beside its row: see `change`. */
+type Facts = Parameters<typeof change>[4]
+type Transition = Parameters<typeof change>[2]
 
 /** An order as it is kept, with what the line and the runs need to know of it. */
 export interface StoredOrder {
@@ -18,19 +23,22 @@ export interface StoredOrder {
 }
 
 /** The rows, by their keys and by the ids of their orders, with the totals and the changes that were not yet published. */
-export const makeOrdersTable = () => {
+export const makeOrdersTable = (isHistoryKept: boolean) => {
   const rows = new Map<RowKey, StoredOrder>()
   const keys = new Map<OrderId, RowKey>()
   const pruned = new Map<OrderId, PrunedRecord>()
   let lastKey = 0
   let totals = noTotals
   let prunedAsOf = Option.none<DateTime.Utc>()
-  let changed: Array<OrderChange> = []
+  let changed: Array<NewChange> = []
+  const history = makeHistory(isHistoryKept)
 
   /** Puts the row in place and notes the change of its order. */
-  const put = (before: StoredOrder | undefined, row: StoredOrder, at: number, since: number) => {
+  const put = (before: StoredOrder | undefined, row: StoredOrder, by: Transition, at: number, facts?: Facts) => {
     rows.set(row.seq, row)
-    const made = change({ ...row.order, seq: row.seq }, before?.order.status, row.order.status, at, since)
+    const { order, run, seq } = row
+    const { attempts, order_id, user_id } = order
+    const made = change({ seq, order_id, user_id, run, attempts }, before?.order.status, by, at, facts)
     changed.push(made)
     totals = addTo(totals, [made])
   }
@@ -53,7 +61,7 @@ export const makeOrdersTable = () => {
     add: (row: Omit<StoredOrder, "seq">, now: number) => {
       const seq = RowKey(++lastKey)
       keys.set(row.order.order_id, seq)
-      put(undefined, { ...row, seq }, now, now)
+      put(undefined, { ...row, seq }, transitions.accept, now)
     },
     put,
     /** Puts a row in place whose order does not change, but for when it is due. */
@@ -66,13 +74,18 @@ export const makeOrdersTable = () => {
         keys.delete(order.order_id)
         rows.delete(seq)
       }
+      history.forgetOrders(new Set(old.map(({ seq }) => seq)))
     },
-    /** The changes since they were last taken. */
-    takeChanges: (): ReadonlyArray<OrderChange> => {
-      const taken = changed
+    /** The changes since the last commit, which now are in the history. */
+    commit: (): Option.Option<Commit> => {
+      const made = changed
       changed = []
-      return taken
-    }
+      if (!Arr.isNonEmptyReadonlyArray(made)) return Option.none()
+      const changes = numbered(made, history.range().last + made.length)
+      history.keep(changes)
+      return Option.some({ changes, totals })
+    },
+    history
   }
 }
 

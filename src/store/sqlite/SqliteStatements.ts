@@ -2,6 +2,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
 import { type StatementFault, Statements } from "../Statements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
+import { history } from "./History.ts"
 import { readStatements } from "./ReadStatements.ts"
 import { makeOrUnavailable } from "./SqliteErrors.ts"
 import { transaction } from "./Transaction.ts"
@@ -18,6 +19,7 @@ export const layer = Layer.effect(
     return {
       ...readStatements(sql),
       ...writeStatements(sql),
+      ...history(sql),
       reading,
       transaction: (body) => file.guarded(reading(transaction(sql, body))),
       fault: file.fault

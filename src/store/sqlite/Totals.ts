@@ -1,28 +1,39 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { Array as Arr, Effect, Option } from "effect"
-import type { Totals } from "../Command.ts"
+import { Array as Arr, type Context, Effect, Option } from "effect"
+import type { HistoryRange, Totals } from "../Command.ts"
+import type { Statements } from "../Statements.ts"
 
 const columns = `
   pending AS Pending, processing AS Processing, completed AS Completed, failed AS Failed, cancelled AS Cancelled,
   processing_ms AS processingMillis`
 
-const read = (rows: ReadonlyArray<Totals>) =>
+const onlyRow = <A>(rows: ReadonlyArray<A>) =>
   Option.match(Arr.head(rows), {
     onNone: () => Effect.dieMessage("The table `totals` has lost its row"),
     onSome: Effect.succeed
   })
 
 export const totals = (sql: SqlClient.SqlClient) =>
-  Effect.flatMap(sql<Totals>`SELECT ${sql.literal(columns)} FROM totals`, read)
+  Effect.flatMap(sql<Totals>`SELECT ${sql.literal(columns)} FROM totals`, onlyRow)
 
-export const addToTotals = (sql: SqlClient.SqlClient) => (added: Totals) =>
-  Effect.flatMap(
-    sql<Totals>`
-      UPDATE totals
-      SET
-        pending = pending + ${added.Pending}, processing = processing + ${added.Processing},
-        completed = completed + ${added.Completed}, failed = failed + ${added.Failed},
-        cancelled = cancelled + ${added.Cancelled}, processing_ms = processing_ms + ${added.processingMillis}
-      RETURNING ${sql.literal(columns)}`,
-    read
-  )
+export const historyRange = (sql: SqlClient.SqlClient) =>
+  Effect.flatMap(sql<HistoryRange>`SELECT history_from AS "from", last_change AS last FROM totals`, onlyRow)
+
+export const addToTotals =
+  (sql: SqlClient.SqlClient): Context.Tag.Service<Statements>["addToTotals"] =>
+  ({ changes, isKept, totals }) =>
+    Effect.map(
+      Effect.flatMap(
+        sql<Totals & { lastChange: number }>`
+          UPDATE totals
+          SET
+            pending = pending + ${totals.Pending}, processing = processing + ${totals.Processing},
+            completed = completed + ${totals.Completed}, failed = failed + ${totals.Failed},
+            cancelled = cancelled + ${totals.Cancelled}, processing_ms = processing_ms + ${totals.processingMillis},
+            last_change = last_change + ${changes},
+            history_from = CASE WHEN ${isKept ? 1 : 0} THEN history_from ELSE last_change + ${changes + 1} END
+          RETURNING ${sql.literal(columns)}, last_change AS lastChange`,
+        onlyRow
+      ),
+      ({ lastChange, ...totals }) => ({ totals, lastChange })
+    )

@@ -3,10 +3,11 @@ import { type Context, DateTime, Effect, Option, Schema } from "effect"
 import { LastError, type Status, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import { type CommandOf, prunable, suspectLosses, workerLost } from "../Command.ts"
-import { recordOf, statusAfter, waitOf } from "../CommandGroups.ts"
+import { recordOf, transitionOf, waitOf } from "../CommandGroups.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Changed, Statements } from "../Statements.ts"
 import { type Fragments, makeFragments } from "./Fragments.ts"
+import { forgetOrders } from "./History.ts"
 import { PrunedRows } from "./PrunedRows.ts"
 import { addToTotals } from "./Totals.ts"
 
@@ -38,7 +39,7 @@ const insert =
       ORDER BY new.key
       LIMIT max(0, ${maxPending} - (SELECT pending FROM totals))
       ON CONFLICT (order_id) DO NOTHING
-      RETURNING seq, order_id, user_id, attempts, accepted_at`
+      RETURNING seq, order_id, user_id, run, attempts, accepted_at`
 
 const claim =
   (sql: SqlClient.SqlClient, { anyOf, orderColumns, statusIs }: Fragments): Database["claim"] =>
@@ -71,7 +72,7 @@ const recordRow = ({ at, key, outcome, run, took }: CommandOf<"Record">) => ({
   run,
   at: at.epochMillis,
   took,
-  status: statusAfter(outcome),
+  status: transitionOf(outcome).to,
   // As text, for a result may be a text itself, or null.
   result:
     outcome._tag === "Completed" && Option.isSome(outcome.result) ? JSON.stringify(outcome.result.value) : undefined,
@@ -103,7 +104,7 @@ const record =
         last_error = CASE done.uncounted WHEN 0 THEN done.last_error ELSE orders.last_error END
       FROM done
       WHERE orders.seq = done.seq AND orders.run = done.run AND +orders.${statusIs(transitions.complete.from[0])}
-      RETURNING seq, order_id, user_id, attempts, status, finished_at, COALESCE(took, 0) AS took`
+      RETURNING seq, order_id, user_id, run, attempts, status, finished_at, COALESCE(took, 0) AS took`
   }
 
 const release =
@@ -115,7 +116,7 @@ const release =
       SET
         status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL, due_at = ${stillDue(sql, now)}
       WHERE ${statusIs(transitions.release.from[0])} AND ${isMeant}
-      RETURNING seq, order_id, user_id, attempts`
+      RETURNING seq, order_id, user_id, run, attempts`
   }
 
 const recover =
@@ -134,7 +135,7 @@ const recover =
           'at', ${DateTime.formatIso(DateTime.unsafeMake(now))}
         )
       WHERE ${statusIs(transitions.release.from[0])}
-      RETURNING seq, order_id, user_id, attempts, status`
+      RETURNING seq, order_id, user_id, run, attempts, status`
   }
 
 const cancel =
@@ -144,7 +145,7 @@ const cancel =
       UPDATE orders
       SET status = ${transitions.cancel.to}, finished_at = ${now}, started_at = min(started_at, ${now})
       WHERE seq = ${key} AND +status = ${from}
-      RETURNING seq, order_id, user_id, attempts`
+      RETURNING seq, order_id, user_id, run, attempts`
 
 const reopened = (sql: SqlClient.SqlClient, now: number) => sql`
   status = ${transitions.reopen.to}, attempts = 0, losses = 0, round = round + 1, due_at = ${now}, wait = 0,
@@ -157,7 +158,7 @@ const reopen =
       UPDATE orders
       SET ${reopened(sql, now)}
       WHERE seq = ${key} AND +status = ${from}
-      RETURNING seq, order_id, user_id, attempts`
+      RETURNING seq, order_id, user_id, run, attempts`
 
 const reopenMany =
   (sql: SqlClient.SqlClient, { anyOf }: Fragments): Database["reopenMany"] =>
@@ -167,7 +168,7 @@ const reopenMany =
       UPDATE orders
       SET ${reopened(sql, now)}
       WHERE seq IN ${anyOf(keys)} AND +status = ${status} AND ${hasError}
-      RETURNING seq, order_id, user_id, attempts`
+      RETURNING seq, order_id, user_id, run, attempts`
   }
 
 const encodePruned = Schema.encodeSync(Schema.parseJson(PrunedRows))
@@ -188,7 +189,9 @@ const prune = (sql: SqlClient.SqlClient, { anyOf, by, orderColumns }: Fragments)
       INSERT INTO pruned (order_id, fingerprint, status, finished_at)
       SELECT value ->> 'order_id', value ->> 'fingerprint', value ->> 'status', value ->> 'finished_at'
       FROM json_each(${encodePruned(records)})`
-    yield* sql`DELETE FROM orders WHERE seq IN ${anyOf(old.map((row) => row.seq))}`
+    const keys = old.map((row) => row.seq)
+    yield* sql`DELETE FROM orders WHERE seq IN ${anyOf(keys)}`
+    yield* forgetOrders(sql, keys)
     return old.length
   })
 
