@@ -10,6 +10,7 @@ import { cancel, retry } from "./Act.ts"
 import { backup } from "./Backup.ts"
 import { doctor } from "./Doctor.ts"
 import { misused } from "./Failure.ts"
+import { history } from "./History.ts"
 import { keys } from "./Keys.ts"
 import { type Manual, manualOf, paragraphsOf } from "./Manual.ts"
 import { failures, get, list, metrics } from "./Queries.ts"
@@ -104,6 +105,12 @@ export const pages: ReadonlyArray<Page> = [
     examples: ["orders get 101", "orders get 101 --wait 30 --json"],
     exits: { done: "the order is shown, whatever its status", failed: "there is no such order, or no service answered" }
   }),
+  page(history, {
+    group: "ORDERS",
+    acts: false,
+    examples: ["orders history 101", "orders history 101 --json | jq -r .reason"],
+    exits: { done: "all changes that are kept are shown", failed: "there is no such order, or no service answered" }
+  }),
   page(list, {
     group: "ORDERS",
     acts: false,
@@ -146,7 +153,7 @@ export const pages: ReadonlyArray<Page> = [
   page(watch, {
     group: "MONITORING",
     acts: false,
-    examples: ["orders watch", "orders watch --status Failed --json"],
+    examples: ["orders watch", "orders watch --status Failed --json", "orders watch --after 1200"],
     exits: { done: "never: it ends by Ctrl-C", failed: "no service answered at first, or it refused for good" }
   }),
   page(serve, {

@@ -149,7 +149,7 @@ const untilFinal = Effect.fnUntraced(function* (api: Client.Client, run: Simulat
   while (true) {
     const open = run.sent.some(({ order_id }) => run.isAcknowledged(order_id) && !run.final.has(order_id))
     const now = yield* millis
-    // Events are lost with a connection, so in a silence the orders themselves are looked at.
+    // Without a connection no events come, so in a silence the orders themselves are looked at.
     if (!open || now - Math.max(run.movedAt, surveyedAt) > idle) {
       const isOver = yield* survey(api, run, patience)
       surveyedAt = yield* millis
@@ -181,6 +181,8 @@ const watchRun = (connection: Connection, run: SimulationRun, progress: Progress
         run.connectionsLost += 1
         return progress.note(`Connection to the service lost: ${why} Sending again what was not answered.`)
       }),
+    // What is missing is looked up: see `untilFinal`.
+    onReset: () => Effect.void,
     onEvent: (event) => Effect.map(millis, (now) => run.see(event, now))
   }).pipe(
     Effect.catchTag("Failure", ({ lines }) =>
