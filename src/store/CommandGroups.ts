@@ -1,5 +1,5 @@
 import { Array as Arr, DateTime, Option } from "effect"
-import { type Order, OrderId, type Status, transitions } from "../order/Order.ts"
+import { type LastError, type Order, OrderId, type Status, transitions } from "../order/Order.ts"
 import type { OrderChange, Reason, RowKey } from "../order/OrderChange.ts"
 import { fingerprint } from "../order/OrderContent.ts"
 import { type Command, type NewChange, Outcome, type PrunedRecord, type Result, type Totals } from "./Command.ts"
@@ -33,11 +33,13 @@ export const transitionOf = Outcome.$match({
   Released: () => transitions.release
 })
 
+const failureOf = ({ code, message }: typeof LastError.Type) => Option.some({ code, message })
+
 /** Why the run came to nothing, if it did. */
 export const errorOf = Outcome.$match({
   Completed: () => Option.none(),
-  Failed: ({ error }) => Option.some(error),
-  Postponed: ({ error }) => Option.some(error),
+  Failed: ({ error }) => failureOf(error),
+  Postponed: ({ error }) => failureOf(error),
   Released: ({ why }) => why
 })
 
