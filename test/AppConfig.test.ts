@@ -42,6 +42,17 @@ const wholeNumber = (read: Setting["read"], min: number, max: number): Setting =
   bad: [String(min - 1), String(max + 1), "", " ", "1.5", "1e3", "0x10", "+1", "-1", "1 000", "many", "1".repeat(400)]
 })
 
+const age = (read: (settings: Settings) => Option.Option<Duration.Duration>) => ({
+  read: (settings: Settings) => Option.getOrUndefined(Option.map(read(settings), Duration.toMillis)),
+  allowed: 'off, or a duration such as "30 days"',
+  good: [
+    ["off", undefined],
+    ["1 second", 1000],
+    [" 30 days ", 30 * 86_400_000]
+  ] as const,
+  bad: ["", "on", "999 millis", "-1 days", "36501 days", "Infinity", "30"]
+})
+
 const share = (read: Setting["read"]): Setting => ({
   read,
   allowed: "a number from 0 to 1",
@@ -169,16 +180,8 @@ const everySetting: Record<string, Setting> = {
   RETRY_BASE: duration((settings) => settings.retryBase, ["1 millis", "1 day"], ["0 millis", "0.9 millis"]),
   RETRY_MAX: duration((settings) => settings.retryMax, ["1 millis", "7 days"], ["0 millis", "0.9 millis"]),
   ATTEMPT_TIMEOUT: duration((settings) => settings.attemptTimeout, ["1 millis", "1 day"], ["0 millis", "0.9 millis"]),
-  RETENTION: {
-    read: (settings) => Option.getOrUndefined(Option.map(settings.retention, Duration.toMillis)),
-    allowed: 'off, or a duration such as "30 days"',
-    good: [
-      ["off", undefined],
-      ["1 second", 1000],
-      [" 30 days ", 30 * 86_400_000]
-    ],
-    bad: ["", "on", "999 millis", "-1 days", "36501 days", "Infinity", "30"]
-  },
+  RETENTION: age((settings) => settings.retention),
+  HISTORY: age((settings) => settings.history),
   SHUTDOWN_GRACE: duration((settings) => settings.shutdownGrace, ["0 millis", "1 day"], []),
   LOG_LEVEL: oneOf(
     (settings) => settings.logLevel._tag,
@@ -215,6 +218,7 @@ describe("AppConfig", () => {
         retryMax: Duration.minutes(5),
         attemptTimeout: Duration.seconds(30),
         retention: Option.none(),
+        history: Option.some(Duration.days(30)),
         shutdownGrace: Duration.seconds(25),
         logLevel: LogLevel.Info,
         telemetry: Option.none()

@@ -42,8 +42,8 @@ const manyAtOnce = (count: number, repo: Layer.Layer<OrdersRepo, unknown, AppCon
     let processing = 0
     let mostProcessing = 0
     yield* events.listen(({ changes, totals }) => {
-      for (const { order_id, status } of changes) {
-        if (status === "Completed") completions.set(order_id, (completions.get(order_id) ?? 0) + 1)
+      for (const { order_id, to } of changes) {
+        if (to === "Completed") completions.set(order_id, (completions.get(order_id) ?? 0) + 1)
       }
       processing = totals.Processing
       mostProcessing = Math.max(mostProcessing, processing)

@@ -76,7 +76,7 @@ describe("Api", () => {
       if (files.has(file)) return
       files.add(file)
       const source = Fs.readFileSync(file, "utf8")
-      for (const [, specifier = ""] of source.matchAll(/(?:\bfrom |^import |\bimport\()"([^"]+)"/gm)) {
+      for (const [, specifier = ""] of source.matchAll(/(?:\bfrom |^import |\bimport\()"([^"\s]+)"/gm)) {
         if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier))
         else packages.add(specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/"))
       }
@@ -87,12 +87,15 @@ describe("Api", () => {
       "Answers.ts",
       "Api.ts",
       "BodyRules.ts",
+      "Change.ts",
       "Documented.ts",
       "Filters.ts",
       "Heartbeat.ts",
+      "HistoryEndpoints.ts",
       "InvalidRequest.ts",
       "Numbers.ts",
       "Order.ts",
+      "OrderChange.ts",
       "OrderEvent.ts",
       "Problem.ts",
       "Problems.ts",
@@ -146,7 +149,10 @@ describe("OpenAPI document", () => {
     assert.strictEqual(contentSchema.$ref, "#/components/schemas/OrderEvent")
     const Properties = Schema.Struct({ properties: Schema.Record({ key: Schema.String, value: Schema.Object }) })
     const { properties } = Schema.decodeUnknownSync(Properties)(document.components.schemas.OrderEvent)
-    assert.hasAllKeys(properties, ["order_id", "status", "at", "attempts", "user_id"])
+    assert.hasAllKeys(
+      properties,
+      "id order_id user_id from to at run attempt reason error next_attempt_at by status attempts".split(" ")
+    )
   })
 
   it("names the limits that hold", () => {
@@ -154,7 +160,7 @@ describe("OpenAPI document", () => {
     assert.include(many, `Up to ${bulkOrders / 1000},000 orders in ${bulkLimit / 1024 / 1024} MiB`)
     assert.include(many, ` ${bulkCalls} calls at a time`)
     assert.include(many, `After ${bulkFaults / 1000},000 faults`)
-    assert.include(document.paths["/api/events"]?.get?.description, `a comment every ${heartbeatSeconds} seconds`)
+    assert.include(document.paths["/api/events"]?.get?.description, `A comment comes every ${heartbeatSeconds} seconds`)
   })
 
   it("names every status that can happen and none that cannot", () => {
@@ -169,11 +175,13 @@ describe("OpenAPI document", () => {
     assert.deepStrictEqual(statuses, {
       "post /api/order": "200 202 400 401 403 409 413 415 421 422 429 500 503",
       "get /api/order/{order_id}": "200 401 403 404 410 421 422 429 500 503",
+      "get /api/order/{order_id}/history": "200 401 403 404 410 421 422 429 500 503",
       "post /api/order/{order_id}/cancel": "200 401 403 404 409 410 421 422 429 500 503",
       "post /api/order/{order_id}/retry": "200 401 403 404 409 410 421 422 429 500 503",
       "get /api/orders": "200 401 403 421 422 429 500 503",
       "post /api/orders": "200 400 401 403 413 415 421 422 429 500 503",
       "post /api/orders/retry": "200 400 401 403 413 415 421 422 429 500 503",
+      "get /api/changes": "200 401 403 421 422 429 500 503",
       "get /api/events": "200 401 403 421 422 429 500 503",
       "get /api/failures": "200 401 403 421 429 500 503",
       "get /api/metrics": "200 401 403 421 429 500 503",
@@ -191,7 +199,7 @@ describe("OpenAPI document", () => {
         security.length > 0 ? [[`${method} ${path}`, security]] : []
       )
     )
-    assert.lengthOf(asking, 11)
+    assert.lengthOf(asking, 13)
     for (const [route, security] of asking) {
       assert.match(String(route), / \/api\//)
       assert.deepStrictEqual(security, [{ apiKey: [] }])
@@ -215,7 +223,7 @@ describe("OpenAPI document", () => {
       )
     )
     const guarded = operations.filter(({ responses }) => "401" in responses).map(({ operationId }) => operationId)
-    assert.lengthOf(guarded, 11)
+    assert.lengthOf(guarded, 13)
     assert.deepStrictEqual(
       headers.sort(),
       [

@@ -54,6 +54,8 @@ const scopeOf: Readonly<Record<string, Scope | "any" | "open">> = {
   submitMany: "submit",
   find: "read",
   list: "read",
+  history: "read",
+  changes: "read",
   watch: "read",
   failures: "read",
   cancel: "operate",

@@ -16,7 +16,7 @@ describe("the event streams of the service", () => {
         Arr.makeBy(maxOwnStreams, () => openStream(running.url)),
         { concurrency: "unbounded" }
       )
-      for (const { blocks } of streams) assert.strictEqual(yield* Queue.take(blocks), "retry: 2000")
+      for (const { blocks } of streams) assert.strictEqual(yield* Queue.take(blocks), "retry: 2000\nid: 0")
       yield* Effect.promise(() => post(running.url, aNewOrder(1)))
       for (const stream of streams) {
         assert.deepStrictEqual(yield* nextEvents(stream, 2), ["1 Pending", "1 Processing"])

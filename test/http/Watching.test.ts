@@ -22,15 +22,17 @@ import { makeEventStream } from "../../src/http/EventStream.ts"
 import { NodeServer } from "../../src/http/NodeServer.ts"
 import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
-import { OrderId, type Status } from "../../src/order/Order.ts"
-import { type OrderChange, RowKey } from "../../src/order/OrderChange.ts"
+import { OrderId } from "../../src/order/Order.ts"
+import { ChangeFeed } from "../../src/store/ChangeFeed.ts"
+import type { Command } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import { Permanent } from "../../src/work/OrderProcessor.ts"
+import { OrderProcessor, Permanent } from "../../src/work/OrderProcessor.ts"
 import { longTest } from "../support/Limits.ts"
-import { baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
+import { cancel, claim, failed, record, reopen, write } from "../support/RepoKit.ts"
+import { anInsert, baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
 import { turns, until } from "../support/Until.ts"
-import { isComment, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
+import { isNoEvent, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
 
 const get = (path: string) =>
   Effect.flatMap(baseUrl, (url) =>
@@ -115,7 +117,7 @@ const opened = (query?: string, address?: string) =>
   Effect.gen(function* () {
     const stream = yield* watch(query, address)
     assert.strictEqual(stream.status, 200)
-    assert.strictEqual(yield* Queue.take(stream.blocks), "retry: 2000")
+    assert.match(yield* Queue.take(stream.blocks), /^retry: 2000\nid: \d+$/)
     return stream
   })
 
@@ -247,30 +249,48 @@ describe("waiting for an order", () => {
   )
 })
 
-const change = (order_id: number, status: Status = "Completed", user_id = "1"): OrderChange => ({
-  key: RowKey(order_id),
-  order_id: String(order_id),
-  user_id,
-  from: Option.none(),
-  status,
-  attempts: 1,
-  at: DateTime.unsafeMake("2026-01-31T12:00:02.004Z"),
-  elapsedMillis: 0
+/** Writes and publishes, as its only writer. */
+const commit = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.flatMap(write(...commands), ({ commit }) =>
+    Option.match(commit, {
+      onNone: () => Effect.void,
+      onSome: (made) => Effect.flatMap(OrderEvents, (events) => events.publish(made))
+    })
+  )
+
+const streamLayers = Layer.merge(ChangeFeed.layer, NodeServer.layer).pipe(
+  Layer.provideMerge(OrderEvents.layer),
+  Layer.provideMerge(memoryRepo),
+  Layer.provideMerge(config())
+)
+
+/** A service that processes nothing, so that orders change only as they are made to. */
+const idleService = service({
+  repo: memoryRepo,
+  settings: { shutdownGrace: Duration.zero },
+  processor: Layer.succeed(OrderProcessor, { ready: Effect.never, process: () => Effect.void })
 })
 
-const totals = { Pending: 0, Processing: 0, Completed: 0, Failed: 0, Cancelled: 0, processingMillis: 0 }
+const crowd = Arr.range(1, 256)
 
-const publish = (first: OrderChange, ...rest: ReadonlyArray<OrderChange>) =>
-  Effect.flatMap(OrderEvents, (events) => events.publish({ changes: [first, ...rest], totals }))
-
-const streamLayers = Layer.merge(OrderEvents.layer, NodeServer.layer)
+/** The changes that many orders make together when they are cancelled and retried, again and again. */
+const makeChanges = Effect.gen(function* () {
+  const commits = yield* GroupCommit
+  yield* commits.writeAll(crowd.map((id) => anInsert(id)))
+  let toCancel = true
+  return Effect.suspend(() => {
+    const commands = crowd.map((id) => (toCancel ? cancel(id) : reopen(id)))
+    toCancel = !toCancel
+    return commits.writeAll(commands)
+  })
+})
 
 const bodyOf = ({ body }: HttpServerResponse.HttpServerResponse) => {
   assert(body._tag === "Stream")
   return Stream.decodeText(Stream.orDie(body.stream))
 }
 
-const idsIn = (text: string) => [...text.matchAll(/"order_id":(\d+)/g)].map((match) => Number(match[1]))
+const idsIn = (text: string) => [...text.matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1]))
 
 /** An event stream whose client never reads, as the server has it. */
 const unread = Effect.gen(function* () {
@@ -296,12 +316,13 @@ const unread = Effect.gen(function* () {
 })
 
 describe("the event stream", { timeout: longTest }, () => {
-  it.scoped("begins with the delay before connecting again, and comments when nothing happened for 15 seconds", () =>
+  it.scoped("begins with the delay before connecting again and its place, and comments after 15 quiet seconds", () =>
     Effect.gen(function* () {
+      yield* commit(anInsert(1))
       const streamEvents = yield* makeEventStream
-      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop", Effect.never)))
+      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents({}, Option.none(), "shop", Effect.never)))
       const next = Effect.map(pull, Chunk.join(""))
-      assert.strictEqual(yield* next, "retry: 2000\n\n")
+      assert.strictEqual(yield* next, "retry: 2000\nid: 1\n\n")
 
       const first = yield* Effect.fork(next)
       yield* TestClock.adjust("14999 millis")
@@ -312,10 +333,12 @@ describe("the event stream", { timeout: longTest }, () => {
 
       const event = yield* Effect.fork(next)
       yield* TestClock.adjust("10 seconds")
-      yield* publish(change(1))
+      yield* commit(anInsert(2))
       assert.strictEqual(
         yield* Fiber.join(event),
-        'event: order\ndata: {"order_id":1,"status":"Completed","at":"2026-01-31T12:00:02.004Z","attempts":1,"user_id":1}\n\n'
+        'event: order\nid: 2\ndata: {"id":2,"order_id":2,"user_id":1,"from":null,"to":"Pending",' +
+          '"at":"1970-01-01T00:00:25.000Z","run":0,"attempt":0,"reason":"accepted","error":null,' +
+          '"next_attempt_at":null,"by":null,"status":"Pending","attempts":0}\n\n'
       )
       const second = yield* Effect.fork(next)
       yield* TestClock.adjust("14999 millis")
@@ -325,35 +348,58 @@ describe("the event stream", { timeout: longTest }, () => {
     }).pipe(Effect.provide(streamLayers))
   )
 
-  it.scopedLive("keeps the newest 1,024 events for a client that does not read, and never waits for it", () =>
+  it.scoped("of a few changes says with its comments how far it has looked, once for each place", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
-      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({}, "shop", Effect.never)))
+      const filter = { status: "Cancelled" } as const
+      const pull = yield* Stream.toPull(bodyOf(yield* streamEvents(filter, Option.none(), "shop", Effect.never)))
+      assert.strictEqual(Chunk.join(yield* pull, ""), "retry: 2000\nid: 0\n\n")
+      const next = Effect.gen(function* () {
+        const text = yield* Effect.fork(Effect.map(pull, Chunk.join("")))
+        yield* turns
+        yield* TestClock.adjust("15 seconds")
+        return yield* Fiber.join(text)
+      })
+      yield* commit(anInsert(1), anInsert(2))
+      assert.match(yield* next, /^: [^\n]*\nid: 2\n\n$/)
+      assert.match(yield* next, /^: [^\n]*\n\n$/)
+      yield* commit(anInsert(3))
+      yield* commit(cancel(1))
+      assert.deepStrictEqual(idsIn(yield* next), [4])
+      assert.match(yield* next, /^: [^\n]*\n\n$/)
+    }).pipe(Effect.provide(streamLayers))
+  )
+
+  it.scopedLive("gives a client that did not read for a while all that happened, once and in order", () =>
+    Effect.gen(function* () {
+      const streamEvents = yield* makeEventStream
+      const slow = yield* Stream.toPull(bodyOf(yield* streamEvents({}, Option.none(), "shop", Effect.never)))
       yield* slow
-      // What it is about to be given when it stops reading.
-      yield* publish(change(1))
-      yield* turns
-      for (let first = 2; first <= 10_000; first += 101) {
-        yield* publish(change(first), ...Arr.makeBy(100, (index) => change(first + 1 + index)))
+      const [first, ...rest] = Arr.map(Arr.range(1, 100), (id) => anInsert(id))
+      yield* commit(first, ...rest)
+      for (let round = 1; round < 100; round++) {
+        const [first, ...rest] = Arr.map(Arr.range(1, 100), (id) => (round % 2 === 1 ? cancel(id) : reopen(id)))
+        yield* commit(first, ...rest)
       }
       const seen: Array<number> = []
-      while (seen.at(-1) !== 10_000) seen.push(...idsIn(Chunk.join(yield* slow, "")))
-      assert.isAtMost(seen.length, 1025)
-      assert.deepStrictEqual(seen.slice(-1024), Arr.range(10_000 - 1023, 10_000))
-      yield* publish(change(10_001))
+      while (seen.length < 10_000) seen.push(...idsIn(Chunk.join(yield* slow, "")))
+      assert.deepStrictEqual(seen, Arr.range(1, 10_000))
+      yield* commit(anInsert(101))
       assert.deepStrictEqual(idsIn(Chunk.join(yield* slow, "")), [10_001])
-    }).pipe(Effect.timeout("10 seconds"), Effect.provide(streamLayers))
+    }).pipe(Effect.timeout("20 seconds"), Effect.provide(streamLayers))
   )
 
   it.scoped("ends when the drain begins", () =>
     Effect.gen(function* () {
       const streamEvents = yield* makeEventStream
       const { drain } = yield* NodeServer
-      const watching = yield* Effect.fork(Stream.mkString(bodyOf(yield* streamEvents({}, "shop", Effect.never))))
+      const watching = yield* Effect.fork(
+        Stream.mkString(bodyOf(yield* streamEvents({}, Option.none(), "shop", Effect.never)))
+      )
       yield* Effect.yieldNow()
       assert.isTrue(Option.isNone(yield* Fiber.poll(watching)))
       yield* Effect.fork(drain)
-      assert.strictEqual(yield* Fiber.join(watching), "retry: 2000\n\n")
+      assert.strictEqual(yield* Fiber.join(watching), "retry: 2000\nid: 0\n\n")
     }).pipe(Effect.provide(streamLayers))
   )
 
@@ -364,7 +410,7 @@ describe("the event stream", { timeout: longTest }, () => {
       Effect.gen(function* () {
         const texts: Array<string> = []
         const watching = yield* Effect.fork(
-          Stream.runForEach(bodyOf(yield* streamEvents({}, owner, Effect.never)), (text) =>
+          Stream.runForEach(bodyOf(yield* streamEvents({}, Option.none(), owner, Effect.never)), (text) =>
             Effect.sync(() => void texts.push(text))
           )
         )
@@ -387,7 +433,7 @@ describe("the event stream", { timeout: longTest }, () => {
           Arr.makeBy(100 + taken, (index) => index >= taken)
         )
       }
-      yield* publish(change(7))
+      yield* commit(anInsert(7))
       yield* turns
       for (const [index, { texts }] of streams.entries())
         assert.strictEqual(texts.join("").includes('"order_id":7'), index >= 3)
@@ -465,7 +511,7 @@ describe("the event stream", { timeout: longTest }, () => {
       yield* drain
       for (const stream of [byOrder, byUser, byStatus, byAll, byNothingThatFits, all]) {
         assert.isTrue(yield* stream.ended)
-        assert.isTrue(Chunk.every(yield* Queue.takeAll(stream.blocks), isComment))
+        assert.isTrue(Chunk.every(yield* Queue.takeAll(stream.blocks), isNoEvent))
       }
     }).pipe(Effect.scoped, Effect.timeout("20 seconds"), Effect.provide(heldService))
   )
@@ -548,24 +594,27 @@ describe("the event stream", { timeout: longTest }, () => {
 
   it.live("to a client that does not read no more is written than it takes", () =>
     Effect.gen(function* () {
+      const change = yield* makeChanges
       const socket = yield* unread
       let most = 0
-      for (let round = 0; round < 300; round++) {
-        yield* publish(change(round), ...Arr.makeBy(1023, (index) => change(index)))
+      for (let round = 0; round < 120; round++) {
+        yield* change
         yield* turns
         most = Math.max(most, socket.writableLength)
       }
-      // 300 * 1024 events are some 36 MB; the buffers of the system hold a few.
+      // 120 * 256 events are some 10 MB; the buffers of the system hold a few.
       assert.isAbove(most, 0)
       assert.isBelow(most, 512 * 1024)
-    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(idleService))
   )
 
   it.live("is closed on a client that reads nothing for a minute, and so gives its place back", () =>
     Effect.gen(function* () {
       const { server } = yield* NodeServer
       assert.strictEqual(server.timeout, 60_000)
-      server.timeout = 300
+      const change = yield* makeChanges
+      yield* submit("last")
+      server.timeout = 1000
       const socket = yield* unread
       const readers = yield* Effect.all(
         Arr.makeBy(99, (index) => opened("?status=Failed", addressOf(index))),
@@ -573,13 +622,15 @@ describe("the event stream", { timeout: longTest }, () => {
       )
       assert.strictEqual((yield* watch()).status, 503)
       while (!socket.destroyed) {
-        yield* publish(change(1), ...Arr.makeBy(1023, (index) => change(index)))
+        yield* change
         yield* Effect.zipRight(turns, Effect.sleep("1 millis"))
       }
       yield* until(Effect.map(watch(), ({ status }) => status === 200))
       // Who had nothing to read lost nothing.
-      yield* publish(change(13, "Failed"))
-      for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["13 Failed"])
-    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(heldService))
+      const commits = yield* GroupCommit
+      yield* commits.write(claim(257))
+      yield* commits.write(record(257, 1, failed()))
+      for (const reader of readers) assert.deepStrictEqual(yield* nextEvents(reader, 1), ["last Failed"])
+    }).pipe(Effect.scoped, Effect.timeout("200 seconds"), Effect.provide(idleService))
   )
 })

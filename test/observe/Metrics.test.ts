@@ -52,7 +52,7 @@ for (const [name, repo] of [
       yield* TestClock.setTime(61_000)
       assert.strictEqual(yield* oldestDue, 1)
       // Lost with the process twice, an order is a suspect and waits in another lane.
-      yield* write(Command.Cancel({ order_id: anInsert(1).order.order_id }))
+      yield* write(Command.Cancel({ order_id: anInsert(1).order.order_id, by: Option.none() }))
       yield* write(Command.Recover({ maxAttempts: 9 }))
       yield* write(claim(2))
       yield* write(Command.Recover({ maxAttempts: 9 }))
@@ -114,7 +114,7 @@ it.scoped("tells how the last hundred orders ended, for an hour", () =>
     yield* finish(31, 40, completed)
     assert.deepStrictEqual(yield* last, { finished: 40, failed: 30 })
     yield* write(anInsert(41))
-    yield* write(Command.Cancel({ order_id: anInsert(41).order.order_id }))
+    yield* write(Command.Cancel({ order_id: anInsert(41).order.order_id, by: Option.none() }))
     assert.deepStrictEqual(yield* last, { finished: 40, failed: 30 })
     assert.strictEqual((yield* snapshot).failed_per_second, 30)
     yield* TestClock.adjust("30 minutes")

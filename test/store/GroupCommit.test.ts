@@ -272,7 +272,7 @@ describe("a database that has no room", () => {
       yield* fillUp
       for (const id of Arr.range(1, 5)) {
         assert.isFalse(yield* ready)
-        const result = yield* write(Command.Cancel({ order_id: OrderId.make(String(id)) }))
+        const result = yield* write(Command.Cancel({ order_id: OrderId.make(String(id)), by: Option.none() }))
         assert.deepInclude(result, { _tag: "Acted", changed: true })
       }
       assert.isFalse(yield* ready)

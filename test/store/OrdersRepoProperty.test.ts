@@ -137,9 +137,9 @@ it.effect.prop(
         same(first, second)
 
         for (const change of sorted(one.commit).changes) {
-          assert.isTrue(isLegal(change.from, change.status), `${change.from} -> ${change.status}`)
+          assert.isTrue(isLegal(change.from, change.to), `${change.from} -> ${change.to}`)
           assert.strictEqual(Option.getOrUndefined(change.from), statuses.get(change.key))
-          statuses.set(change.key, change.status)
+          statuses.set(change.key, change.to)
         }
         for (const result of one.results) {
           if (result._tag !== "Claimed") continue

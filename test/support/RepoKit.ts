@@ -1,7 +1,7 @@
 import { assert } from "@effect/vitest"
 import { Array as Arr, type Context, DateTime, Effect, Equal, Option, Order as Ordering } from "effect"
 import { OrderId } from "../../src/order/Order.ts"
-import { RowKey } from "../../src/order/OrderChange.ts"
+import { type OrderChange, RowKey } from "../../src/order/OrderChange.ts"
 import {
   answersOf,
   Command,
@@ -110,25 +110,45 @@ export const failed = (message = "no stock", code = "out_of_stock") =>
   Outcome.Failed({ error: { code, message, attempt: 1, at: at(7000) } })
 export const postponed = (wait: number, code = "busy") =>
   Outcome.Postponed({ error: { code, message: "later", attempt: 1, at: at(7000) }, wait })
-export const released = (wait?: number) => Outcome.Released({ wait: Option.fromNullable(wait) })
+export const released = (wait?: number, why: OrderChange["error"] = Option.none()) =>
+  Outcome.Released({ wait: Option.fromNullable(wait), why })
 /** A run that took all the time since 0, unless it is said. */
 export const record = (key: number, run: number, outcome: Outcome = completed(), millis = 0, took = millis) =>
   Command.Record({ key: RowKey(key), run, outcome, at: at(millis), took })
 export const release = Command.Release({ key: Option.none() })
 export const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
-export const cancel = (id: number | string) => Command.Cancel({ order_id: OrderId.make(String(id)) })
-export const reopen = (id: number | string) => Command.Reopen({ order_id: OrderId.make(String(id)) })
-export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<number> = Arr.range(1, 20)) =>
-  Command.ReopenMany({ filter, keys: keys.map((key) => RowKey(key)) })
+export const cancel = (id: number | string, by?: string) =>
+  Command.Cancel({ order_id: OrderId.make(String(id)), by: Option.fromNullable(by) })
+export const reopen = (id: number | string, by?: string) =>
+  Command.Reopen({ order_id: OrderId.make(String(id)), by: Option.fromNullable(by) })
+export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<number> = Arr.range(1, 20), by?: string) =>
+  Command.ReopenMany({ filter, keys: keys.map((key) => RowKey(key)), by: Option.fromNullable(by) })
 export const rebase = (by = 0, after = 0, until = 100, limit = 100) => Command.Rebase({ by, after, until, limit })
 export const rebased = (count: number, next?: number) => Result.Rebased({ count, next: Option.fromNullable(next) })
 export const releaseOne = (key: number) => Command.Release({ key: Option.some(RowKey(key)) })
 
-/** A commit with its changes by key: among neighbours of one kind, the order of the changes is not promised. */
+/** Changes by key, without their ids: among neighbours of one kind, the order of the changes is not promised. */
+export const byKey = <A extends OrderChange>(changes: ReadonlyArray<A>) =>
+  Arr.map(
+    Arr.sortWith(changes, ({ key }) => key, Ordering.number),
+    ({ id, ...change }) => change
+  )
+/** A commit with its changes in that way. */
 export const sorted = (commit: Option.Option<Commit>) => {
   const { changes, totals } = Option.getOrElse(commit, () => ({ changes: [], totals: noTotals }))
-  return { changes: Arr.sortWith(changes, ({ key }) => key, Ordering.number), totals }
+  return { changes: byKey(changes), totals }
 }
+/** A change in the first run of an order of user 1, but for what is given. */
+export const aChange = (given: object) => ({
+  user_id: "1",
+  run: 1,
+  attempt: 1,
+  error: Option.none(),
+  next_attempt_at: Option.none(),
+  by: Option.none(),
+  elapsedMillis: 0,
+  ...given
+})
 
 /** An order in each status. */
 export const oneOfEach = Effect.gen(function* () {

@@ -47,29 +47,44 @@ export const openStream = (
     }
   })
 
+const Time = Schema.String.pipe(Schema.pattern(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/))
+
 const Event = Schema.parseJson(
   Schema.Struct({
+    id: Schema.Int,
     order_id: Schema.Union(Schema.Number, Schema.String),
+    user_id: Schema.Union(Schema.Number, Schema.String),
+    from: Schema.NullOr(Schema.String),
+    to: Schema.String,
+    at: Time,
+    run: Schema.Int,
+    attempt: Schema.Int,
+    reason: Schema.String,
+    error: Schema.NullOr(Schema.Struct({ code: Schema.String, message: Schema.String })),
+    next_attempt_at: Schema.NullOr(Time),
+    by: Schema.NullOr(Schema.String),
     status: Schema.String,
-    at: Schema.String.pipe(Schema.pattern(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/)),
-    attempts: Schema.Int,
-    user_id: Schema.Union(Schema.Number, Schema.String)
+    attempts: Schema.Int
   })
 )
 
-export const decodeEvent = (block: string) => {
-  const [event, data, ...rest] = block.split("\n")
-  assert.strictEqual(event, "event: order")
-  assert.isEmpty(rest)
-  assert.match(data ?? "", /^data: \{/)
-  return Schema.decodeUnknown(Event, { onExcessProperty: "error" })(data?.slice("data: ".length))
-}
+export const decodeEvent = (block: string) =>
+  Effect.gen(function* () {
+    const [event, id, data, ...rest] = block.split("\n")
+    assert.strictEqual(event, "event: order")
+    assert.isEmpty(rest)
+    assert.match(data ?? "", /^data: \{/)
+    const decoded = yield* Schema.decodeUnknown(Event, { onExcessProperty: "error" })(data?.slice("data: ".length))
+    assert.strictEqual(id, `id: ${decoded.id}`)
+    return decoded
+  })
 
-export const isComment = (block: string) => block.startsWith(":")
+/** A comment, or a place to resume from, or both. */
+export const isNoEvent = (block: string) => !block.startsWith("event:")
 
-/** The comments are told by the clock, so that how many there are in between depends on how long the test took. */
+/** Comments come by the clock, so that how many there are in between depends on how long the test took. */
 export const nextEvent = ({ blocks }: Watcher) =>
-  Effect.repeat(Queue.take(blocks), { while: isComment }).pipe(
+  Effect.repeat(Queue.take(blocks), { while: isNoEvent }).pipe(
     Effect.flatMap(decodeEvent),
     Effect.timeout("20 seconds")
   )

@@ -50,7 +50,7 @@ const engine = (
 
 const write = (command: Command) => Effect.flatMap(GroupCommit, (commits) => commits.write(command))
 const insert = (id: number | string) => write(anInsert(id))
-const cancel = (id: number | string) => write(Command.Cancel({ order_id: OrderId.make(String(id)) }))
+const cancel = (id: number | string) => write(Command.Cancel({ order_id: OrderId.make(String(id)), by: Option.none() }))
 
 const millisOf = (time: Option.Option<DateTime.Utc>) => DateTime.toEpochMillis(Option.getOrThrow(time))
 
@@ -63,7 +63,7 @@ const untilStatus = (id: number | string, ...statuses: ReadonlyArray<string>) =>
     const events = yield* OrderEvents
     const reached = yield* Deferred.make<void>()
     yield* events.listen(({ changes }) => {
-      if (changes.some((change) => change.order_id === String(id) && statuses.includes(change.status))) {
+      if (changes.some((change) => change.order_id === String(id) && statuses.includes(change.to))) {
         Deferred.unsafeDone(reached, Effect.void)
       }
     })
@@ -78,11 +78,7 @@ const untilPostponed = (id: number | string) =>
     const events = yield* OrderEvents
     const reached = yield* Deferred.make<void>()
     yield* events.listen(({ changes }) => {
-      if (
-        changes.some(
-          ({ attempts, order_id, status }) => order_id === String(id) && status === "Pending" && attempts > 0
-        )
-      ) {
+      if (changes.some(({ attempt, order_id, to }) => order_id === String(id) && to === "Pending" && attempt > 0)) {
         Deferred.unsafeDone(reached, Effect.void)
       }
     })
@@ -358,7 +354,7 @@ describe("OrderWorkers", () => {
         const events = yield* OrderEvents
         const ends = yield* Queue.unbounded<string>()
         yield* events.listen(({ changes }) => {
-          for (const { from, status } of changes) if (Option.contains(from, "Processing")) ends.unsafeOffer(status)
+          for (const { from, to } of changes) if (Option.contains(from, "Processing")) ends.unsafeOffer(to)
         })
         yield* insert(1)
         while ((yield* Queue.take(ends)) === "Pending") yield* JumpingClock.adjust(found.at(-1) ?? 0)
@@ -597,7 +593,7 @@ describe("OrderWorkers", () => {
         yield* Deferred.await(failed)
         yield* cancel(1)
         failing = false
-        yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
+        yield* write(Command.Reopen({ order_id: OrderId.make("1"), by: Option.none() }))
         const order = yield* finished(1)
         assert.deepStrictEqual([order.status, order.result], ["Completed", Option.some(2)])
         yield* JumpingClock.adjust("5 seconds")
@@ -627,9 +623,9 @@ describe("OrderWorkers", () => {
           const finals = new Map<string, Array<string>>()
           const events = yield* OrderEvents
           yield* events.listen(({ changes }) => {
-            for (const { order_id, status } of changes) {
-              if (status === "Pending" || status === "Processing") continue
-              finals.set(order_id, [...(finals.get(order_id) ?? []), status])
+            for (const { order_id, to } of changes) {
+              if (to === "Pending" || to === "Processing") continue
+              finals.set(order_id, [...(finals.get(order_id) ?? []), to])
             }
           })
           const random = Random.make("race")
@@ -1145,9 +1141,9 @@ describe("what a run is given", () => {
           shop.answer = new Retryable({ message: "later", delay: Duration.seconds(1) })
         })
         yield* round
-        yield* write(Command.Reopen({ order_id: OrderId.make("1") }))
+        yield* write(Command.Reopen({ order_id: OrderId.make("1"), by: Option.none() }))
         yield* round
-        yield* write(Command.ReopenMany({ filter: {}, keys: [RowKey(1)] }))
+        yield* write(Command.ReopenMany({ filter: {}, keys: [RowKey(1)], by: Option.none() }))
         yield* round
       }).pipe(Effect.provide(engine({ repo: Layer.succeed(OrdersRepo, repo), settings: { retryBase } }, shop.process)))
       const keys = keysOf("1")

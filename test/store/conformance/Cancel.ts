@@ -3,6 +3,7 @@ import { Effect, Option, TestClock } from "effect"
 import { Result } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import {
+  aChange,
   at,
   cancel,
   claim,
@@ -14,6 +15,7 @@ import {
   releaseOne,
   results,
   same,
+  sorted,
   tags,
   totals,
   window,
@@ -29,7 +31,7 @@ export const cancels = (layer: RepoLayer) => {
     Effect.gen(function* () {
       yield* oneOfEach
       yield* TestClock.setTime(3000)
-      for (const [key, id, from, attempts] of [
+      for (const [key, id, from, attempt] of [
         [1, "new", "Pending", 0],
         [2, "retried", "Pending", 1],
         [3, "processing", "Processing", 1]
@@ -47,11 +49,8 @@ export const cancels = (layer: RepoLayer) => {
             finished_at: Option.some(at(3000))
           }
         )
-        const change = { key, order_id: id, user_id: "1", from: Option.some(from), status: "Cancelled", attempts }
-        same(
-          Option.map(commit, ({ changes }) => changes),
-          Option.some([{ ...change, at: at(3000), elapsedMillis: 0 }])
-        )
+        const made = { from: Option.some(from), to: "Cancelled", reason: "cancelled", run: attempt, attempt }
+        same(sorted(commit).changes, [aChange({ key, order_id: id, ...made, at: at(3000) })])
       }
       same(yield* totals, { ...noTotals, Completed: 1, Failed: 1, Cancelled: 4, processingMillis: 100 })
       for (const id of ["completed", "failed", "cancelled", "new"]) {

@@ -3,6 +3,7 @@ import { Array as Arr, Effect, Option, TestClock } from "effect"
 import { RowKey } from "../../../src/order/OrderChange.ts"
 import { Command, Result } from "../../../src/store/Command.ts"
 import {
+  aChange,
   at,
   claim,
   failed,
@@ -40,10 +41,16 @@ export const claims = (layer: RepoLayer) => {
         Result.Unchanged(),
         Result.Claimed({ claim: { key: RowKey(1), order: yield* find("a"), ...claimed } })
       ])
-      const made = { from: Option.some("Pending"), status: "Processing", attempts: 1, at: at(3000) }
+      const made = {
+        from: Option.some("Pending"),
+        to: "Processing",
+        reason: "claimed",
+        at: at(3000),
+        elapsedMillis: 3000
+      }
       same(sorted(commit).changes, [
-        { key: 1, order_id: "a", user_id: "1", ...made, elapsedMillis: 3000 },
-        { key: 2, order_id: "b", user_id: "1", ...made, elapsedMillis: 3000 }
+        aChange({ key: 1, order_id: "a", ...made }),
+        aChange({ key: 2, order_id: "b", ...made })
       ])
       assert.strictEqual((yield* find("c")).status, "Pending")
     })

@@ -2,7 +2,20 @@ import { assert } from "@effect/vitest"
 import { Array as Arr, Effect, Exit, Option, TestClock } from "effect"
 import { Command, Result } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
-import { at, claim, find, insert, record, release, same, tags, totals, write } from "../../support/RepoKit.ts"
+import {
+  aChange,
+  at,
+  claim,
+  find,
+  insert,
+  record,
+  release,
+  same,
+  sorted,
+  tags,
+  totals,
+  write
+} from "../../support/RepoKit.ts"
 import { newOrder } from "../../support/TestLayers.ts"
 import { type RepoLayer, testOf } from "./Test.ts"
 
@@ -60,17 +73,14 @@ export const inserts = (layer: RepoLayer) => {
     Effect.gen(function* () {
       yield* TestClock.setTime(5000)
       const { commit } = yield* write(insert(1), insert("b", { user_id: "u" }))
-      const made = { from: Option.none(), status: "Pending", attempts: 0, at: at(5000), elapsedMillis: 0 }
-      same(
-        commit,
-        Option.some({
-          changes: [
-            { key: 1, order_id: "1", user_id: "1", ...made },
-            { key: 2, order_id: "b", user_id: "u", ...made }
-          ],
-          totals: { ...noTotals, Pending: 2 }
-        })
-      )
+      const made = { from: Option.none(), to: "Pending", reason: "accepted", run: 0, attempt: 0, at: at(5000) }
+      same(sorted(commit), {
+        changes: [
+          aChange({ key: 1, order_id: "1", ...made }),
+          aChange({ key: 2, order_id: "b", ...made, user_id: "u" })
+        ],
+        totals: { ...noTotals, Pending: 2 }
+      })
     })
   )
 

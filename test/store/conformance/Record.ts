@@ -1,9 +1,11 @@
 import { assert } from "@effect/vitest"
-import { Array as Arr, Effect, Option, Order as Ordering, TestClock } from "effect"
+import { Array as Arr, Effect, Option, TestClock } from "effect"
 import { type Command, Result } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import {
+  aChange,
   at,
+  byKey,
   cancel,
   changes,
   claim,
@@ -21,6 +23,7 @@ import {
   reopenMany,
   results,
   same,
+  sorted,
   tags,
   totals,
   window,
@@ -53,15 +56,22 @@ export const records = (layer: RepoLayer) => {
         [three.status, three.finished_at, three.result, three.last_error],
         ["Completed", Option.some(at(1000)), Option.none(), Option.none()]
       )
-      const made = { user_id: "1", from: Option.some("Processing"), attempts: 1 }
-      same(
-        Arr.sortWith(found, ({ key }) => key, Ordering.number),
-        [
-          { key: 1, order_id: "1", ...made, status: "Completed", at: at(2500), elapsedMillis: 2500 },
-          { key: 2, order_id: "2", ...made, status: "Failed", at: at(4000), elapsedMillis: 4000 },
-          { key: 3, order_id: "3", ...made, status: "Completed", at: at(1000), elapsedMillis: 1000 }
-        ]
-      )
+      const made = { from: Option.some("Processing"), to: "Completed", reason: "completed" }
+      const error = Option.some({ code: "out_of_stock", message: "out of \u0000 \ud800 é" })
+      same(byKey(found), [
+        aChange({ key: 1, order_id: "1", ...made, at: at(2500), elapsedMillis: 2500 }),
+        aChange({
+          key: 2,
+          order_id: "2",
+          ...made,
+          to: "Failed",
+          reason: "failed",
+          error,
+          at: at(4000),
+          elapsedMillis: 4000
+        }),
+        aChange({ key: 3, order_id: "3", ...made, at: at(1000), elapsedMillis: 1000 })
+      ])
       same(yield* totals, { ...noTotals, Completed: 2, Failed: 1, processingMillis: 3500 })
     })
   )
@@ -159,14 +169,12 @@ export const records = (layer: RepoLayer) => {
       yield* TestClock.setTime(2500)
       const { commit, results } = yield* write(record(1, 1, postponed(6500), 2400))
       same(results, [Result.Recorded()])
-      const change = { key: 1, order_id: "1", user_id: "1", from: Option.some("Processing"), status: "Pending" }
-      same(
-        commit,
-        Option.some({
-          changes: [{ ...change, attempts: 1, at: at(2500), elapsedMillis: 0 }],
-          totals: { ...noTotals, Pending: 1 }
-        })
-      )
+      const made = { from: Option.some("Processing"), to: "Pending", reason: "retry_scheduled", at: at(2500) }
+      const error = Option.some({ code: "busy", message: "later" })
+      same(sorted(commit), {
+        changes: [aChange({ key: 1, order_id: "1", ...made, error, next_attempt_at: Option.some(at(9000)) })],
+        totals: { ...noTotals, Pending: 1 }
+      })
       const order = yield* find(1)
       same(
         { ...order },
@@ -186,7 +194,7 @@ export const records = (layer: RepoLayer) => {
 
       yield* TestClock.setTime(9250)
       const [again] = yield* changes(claim(1))
-      same([again?.elapsedMillis, again?.attempts], [250, 2])
+      same([again?.elapsedMillis, again?.attempt], [250, 2])
       const processing = yield* find(1)
       same(
         [processing.next_attempt_at, processing.last_error, processing.started_at],

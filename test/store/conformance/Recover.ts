@@ -1,8 +1,9 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option, TestClock } from "effect"
-import { Result } from "../../../src/store/Command.ts"
+import { Result, workerLost } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import {
+  aChange,
   at,
   claim,
   find,
@@ -30,12 +31,10 @@ export const recovers = (layer: RepoLayer) => {
       yield* TestClock.setTime(4000)
       const { commit, results } = yield* write(recover())
       same(results, [Result.Recovered({ pending: 2, failed: 0 })])
-      const made = { user_id: "1", from: Option.some("Processing"), status: "Pending", attempts: 1, at: at(4000) }
+      const made = { from: Option.some("Processing"), to: "Pending", reason: "lost", at: at(4000) }
+      const lost = { ...made, error: Option.some(workerLost) }
       same(sorted(commit), {
-        changes: [
-          { key: 1, order_id: "1", ...made, elapsedMillis: 0 },
-          { key: 2, order_id: "2", ...made, elapsedMillis: 0 }
-        ],
+        changes: [aChange({ key: 1, order_id: "1", ...lost }), aChange({ key: 2, order_id: "2", ...lost })],
         totals: { ...noTotals, Pending: 2, Completed: 1 }
       })
       const order = yield* find(1)
@@ -82,10 +81,7 @@ export const recovers = (layer: RepoLayer) => {
       const { commit, results } = yield* write(recover(4))
       same(results, [Result.Recovered({ pending: 0, failed: 1 })])
       same(
-        Option.map(commit, ({ changes, totals }) => [
-          changes.map(({ attempts, status }) => [status, attempts]),
-          totals
-        ]),
+        Option.map(commit, ({ changes, totals }) => [changes.map(({ attempt, to }) => [to, attempt]), totals]),
         Option.some([[["Failed", 4]], { ...noTotals, Failed: 1 }])
       )
       const order = yield* find(1)

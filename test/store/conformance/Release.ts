@@ -3,6 +3,7 @@ import { Effect, Option, TestClock } from "effect"
 import { Result } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import {
+  aChange,
   at,
   claim,
   completed,
@@ -34,14 +35,11 @@ export const releases = (layer: RepoLayer) => {
       yield* TestClock.setTime(3000)
       const { commit, results: recorded } = yield* write(record(2, 2, released(), 2500))
       same(recorded, [Result.Recorded()])
-      const change = { key: 2, order_id: "2", user_id: "1", from: Option.some("Processing"), status: "Pending" }
-      same(
-        commit,
-        Option.some({
-          changes: [{ ...change, attempts: 1, at: at(3000), elapsedMillis: 0 }],
-          totals: { ...noTotals, Pending: 3 }
-        })
-      )
+      const made = { from: Option.some("Processing"), to: "Pending", reason: "put_back", run: 2, at: at(3000) }
+      same(sorted(commit), {
+        changes: [aChange({ key: 2, order_id: "2", ...made })],
+        totals: { ...noTotals, Pending: 3 }
+      })
       same({ ...(yield* find(2)) }, { ...before })
       same([before.attempts, before.last_error], [1, Option.some(postponed(0).error)])
       same(yield* window(9), { ready: [1, 2, 3], nextDueAt: Option.none(), more: false })
@@ -93,12 +91,9 @@ export const releases = (layer: RepoLayer) => {
       yield* TestClock.setTime(8000)
       const { commit, results } = yield* write(release)
       same(results, [Result.Released({ count: 2 })])
-      const made = { user_id: "1", from: Option.some("Processing"), status: "Pending", attempts: 0 }
+      const made = { from: Option.some("Processing"), to: "Pending", reason: "put_back", attempt: 0, at: at(8000) }
       same(sorted(commit), {
-        changes: [
-          { key: 1, order_id: "1", ...made, at: at(8000), elapsedMillis: 0 },
-          { key: 3, order_id: "3", ...made, at: at(8000), elapsedMillis: 0 }
-        ],
+        changes: [aChange({ key: 1, order_id: "1", ...made }), aChange({ key: 3, order_id: "3", ...made })],
         totals: { ...noTotals, Pending: 2, Completed: 1 }
       })
       const order = yield* find(1)
@@ -121,7 +116,7 @@ export const releases = (layer: RepoLayer) => {
         [1, 0, 0, 0].map((count) => Result.Released({ count }))
       )
       same(
-        sorted(commit).changes.map(({ attempts, key, status }) => [key, status, attempts]),
+        sorted(commit).changes.map(({ attempt, key, to }) => [key, to, attempt]),
         [[2, "Pending", 0]]
       )
       const [one, two, three] = yield* Effect.all([find(1), find(2), find(3)])

@@ -2,6 +2,7 @@ import { assert } from "@effect/vitest"
 import { Array as Arr, Effect, Option, TestClock } from "effect"
 import { type Filter, Result } from "../../../src/store/Command.ts"
 import {
+  aChange,
   at,
   cancel,
   claim,
@@ -54,11 +55,15 @@ export const reopens = (layer: RepoLayer) => {
             result: Option.none()
           }
         )
-        const change = { key, order_id: id, user_id: "1", from: Option.some(from), status: "Pending", attempts: 0 }
-        same(
-          Option.map(commit, ({ changes }) => changes),
-          Option.some([{ ...change, at: at(3000), elapsedMillis: 0 }])
-        )
+        const made = {
+          from: Option.some(from),
+          to: "Pending",
+          reason: "retried",
+          run: run - 1,
+          attempt: 0,
+          at: at(3000)
+        }
+        same(sorted(commit).changes, [aChange({ key, order_id: id, ...made })])
         const [claimed] = yield* Effect.zipLeft(results(claim(key)), write(releaseOne(key)))
         same(claimed?._tag === "Claimed" && [claimed.claim.run, claimed.claim.attempt], [run, 1])
         // A late outcome of the runs before.
