@@ -411,6 +411,28 @@ describe("retention", { timeout: longTest }, () => {
     })
   })
 
+  /** Lets a minute pass again and again, with a pass of retention in each. */
+  const minutes = (clock: ReturnType<typeof makeJumpingClock>, from: number, count: number) =>
+    Effect.forEach(Arr.range(1, count), (passed) => Effect.zipRight(clock.setTime(from + passed * (minute + 1)), turns))
+
+  test("keeps the history by the same clock, though RETENTION is off", (clock) => {
+    const changes = Effect.flatMap(OrdersRepo, (repo) =>
+      Effect.map(repo.changes({}, 0, 100), ({ found }) => found.map(({ order_id, to }) => `${order_id} ${to}`))
+    )
+    const all = (order: number) => ["Pending", "Processing", "Completed"].map((status) => `${order} ${status}`)
+    const run = <A, E>(body: Effect.Effect<A, E, OrdersRepo | GroupCommit>) =>
+      Effect.provide(body, engine(succeeds, { history: Option.some(Duration.days(30)) }))
+    return Effect.gen(function* () {
+      yield* clock.setTime(100 * day)
+      yield* run(Effect.zipRight(done(1), minutes(clock, 100 * day, 2)))
+      yield* clock.setAhead(40 * day)
+      yield* run(minutes(clock, 100 * day + 3 * minute, 50))
+      assert.deepStrictEqual(yield* changes, all(1))
+      yield* run(Effect.zipRight(done(2), minutes(clock, 100 * day + hour, 61)))
+      assert.deepStrictEqual(yield* changes, all(2))
+    })
+  })
+
   test("does not believe a clock that is set ahead by 40 days while it runs, until an hour has passed so", (clock) =>
     Effect.gen(function* () {
       yield* clock.setTime(100 * day)
@@ -429,10 +451,6 @@ describe("retention", { timeout: longTest }, () => {
       }
       assert.deepStrictEqual(yield* kept, [])
     }).pipe(Effect.provide(engine(succeeds, settings))))
-
-  /** Lets a minute pass again and again, with a pass of retention in each. */
-  const minutes = (clock: ReturnType<typeof makeJumpingClock>, from: number, count: number) =>
-    Effect.forEach(Arr.range(1, count), (passed) => Effect.zipRight(clock.setTime(from + passed * (minute + 1)), turns))
 
   test("does not believe it either when it is restarted every few minutes, however often", (clock) =>
     Effect.gen(function* () {

@@ -91,7 +91,7 @@ export type Command = Data.TaggedEnum<{
    * history, but for a small record of each, and remembers `asOf`: what time it is, as far as retention believes the clock.
    */
   Prune: { readonly before: DateTime.Utc; readonly asOf: DateTime.Utc; readonly limit: number }
-  /** Removes the first changes of the history, at most `limit`, that were made before that time; it is `asOf` now. */
+  /** Removes the first changes of the history, at most `limit`, that were made before that time, and remembers `asOf` too. */
   Forget: { readonly before: DateTime.Utc; readonly asOf: DateTime.Utc; readonly limit: number }
   /** Pending or Processing -> Cancelled. `by` is the name of the key with which it was asked for, as in those below. */
   Cancel: { readonly order_id: OrderId; readonly by: Option.Option<string> }

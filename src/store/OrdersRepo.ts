@@ -87,7 +87,7 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly historyRange: Effect.Effect<HistoryRange, StorageUnavailable>
     /** The Failed orders by error code, the most frequent ones first. */
     readonly failures: Effect.Effect<AllFailures, StorageUnavailable>
-    /** What time retention believed it was at the last `Prune`; before the first, when the newest order was accepted. */
+    /** What time retention believed it was at the last `Prune` or `Forget`; before the first, when the newest order was accepted. */
     readonly retentionTime: Effect.Effect<Option.Option<DateTime.Utc>, StorageUnavailable>
     readonly totals: Effect.Effect<Totals, StorageUnavailable>
     /** Done, with what happened, once nothing can be written any more until a restart. */

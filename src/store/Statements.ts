@@ -113,7 +113,7 @@ export class Statements extends Context.Tag("orders/Statements")<
     ) => Effect.Effect<{ readonly totals: Totals; readonly lastChange: number }, StatementFault>
     /** Adds changes to the history. */
     readonly keepChanges: (changes: Arr.NonEmptyReadonlyArray<OrderChange>) => Effect.Effect<void, StatementFault>
-    /** Removes the oldest changes, `limit` at most: how many. */
+    /** Removes the oldest changes, `limit` at most: how many. Remembers what time retention believes it is. */
     readonly forget: (command: CommandOf<"Forget">) => Effect.Effect<number, StatementFault>
     /** Writes what needs the room of an ordinary order, or of the largest. */
     readonly probe: (needs: "ordinary" | "largest") => Effect.Effect<void, StatementFault>

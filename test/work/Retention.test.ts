@@ -1,14 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Option } from "effect"
+import { Array as Arr, Duration, Effect, Layer, Option } from "effect"
 import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { OrderId } from "../../src/order/Order.ts"
 import { fingerprint } from "../../src/order/OrderContent.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
+import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { RetentionLive } from "../../src/work/Retention.ts"
 import { adjust, jumping } from "../support/JumpingClock.ts"
-import { config, memoryRepo, newOrder, type Settings } from "../support/TestLayers.ts"
+import { anInsert, config, memoryRepo, newOrder, type Settings } from "../support/TestLayers.ts"
 
 const id = (order: number) => OrderId.make(String(order))
 describe("fingerprint", () => {
@@ -56,6 +57,36 @@ describe("RetentionLive", () => {
       const conflict = yield* Effect.flip(orders.accept(newOrder(1)))
       assert.deepInclude(conflict, { _tag: "OrderConflict", fields: [] })
     }).pipe(Effect.provide(service({ retention: Option.some(Duration.seconds(90)) })), jumping)
+  )
+
+  const changes = Effect.flatMap(OrdersRepo, (repo) =>
+    Effect.map(repo.changes({}, 0, 100), ({ found }) => found.map(({ to }) => to))
+  )
+
+  it.effect("removes changes that are older than HISTORY, though RETENTION is off, and no order", () =>
+    Effect.gen(function* () {
+      const orders = yield* Orders
+      yield* cancelled
+      yield* adjust("1 minute")
+      yield* orders.retry(id(1))
+      assert.deepStrictEqual(yield* changes, ["Pending", "Cancelled", "Pending"])
+      yield* adjust("1 minute")
+      assert.deepStrictEqual(yield* changes, ["Pending"])
+      yield* adjust("1 minute")
+      assert.deepStrictEqual(yield* changes, [])
+      assert.strictEqual((yield* orders.find(id(1))).status, "Pending")
+    }).pipe(Effect.provide(service({ history: Option.some(Duration.seconds(90)) })), jumping)
+  )
+
+  it.effect("removes many, and goes on until none is left", () =>
+    Effect.gen(function* () {
+      const commits = yield* GroupCommit
+      yield* commits.writeAll(Arr.map(Arr.range(1, 1100), (order) => anInsert(order)))
+      for (const _ of Arr.range(1, 3)) yield* adjust("1 minute")
+      yield* adjust("1 second")
+      const { historyRange } = yield* OrdersRepo
+      assert.deepStrictEqual(yield* historyRange, { from: 1101, last: 1100 })
+    }).pipe(Effect.provide(service({ history: Option.some(Duration.seconds(90)) })), jumping)
   )
 
   it.effect("removes nothing unless it is set", () =>

@@ -55,7 +55,7 @@ export const orderReads = (table: OrdersTable) => {
     failures: Effect.sync(() => failureGroups(table.all())),
 
     retentionTime: Effect.sync(() =>
-      Option.orElse(table.prunedAsOf(), () => Option.map(Arr.last(table.all()), ({ order }) => order.accepted_at))
+      Option.orElse(table.retentionTime(), () => Option.map(Arr.last(table.all()), ({ order }) => order.accepted_at))
     ),
 
     totals: Effect.sync(table.totals)

@@ -155,8 +155,14 @@ const prune = (table: OrdersTable, { asOf, before, limit }: CommandOf<"Prune">):
     .filter(({ order }) => Option.exists(order.finished_at, DateTime.lessThan(before)))
     .sort((a, b) => finishedAt(a) - finishedAt(b) || a.seq - b.seq)
     .slice(0, limit)
-  table.prune(old, asOf)
+  table.setRetentionTime(asOf)
+  table.prune(old)
   return Result.Pruned({ count: old.length })
+}
+
+const forget = (table: OrdersTable, command: CommandOf<"Forget">): Result => {
+  table.setRetentionTime(command.asOf)
+  return Result.Forgotten({ count: table.history.forget(command) })
 }
 
 const rebase = (table: OrdersTable, { after, by, limit, until }: CommandOf<"Rebase">, now: number): Result => {
@@ -214,7 +220,7 @@ export const orderWrites =
       case "Prune":
         return prune(table, command)
       case "Forget":
-        return Result.Forgotten({ count: table.history.forget(command) })
+        return forget(table, command)
       case "Rebase":
         return rebase(table, command, now)
       case "Recover":

@@ -29,7 +29,7 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
   const pruned = new Map<OrderId, PrunedRecord>()
   let lastKey = 0
   let totals = noTotals
-  let prunedAsOf = Option.none<DateTime.Utc>()
+  let retentionTime = Option.none<DateTime.Utc>()
   let changed: Array<NewChange> = []
   const history = makeHistory(isHistoryKept)
 
@@ -55,8 +55,10 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
       Option.filter(byKey(key), (row) => from.includes(row.order.status)),
     prunedOf: (id: OrderId) => Option.fromNullable(pruned.get(id)),
     totals: () => totals,
-    /** What time retention believed it was when rows were last removed. */
-    prunedAsOf: () => prunedAsOf,
+    retentionTime: () => retentionTime,
+    setRetentionTime: (asOf: DateTime.Utc) => {
+      retentionTime = Option.some(asOf)
+    },
 
     add: (row: Omit<StoredOrder, "seq">, now: number) => {
       const seq = RowKey(++lastKey)
@@ -66,9 +68,8 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
     put,
     /** Puts a row in place whose order does not change, but for when it is due. */
     move: (row: StoredOrder) => rows.set(row.seq, row),
-    /** Removes rows, keeps what remains of their orders, and remembers what time retention believes it is. */
-    prune: (old: ReadonlyArray<StoredOrder>, asOf: DateTime.Utc) => {
-      prunedAsOf = Option.some(asOf)
+    /** Removes rows, and keeps what remains of their orders. */
+    prune: (old: ReadonlyArray<StoredOrder>) => {
       for (const { order, seq } of old) {
         pruned.set(order.order_id, recordOf(order))
         keys.delete(order.order_id)

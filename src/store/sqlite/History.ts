@@ -93,6 +93,7 @@ const changes = (sql: SqlClient.SqlClient): Database["changes"] =>
 
 const forget = (sql: SqlClient.SqlClient): Database["forget"] =>
   Effect.fnUntraced(function* ({ asOf, before, limit }) {
+    yield* sql`UPDATE totals SET retention_at = ${asOf.epochMillis}`
     const first = yield* sql<{ id: number; at: number }>`SELECT id, at FROM changes ORDER BY id LIMIT ${limit}`
     const isOld = ({ at }: { readonly at: number }) => at < before.epochMillis
     // What was committed before an old change is old, also where a clock that was ahead gave it another time.

@@ -2,6 +2,7 @@ import { describe } from "@effect/vitest"
 import { cancels } from "./Cancel.ts"
 import { claims } from "./Claim.ts"
 import { failureGroups } from "./Failures.ts"
+import { forgets } from "./Forget.ts"
 import { inserts } from "./Insert.ts"
 import { line } from "./Line.ts"
 import { lists } from "./List.ts"
@@ -28,6 +29,7 @@ export const suite = (name: string, layer: RepoLayer) =>
       lists,
       failureGroups,
       prunes,
+      forgets,
       probes
     ])
       subject(layer)
