@@ -2,6 +2,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { Effect } from "effect"
 import { makeFile } from "../store/sqlite/FileAccess.ts"
+import { copyMark } from "../store/sqlite/HistoryStart.ts"
 import { sync } from "../store/sqlite/RestoreSwitch.ts"
 import { openDatabase } from "../store/sqlite/SqliteDriver.ts"
 import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
@@ -18,7 +19,8 @@ const remove = (file: string) =>
 
 /**
  * One moment of a database as one file without a `-wal`, synced. A read transaction holds the moment: it never makes the
- * service wait, and the `-wal` grows by what is written meanwhile and no more.
+ * service wait, and the `-wal` grows by what is written meanwhile and no more. It is marked as a copy, for the service that
+ * will go on from it.
  */
 const copy = async (from: string, to: string, signal: AbortSignal) => {
   const source = openDatabase(from, { readonly: true, fileMustExist: true, timeout: 5000 })
@@ -38,6 +40,7 @@ const copy = async (from: string, to: string, signal: AbortSignal) => {
   const target = openDatabase(to, { timeout: 0 })
   try {
     target.pragma("journal_mode = DELETE")
+    target.pragma(`user_version = ${copyMark}`)
   } finally {
     target.close()
   }

@@ -4,6 +4,7 @@ import * as Migrator from "@effect/sql-sqlite-node/SqliteMigrator"
 import { Effect } from "effect"
 import { damaged } from "./DatabaseCheck.ts"
 import { compareSchemas, readSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
+import { startHistory } from "./HistoryStart.ts"
 import { latestMigration, migrations } from "./Migrations.ts"
 import { refuse } from "./StartRefusal.ts"
 
@@ -34,7 +35,7 @@ const checkSchema = Effect.fnUntraced(function* (sql: SqliteClient, latest: numb
 })
 
 /** Makes a connection durable and its database one of ours, of the latest migration; refuses what cannot be. */
-export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient) {
+export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient, isHistoryKept: boolean) {
   const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
   const { isEmpty, isMigrated, rows } = readSchema(yield* sql.unsafe(schemaQuery))
   if (header?.application_id !== applicationId && !isEmpty) {
@@ -60,6 +61,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqliteClient) {
   yield* checkSchema(sql, yield* applied(sql))
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* damaged(sql.config.filename, "the totals are gone")
+  yield* startHistory(sql, isHistoryKept)
   // Both ends of the table, by way of its ids.
   yield* sql`
     SELECT * FROM orders

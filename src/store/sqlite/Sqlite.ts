@@ -2,7 +2,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Context, Effect, Layer, Option, Schedule } from "effect"
 import { AppConfig } from "../../AppConfig.ts"
 import { StartupError } from "../../StartupError.ts"
 import { checkFiles } from "./DatabaseCheck.ts"
@@ -64,7 +64,7 @@ const tenSeconds = Schedule.spaced("100 millis").pipe(Schedule.intersect(Schedul
  */
 export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupError, AppConfig> = Layer.scopedContext(
   Effect.gen(function* () {
-    const { databaseFile } = yield* AppConfig
+    const { databaseFile, history } = yield* AppConfig
     yield* preflight(databaseFile)
     // The lock must be the same by whatever link the file is reached.
     const file = yield* Effect.promise(() => Fs.realpath(databaseFile)).pipe(orRefuse(databaseFile))
@@ -75,7 +75,10 @@ export const SqlLive: Layer.Layer<SqlClient.SqlClient | DatabaseFile, StartupErr
     yield* checkFiles(file)
     const files = yield* watchFiles(file)
     const sql = yield* open(file)
-    yield* setUp(sql).pipe(Effect.retry({ while: isBusy, schedule: tenSeconds }), orRefuse(file))
+    yield* setUp(sql, Option.isSome(history)).pipe(
+      Effect.retry({ while: isBusy, schedule: tenSeconds }),
+      orRefuse(file)
+    )
     const others = yield* Effect.promise(() => othersAccess(file)).pipe(orRefuse(file))
     if (others) yield* Effect.logWarning(`${others.found}: ${others.advice}`)
     const watched = yield* files.begin
