@@ -8,6 +8,7 @@ import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
 import { attempt, type Check, error, notByUs, ok, restore, warning } from "./Check.ts"
 import { CannotRead, type DatabaseReader, isHeld, open, wasOurs } from "./DatabaseReader.ts"
 import { misused } from "./Failure.ts"
+import { checkHistory } from "./HistoryChecks.ts"
 import {
   checkClock,
   checkListings,
@@ -201,6 +202,7 @@ export const examine = Effect.fnUntraced(function* (given: string) {
     attempt("pending", () => checkPending(reader, held, now)),
     attempt("suspects", () => checkSuspects(reader)),
     attempt("clock", () => checkClock(reader, now)),
-    attempt("orders", () => checkRows(reader))
+    attempt("orders", () => checkRows(reader)),
+    attempt("history", () => checkHistory(reader, latest))
   ]
 }, Effect.scoped)
