@@ -1,4 +1,4 @@
-import type { FailuresByCode, KeyInfo, OrderList, ServiceMetrics } from "../api/Answers.ts"
+import type { FailuresByCode, KeyInfo, OrderHistory, OrderList, ServiceMetrics } from "../api/Answers.ts"
 import type { Order } from "../order/Order.ts"
 
 export type CallerJson = typeof KeyInfo.Encoded
@@ -7,3 +7,5 @@ export type MetricsJson = typeof ServiceMetrics.Encoded
 export type FailuresJson = typeof FailuresByCode.Encoded
 export type FailureJson = FailuresJson["failures"][number]
 export type ListJson = typeof OrderList.Encoded
+export type HistoryJson = typeof OrderHistory.Encoded
+export type ChangeJson = HistoryJson["changes"][number]

@@ -1,5 +1,5 @@
 import { accept, may } from "./Access.ts"
-import type { FailuresJson, ListJson, MetricsJson, OrderJson } from "./ApiJson.ts"
+import type { ChangeJson, FailuresJson, HistoryJson, ListJson, MetricsJson, OrderJson } from "./ApiJson.ts"
 import { currentKey } from "./KeptKey.ts"
 import { askCaller, RequestFailed, read, readNow, readOpen, send } from "./Requests.ts"
 
@@ -9,6 +9,9 @@ const pollMillis = 4000
 const sendMillis = 15_000
 /** A million orders are retried in one request. */
 const sendManyMillis = 120_000
+
+/** As many as the service gives at once. */
+const historyPage = 500
 
 const pathOf = (id: string) => `api/order/${encodeURIComponent(id)}`
 
@@ -34,6 +37,19 @@ export const readReadiness = async (): Promise<string | undefined> => {
 }
 
 export const readOrder = async (id: string): Promise<OrderJson> => (await read("read", pathOf(id), readMillis)).json()
+
+/** All changes of the order behind the one with that id, oldest first. */
+export const readHistory = async (id: string, after: number): Promise<ReadonlyArray<ChangeJson>> => {
+  const found: Array<ChangeJson> = []
+  let next = String(after)
+  while (true) {
+    const query = new URLSearchParams({ after: next, limit: String(historyPage) })
+    const page: HistoryJson = await (await read("read", `${pathOf(id)}/history?${query}`, readMillis)).json()
+    found.push(...page.changes)
+    if (page.next === undefined) return found
+    next = page.next
+  }
+}
 
 /** Where orders that fit are rare a page ends before it is full; then the next part of it is asked for, for so long. */
 const gatherMillis = 10_000

@@ -48,10 +48,8 @@ export const connect = (listener: ConnectionListener) => {
 
   const stream = steadyStream({
     onRequest: watch.opened,
-    onOpen: () => {
-      listener.onGap()
-      poll.run()
-    },
+    onOpen: () => poll.run(),
+    onGap: listener.onGap,
     onSign: () => {
       // Changes from here on must come as events: with the present counts it shows whether they do.
       if (watch.sign()) poll.run()

@@ -2,13 +2,11 @@ import { visibleJson } from "../order/VisibleText.ts"
 import type { OrderJson } from "./ApiJson.ts"
 import { byId, setLines, setText, statusBadge } from "./Dom.ts"
 import { amount, count, moment } from "./Format.ts"
-import { storyOf } from "./OrderStory.ts"
 import { partsOfJson } from "./Text.ts"
 import { hashOf } from "./View.ts"
 
 const itemsShown = 60
 
-const story = byId("panel-story", HTMLElement)
 const errorBox = byId("panel-error", HTMLElement)
 const errorCode = byId("panel-error-code", HTMLElement)
 const errorWhen = byId("panel-error-when", HTMLElement)
@@ -55,7 +53,6 @@ export const orderDetails = () => {
       if (text === shown) return
       shown = text
       badge.show(order.status)
-      story.replaceChildren(...storyOf(order))
       showError(order.last_error)
       user.href = hashOf({ q: String(order.user_id) })
       setText(user, String(order.user_id))

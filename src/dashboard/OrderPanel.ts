@@ -1,10 +1,12 @@
+import type { OrderEventJson } from "../api/OrderEvent.ts"
 import { lacks, onAccess } from "./Access.ts"
 import type { OrderJson } from "./ApiJson.ts"
-import { readOrder } from "./Client.ts"
+import { readHistory, readOrder } from "./Client.ts"
 import { byId, setText } from "./Dom.ts"
 import { notify } from "./Notices.ts"
 import { orderActions } from "./OrderActions.ts"
 import { orderDetails } from "./OrderDetails.ts"
+import { orderStory } from "./OrderStory.ts"
 import { messageOf, RequestFailed } from "./Requests.ts"
 import { Outside } from "./Text.ts"
 import { closeOrder, currentView, hashOf, isId, notAnId, onView } from "./View.ts"
@@ -32,12 +34,15 @@ export const orderPanel = () => {
   let openId: string | undefined
   let isReading = false
   let isStale = false
+  /** The story may lack changes behind the one with that id, and they do not come as events. */
+  let lackingBehind: number | undefined
 
   const show = (id: string, order: OrderJson) => {
     if (openId !== id) return
     setText(message, "")
     body.hidden = false
     details.show(order)
+    story.show(order)
     actions.show(order.status)
   }
 
@@ -45,6 +50,19 @@ export const orderPanel = () => {
     if (openId !== id) return
     setText(message, messageOf(error))
     if (isMissing(error)) body.hidden = true
+  }
+
+  const readStory = async (id: string) => {
+    if (lackingBehind === undefined) return
+    const after = lackingBehind
+    lackingBehind = undefined
+    try {
+      const changes = await readHistory(id, after)
+      if (openId === id) story.add(changes)
+    } catch (error) {
+      if (openId === id) lackingBehind = after
+      throw error
+    }
   }
 
   /** Reads the order that is open, or reads it again after the reading under way. */
@@ -56,7 +74,8 @@ export const orderPanel = () => {
     if (isReading) return
     isReading = true
     try {
-      show(id, await readOrder(id))
+      const [order] = await Promise.all([readOrder(id), readStory(id)])
+      show(id, order)
     } catch (error) {
       showFault(id, error)
     }
@@ -70,7 +89,13 @@ export const orderPanel = () => {
     if (openId !== id) isStale = true
   }
 
+  const refresh = () => {
+    lackingBehind ??= story.last()
+    read()
+  }
+
   const details = orderDetails()
+  const story = orderStory()
   const actions = orderActions({ openId: () => openId, onOrder: show, onEnd: read })
 
   byId("panel-copy", HTMLButtonElement).addEventListener("click", () => copyLink(openId ?? ""))
@@ -91,20 +116,29 @@ export const orderPanel = () => {
     openId = order
     if (order === undefined) return dialog.close()
     details.clear()
+    story.clear()
+    lackingBehind = undefined
     body.hidden = true
     setText(message, "Reading…")
     setText(heading, ["Order ", new Outside(order)])
     if (!dialog.open) dialog.showModal()
     heading.focus()
-    read()
+    refresh()
   }
   onView(follow)
   onAccess(follow)
 
   return {
-    event: ({ order_id }: { readonly order_id: number | string }) => {
-      if (String(order_id) === openId) read()
+    event: (change: OrderEventJson) => {
+      if (String(change.order_id) !== openId) return
+      // Without what came before, it alone would be no story.
+      if (story.last() === 0) return refresh()
+      story.add([change])
+      read()
     },
-    refresh: read
+    /** Reads the order again. Changes are expected as events. */
+    read,
+    /** Reads it with the changes that have not come. */
+    refresh
   }
 }

@@ -1,32 +1,91 @@
-import type { OrderJson } from "./ApiJson.ts"
-import { make } from "./Dom.ts"
-import { between, fullTime, moment } from "./Format.ts"
+import type { ChangeJson, OrderJson } from "./ApiJson.ts"
+import { byId, make, setLines, setText } from "./Dom.ts"
+import { count, fullTime, moment } from "./Format.ts"
+import { merged, type Step, storyOf } from "./StorySteps.ts"
 
-const step = (title: string, at: string, how: string) =>
-  make(
-    "li",
-    {},
-    make("strong", {}, title),
-    make("time", { datetime: at, title: fullTime(at) }, moment(at)),
-    ...(how === "" ? [] : [make("span", { class: "note" }, how)])
-  )
+/** So many of the last changes are shown at first, and so many more at a time. */
+const firstShown = 25
+const moreShown = 100
 
-/** The steps that an order has gone through, and the next one, as items of a list. */
-export const storyOf = (order: OrderJson) => {
-  const { accepted_at, attempts, finished_at, last_error, next_attempt_at, started_at, status } = order
-  const steps = [step("Accepted", accepted_at, "")]
-  if (last_error !== null && finished_at === null) {
-    steps.push(step(`Attempt ${last_error.attempt} failed`, last_error.at, last_error.code))
+const list = byId("panel-story", HTMLElement)
+const earlier = byId("panel-earlier", HTMLButtonElement)
+const heading = byId("story-heading", HTMLElement)
+
+const itemOf = ({ at, error, note, title }: Step) => {
+  const name = make("strong")
+  setText(name, title)
+  const item = make("li", {}, name, make("time", { datetime: at, title: fullTime(at) }, moment(at)))
+  if (note !== "") item.append(make("span", { class: "note" }, note))
+  if (error !== null) {
+    const message = make("p")
+    setLines(message, error.message)
+    item.append(make("code", {}, error.code), message)
   }
-  if (started_at !== null) {
-    const how = attempts > 1 ? `attempt ${attempts}` : `${between(accepted_at, started_at)} after it was accepted`
-    steps.push(step("Started", started_at, how))
+  return item
+}
+
+const earlierText = (hidden: number) => {
+  const all = hidden === 1 ? "1 earlier change" : `${count(hidden)} earlier changes`
+  return hidden > moreShown ? `Show ${moreShown} of ${all}` : `Show ${all}`
+}
+
+/** Steps that are shown already stay the same elements. */
+const storyItems = () => {
+  let items = new Map<string, HTMLElement>()
+  return (steps: ReadonlyArray<Step>) => {
+    const shown = new Map(
+      steps.map((step) => {
+        const key = JSON.stringify(step)
+        return [key, items.get(key) ?? itemOf(step)]
+      })
+    )
+    for (const [key, item] of items) if (!shown.has(key)) item.remove()
+    let before = list.firstElementChild
+    for (const item of shown.values()) {
+      if (item === before) before = before.nextElementSibling
+      else list.insertBefore(item, before)
+    }
+    items = shown
   }
-  if (finished_at !== null) {
-    steps.push(step(status, finished_at, started_at === null ? "" : `after ${between(started_at, finished_at)}`))
-  } else if (next_attempt_at !== null) {
-    const isDue = Date.parse(next_attempt_at) <= Date.now()
-    steps.push(step("Next attempt", next_attempt_at, isDue ? "due, waits for its turn" : "at the earliest"))
+}
+
+/** What has happened to the order that is open: its history, or what the order itself says if there is none. */
+export const orderStory = () => {
+  let order: OrderJson | undefined
+  let changes: ReadonlyArray<ChangeJson> = []
+  let limit = firstShown
+  const showItems = storyItems()
+
+  const render = () => {
+    const hidden = Math.max(0, changes.length - limit)
+    if (hidden === 0 && earlier === document.activeElement) heading.focus()
+    earlier.hidden = hidden === 0
+    setText(earlier, earlierText(hidden))
+    showItems(order === undefined ? [] : storyOf(order, changes, limit))
   }
-  return steps
+
+  earlier.addEventListener("click", () => {
+    limit += moreShown
+    render()
+  })
+
+  return {
+    clear: () => {
+      order = undefined
+      changes = []
+      limit = firstShown
+      render()
+    },
+    /** The id of the last change; 0 while none is known. */
+    last: () => changes.at(-1)?.id ?? 0,
+    /** Takes more changes, also such as are there already. */
+    add: (more: ReadonlyArray<ChangeJson>) => {
+      changes = merged(changes, more)
+      render()
+    },
+    show: (shown: OrderJson) => {
+      order = shown
+      render()
+    }
+  }
 }

@@ -1,9 +1,22 @@
-import { readEvents, type StreamListener } from "./EventReader.ts"
+import type { OrderEventJson } from "../api/OrderEvent.ts"
+import { readEvents } from "./EventReader.ts"
+import { resumption } from "./Resumption.ts"
 
 const reopenMillis = 3000
 
-/** A stream of events that is opened again some time after it has ended. */
-export const steadyStream = (listener: StreamListener & { readonly onRequest: () => void }) => {
+interface StreamListener {
+  readonly onRequest: () => void
+  readonly onOpen: () => void
+  /** Some events were missed, and none from now on. */
+  readonly onGap: () => void
+  readonly onSign: () => void
+  readonly onEvent: (event: OrderEventJson) => void
+  readonly onEnd: () => void
+}
+
+/** A stream of events that is opened again some time after it has ended, and goes on behind the last event that came. */
+export const steadyStream = ({ onEnd, onEvent, onGap, onOpen, onRequest, onSign }: StreamListener) => {
+  const resuming = resumption(Date.now)
   let closeStream: (() => void) | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -15,13 +28,26 @@ export const steadyStream = (listener: StreamListener & { readonly onRequest: ()
 
   const open = () => {
     close()
-    listener.onRequest()
-    closeStream = readEvents({
-      ...listener,
+    onRequest()
+    const after = resuming.place()
+    closeStream = readEvents(after, {
+      onOpen: (serviceTime) => {
+        resuming.opened(serviceTime)
+        if (after === undefined) onGap()
+        onOpen()
+      },
+      onSign: () => {
+        resuming.sign()
+        onSign()
+      },
+      onBlock: (block) => {
+        if (!resuming.goesOnWith(block)) return open()
+        if (block.event !== undefined) onEvent(block.event)
+      },
       onEnd: () => {
         closeStream = undefined
         timer = setTimeout(open, reopenMillis)
-        listener.onEnd()
+        onEnd()
       }
     })
   }

@@ -30,8 +30,11 @@ const showState = (state: ConnectionState) => {
   if (state.kind === "lost" || state.kind === "asking") figures.showLost()
   if (state.kind === "lost") {
     // The panel may cover the banner: it shows the failure itself.
-    if (!wasLost) panel.refresh()
-  } else if (wasLost) notify("Connected again.")
+    if (!wasLost) panel.read()
+  } else if (wasLost) {
+    notify("Connected again.")
+    panel.read()
+  }
   // Without events the list shows what is new only when it is read.
   if (state.kind === "polling") {
     table.refresh()
