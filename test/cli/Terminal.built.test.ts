@@ -260,6 +260,10 @@ describe(`orders on a terminal${hasTerminal ? "" : " (no script of util-linux fo
       // A code is cleaned for good: it becomes a heading of lists.
       assert.notMatch(order.last_error.code, classes)
       for (const args of [["list"], ["failures"]]) yield* shownBy(args, { url })
+      showsAll((yield* shownBy(["history", "1"], { url })).stdout)
+      const history = (yield* cli(["history", "1", "--json"], { url })).stdout
+      steersNothing(history, false)
+      assert.strictEqual(JSON.parse(history.trimEnd().split("\n").at(-1) ?? "").error.message, evil)
       yield* until(() => watching.output.stdout.includes("Failed"))
       steersNothing(watching.output.stdout, false)
     })
