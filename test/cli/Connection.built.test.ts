@@ -122,7 +122,14 @@ describe("orders, when the service does not answer well", { timeout: 300_000 }, 
           to
         )
         assert.strictEqual(submitted.code, 0, submitted.stderr)
-        for (const args of [["get", id], ["history", id], ["list"], ["failures"], ["metrics"], ["retry", "--all", "--yes"]]) {
+        for (const args of [
+          ["get", id],
+          ["history", id],
+          ["list"],
+          ["failures"],
+          ["metrics"],
+          ["retry", "--all", "--yes"]
+        ]) {
           const { code, stderr } = yield* command(args, to)
           assert.deepStrictEqual([code, stderr], [0, ""], args.join(" "))
         }

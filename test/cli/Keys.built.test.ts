@@ -28,6 +28,7 @@ const order = ["submit", "--order-id", "1", "--user-id", "1", "--item", "1", "--
 const commands = [
   [order, "submit"],
   [["get", "1", "--wait", "20"], "read"],
+  [["history", "1"], "read"],
   [["list"], "read"],
   [["failures"], "read"],
   [["retry", "--all", "--yes"], "operate"],
