@@ -83,7 +83,7 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
       changed = []
       if (!Arr.isNonEmptyReadonlyArray(made)) return Option.none()
       const changes = numbered(made, history.range().last + made.length)
-      history.keep(changes)
+      history.keep(Arr.map(changes, ({ elapsedMillis, ...change }) => change))
       return Option.some({ changes, totals })
     },
     history

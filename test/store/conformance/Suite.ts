@@ -3,6 +3,7 @@ import { cancels } from "./Cancel.ts"
 import { claims } from "./Claim.ts"
 import { failureGroups } from "./Failures.ts"
 import { forgets } from "./Forget.ts"
+import { histories } from "./History.ts"
 import { inserts } from "./Insert.ts"
 import { line } from "./Line.ts"
 import { lists } from "./List.ts"
@@ -30,6 +31,7 @@ export const suite = (name: string, layer: RepoLayer) =>
       failureGroups,
       prunes,
       forgets,
+      histories,
       probes
     ])
       subject(layer)
