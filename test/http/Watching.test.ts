@@ -24,12 +24,11 @@ import { Orders } from "../../src/Orders.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { OrderId } from "../../src/order/Order.ts"
 import { ChangeFeed } from "../../src/store/ChangeFeed.ts"
-import type { Command } from "../../src/store/Command.ts"
 import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrderProcessor, Permanent } from "../../src/work/OrderProcessor.ts"
 import { longTest } from "../support/Limits.ts"
-import { cancel, claim, failed, record, reopen, write } from "../support/RepoKit.ts"
+import { cancel, claim, commit, failed, record, reopen } from "../support/RepoKit.ts"
 import { anInsert, baseUrl, client, config, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
 import { turns, until } from "../support/Until.ts"
 import { isNoEvent, nextEvent, nextEvents, openStream } from "../support/Watcher.ts"
@@ -248,15 +247,6 @@ describe("waiting for an order", () => {
     }).pipe(Effect.timeout("20 seconds"), Effect.provide(heldService))
   )
 })
-
-/** Writes and publishes, as its only writer. */
-const commit = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
-  Effect.flatMap(write(...commands), ({ commit }) =>
-    Option.match(commit, {
-      onNone: () => Effect.void,
-      onSome: (made) => Effect.flatMap(OrderEvents, (events) => events.publish(made))
-    })
-  )
 
 const streamLayers = Layer.merge(ChangeFeed.layer, NodeServer.layer).pipe(
   Layer.provideMerge(OrderEvents.layer),

@@ -13,6 +13,7 @@ import {
   type SearchStep
 } from "../../src/store/Command.ts"
 import { noTotals } from "../../src/store/CommandGroups.ts"
+import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { anInsert } from "./TestLayers.ts"
 
@@ -43,6 +44,14 @@ export const changes = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
       Option.map(({ changes }) => changes),
       Option.getOrThrow
     )
+  )
+/** Writes and publishes, as the only writer. */
+export const commit = (...commands: Arr.NonEmptyReadonlyArray<Command>) =>
+  Effect.flatMap(write(...commands), ({ commit }) =>
+    Option.match(commit, {
+      onNone: () => Effect.void,
+      onSome: (made) => Effect.flatMap(OrderEvents, (events) => events.publish(made))
+    })
   )
 
 export const find = (id: number | string) =>
