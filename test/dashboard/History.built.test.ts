@@ -208,6 +208,21 @@ inBrowser("The history of orders in a browser", () => {
     )
   )
 
+  browsing(
+    "where no history is kept the story is what the order says, live too",
+    { ...slow, HISTORY: "off" },
+    async ({ page, service: { url } }) => {
+      await post(url, aNewOrder(1))
+      await row(page, 1).getByText("Processing").waitFor()
+      await page.goto(`${url}/#order=1`)
+      await step(page, "Started").waitFor()
+      assert.deepStrictEqual(await story(page), ["Accepted", "Started"])
+      await page.getByRole("button", { name: "Cancel order" }).click()
+      await step(page, "Cancelled").waitFor()
+      assert.deepStrictEqual(await story(page), ["Accepted", "Started", "Cancelled"])
+    }
+  )
+
   browsing("of hundreds of changes the last are shown, and more by the button", slow, async ({ page, service }) => {
     await submitMany(service.url, orders(1, 2))
     for (let round = 0; round < 260; round++) {
