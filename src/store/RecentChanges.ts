@@ -1,7 +1,7 @@
 import type { OrderChange } from "../order/OrderChange.ts"
 
 /** How many of the last changes are at hand, at least. */
-const kept = 4096
+const kept = 1000
 
 /** The last changes, whose ids follow each other, from those behind the change `last` on. */
 export const makeRecentChanges = (last: number) => {

@@ -6,12 +6,11 @@ import { decodeChangeRows } from "../ChangeRow.ts"
 import type { Statements } from "../Statements.ts"
 import { makeFragments } from "./Fragments.ts"
 import { historyRange } from "./Totals.ts"
+import { everyTime } from "./Transaction.ts"
 
 type Database = Context.Tag.Service<Statements>
 
-/** Neighbours that differ in their orders alone: the id of the first, what they have in common, and the keys. */
-type Alike = readonly [first: number, ...common: ReadonlyArray<unknown>, keys: Array<RowKey>]
-
+/** What changes have in common that differ in nothing but their ids and orders. */
 const commonOf = ({ at, attempt, by, error, from, next_attempt_at, reason, run, to }: OrderChange) => [
   Option.getOrNull(from),
   to,
@@ -24,41 +23,56 @@ const commonOf = ({ at, attempt, by, error, from, next_attempt_at, reason, run, 
   Option.getOrNull(by)
 ]
 
-/** Most changes of a batch are like the one before them, and what SQLite takes out of JSON once for all costs little. */
-const alike = (changes: Arr.NonEmptyReadonlyArray<OrderChange>) => {
-  const runs: Array<Alike> = []
-  let last = ""
+const isPlain = ({ by, error, next_attempt_at }: OrderChange) =>
+  Option.isNone(error) && Option.isNone(next_attempt_at) && Option.isNone(by)
+
+const areAlike = (a: OrderChange, b: OrderChange) =>
+  a.reason === b.reason &&
+  a.at.epochMillis === b.at.epochMillis &&
+  a.run === b.run &&
+  a.attempt === b.attempt &&
+  Option.getOrNull(a.from) === Option.getOrNull(b.from) &&
+  isPlain(a) &&
+  isPlain(b)
+
+/**
+ * Most changes of a batch are like the one before, and each value that SQLite takes out of JSON costs time: so neighbours
+ * share theirs. For each group: the id of its first change, what its changes have in common, and the keys of their orders.
+ */
+const grouped = (changes: Arr.NonEmptyReadonlyArray<OrderChange>) => {
+  const groups: Array<ReadonlyArray<unknown>> = []
+  let last: OrderChange | undefined
   let keys: Array<RowKey> = []
   for (const change of changes) {
-    const common = commonOf(change)
-    const text = JSON.stringify(common)
-    if (text !== last) {
+    if (last === undefined || !areAlike(last, change)) {
       keys = []
-      runs.push([change.id, ...common, keys])
-      last = text
+      groups.push([change.id, ...commonOf(change), keys])
     }
     keys.push(change.key)
+    last = change
   }
-  return JSON.stringify(runs)
+  return JSON.stringify(groups)
 }
 
-const keepChanges =
-  (sql: SqlClient.SqlClient): Database["keepChanges"] =>
-  (changes) =>
-    Effect.asVoid(sql`
-      WITH alike AS MATERIALIZED (
-        SELECT
-          value ->> 0 AS first, value ->> 1 AS from_status, value ->> 2 AS to_status, value ->> 3 AS at,
-          value ->> 4 AS run, value ->> 5 AS attempt, value ->> 6 AS reason, value ->> 7 AS error,
-          value ->> 8 AS due_at, value ->> 9 AS asked_by, value -> 10 AS keys
-        FROM json_each(${alike(changes)})
-      )
-      INSERT INTO changes (
-        id, seq, from_status, to_status, at, run, attempt, reason, error, due_at, asked_by
-      )
+const keepChanges = (sql: SqlClient.SqlClient): Database["keepChanges"] => {
+  const keep = everyTime(
+    sql,
+    `WITH groups AS MATERIALIZED (
       SELECT
-        first + keys.key, keys.value, from_status, to_status, at, run, attempt, reason, error, due_at, asked_by
-      FROM alike CROSS JOIN json_each(alike.keys) AS keys`)
+        value ->> 0 AS first, value ->> 1 AS from_status, value ->> 2 AS to_status, value ->> 3 AS at,
+        value ->> 4 AS run, value ->> 5 AS attempt, value ->> 6 AS reason, value ->> 7 AS error,
+        value ->> 8 AS due_at, value ->> 9 AS asked_by, value -> 10 AS keys
+      FROM json_each(?)
+    )
+    INSERT INTO changes (
+      id, seq, from_status, to_status, at, run, attempt, reason, error, due_at, asked_by
+    )
+    SELECT
+      first + keys.key, keys.value, from_status, to_status, at, run, attempt, reason, error, due_at, asked_by
+    FROM groups CROSS JOIN json_each(groups.keys) AS keys`
+  )
+  return (changes) => Effect.asVoid(keep([grouped(changes)]))
+}
 
 const columns = `
   id, changes.seq AS key, order_id, user_id, from_status AS "from", to_status AS "to", at, changes.run, attempt, reason,

@@ -2,6 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, type Context, Effect, Option } from "effect"
 import type { HistoryRange, Totals } from "../Command.ts"
 import type { Statements } from "../Statements.ts"
+import { everyTime } from "./Transaction.ts"
 
 const columns = `
   pending AS Pending, processing AS Processing, completed AS Completed, failed AS Failed, cancelled AS Cancelled,
@@ -19,21 +20,22 @@ export const totals = (sql: SqlClient.SqlClient) =>
 export const historyRange = (sql: SqlClient.SqlClient) =>
   Effect.flatMap(sql<HistoryRange>`SELECT history_from AS "from", last_change AS last FROM totals`, onlyRow)
 
-export const addToTotals =
-  (sql: SqlClient.SqlClient): Context.Tag.Service<Statements>["addToTotals"] =>
-  ({ changes, isKept, totals }) =>
-    Effect.map(
-      Effect.flatMap(
-        sql<Totals & { lastChange: number }>`
-          UPDATE totals
-          SET
-            pending = pending + ${totals.Pending}, processing = processing + ${totals.Processing},
-            completed = completed + ${totals.Completed}, failed = failed + ${totals.Failed},
-            cancelled = cancelled + ${totals.Cancelled}, processing_ms = processing_ms + ${totals.processingMillis},
-            last_change = last_change + ${changes},
-            history_from = CASE WHEN ${isKept ? 1 : 0} THEN history_from ELSE last_change + ${changes + 1} END
-          RETURNING ${sql.literal(columns)}, last_change AS lastChange`,
-        onlyRow
-      ),
+export const addToTotals = (sql: SqlClient.SqlClient): Context.Tag.Service<Statements>["addToTotals"] => {
+  const add = everyTime<Totals & { lastChange: number }>(
+    sql,
+    `UPDATE totals
+    SET
+      pending = pending + ?, processing = processing + ?, completed = completed + ?, failed = failed + ?,
+      cancelled = cancelled + ?, processing_ms = processing_ms + ?, last_change = last_change + ?,
+      history_from = CASE WHEN ? THEN history_from ELSE last_change + ? END
+    RETURNING ${columns}, last_change AS lastChange`
+  )
+  return ({ changes, isKept, totals }) => {
+    const { Cancelled, Completed, Failed, Pending, Processing, processingMillis } = totals
+    const counts = [Pending, Processing, Completed, Failed, Cancelled, processingMillis, changes]
+    return Effect.map(
+      Effect.flatMap(add([...counts, isKept ? 1 : 0, changes + 1]), onlyRow),
       ({ lastChange, ...totals }) => ({ totals, lastChange })
     )
+  }
+}
