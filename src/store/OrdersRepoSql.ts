@@ -7,6 +7,7 @@ import {
   type Claim,
   Command,
   type CommandOf,
+  type Commit,
   defaultLook,
   type NewChange,
   Result,
@@ -214,21 +215,33 @@ const makeWrite = Effect.gen(function* () {
     before: ReadonlyArray<NewChange>
   ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now, before)
 
-  const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
-    const now = yield* Clock.currentTimeMillis
-    const results: Array<Result> = []
-    const made: Array<NewChange> = []
-    for (const group of groups(commands)) {
-      const done = yield* runGroup(group[0]._tag, group, now, made)
-      results.push(...done.results)
-      made.push(...done.changes)
-    }
-    if (!Arr.isNonEmptyReadonlyArray(made)) return { results, commit: Option.none() }
+  /** Numbers changes and keeps them, behind those that the transaction has kept before. */
+  const keep = Effect.fnUntraced(function* (made: ReadonlyArray<NewChange>, before: Option.Option<Commit>) {
+    if (!Arr.isNonEmptyReadonlyArray(made)) return before
     const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
     const { lastChange, totals } = yield* database.addToTotals(added)
     const changes = numbered(made, lastChange)
     if (isKept) yield* database.keepChanges(changes)
-    return { results, commit: Option.some({ changes, totals }) }
+    const all = Option.match(before, { onNone: () => changes, onSome: (_) => Arr.appendAll(_.changes, changes) })
+    return Option.some({ changes: all, totals })
+  })
+
+  const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
+    const now = yield* Clock.currentTimeMillis
+    const results: Array<Result> = []
+    let made: ReadonlyArray<NewChange> = []
+    let commit = Option.none<Commit>()
+    for (const group of groups(commands)) {
+      // What is pruned takes its history with it, and so that must be there.
+      if (group[0]._tag === "Prune") {
+        commit = yield* keep(made, commit)
+        made = []
+      }
+      const done = yield* runGroup(group[0]._tag, group, now, made)
+      results.push(...done.results)
+      made = [...made, ...done.changes]
+    }
+    return { results, commit: yield* keep(made, commit) }
   })
 
   return (commands: Arr.NonEmptyReadonlyArray<Command>) =>

@@ -1,9 +1,9 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, it } from "@effect/vitest"
 import { Array as Arr, Context, Effect, FastCheck as fc, Layer, Option, TestClock } from "effect"
-import { OrderId, type Status, transitions } from "../../src/order/Order.ts"
+import { type Order, OrderId, type Status, transitions } from "../../src/order/Order.ts"
 import type { RowKey } from "../../src/order/OrderChange.ts"
-import { Command, type Filter } from "../../src/store/Command.ts"
+import { Command, type Commit, type CommittedChange, type Filter } from "../../src/store/Command.ts"
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { longTest } from "../support/Limits.ts"
@@ -114,6 +114,39 @@ const seen = (repo: Context.Tag.Service<OrdersRepo>) =>
     failures: repo.failures
   })
 
+const changesOf = Option.match({
+  onNone: (): ReadonlyArray<CommittedChange> => [],
+  onSome: ({ changes }: Commit) => changes
+})
+
+/** The history has every change of the orders that are there, by their ids, and each order is as its last change says. */
+const checkHistory = Effect.fnUntraced(function* (
+  repo: Context.Tag.Service<OrdersRepo>,
+  orders: ReadonlyArray<Option.Option<Order>>,
+  committed: ReadonlyArray<CommittedChange>
+) {
+  const { found, next } = yield* repo.changes({}, 0, 1000, 1000)
+  assert.isTrue(Option.isNone(next))
+  const existing = new Map(Arr.getSomes(orders).map((order) => [order.order_id, order]))
+  const [gone, kept] = Arr.partition(committed, ({ order_id }) => existing.has(OrderId.make(order_id)))
+  same(
+    found,
+    kept.map(({ elapsedMillis, ...change }) => change)
+  )
+  assert.deepStrictEqual(
+    committed.map(({ id }) => id),
+    Arr.makeBy(committed.length, (index) => index + 1).slice(0, committed.length)
+  )
+  assert.deepStrictEqual(
+    { ...(yield* repo.historyRange) },
+    { from: 1 + Math.max(0, ...gone.map(({ id }) => id)), last: committed.length }
+  )
+  for (const order of existing.values()) {
+    const last = found.findLast(({ order_id }) => order_id === order.order_id)
+    assert.deepStrictEqual([last?.to, last?.attempt], [order.status, order.attempts])
+  }
+})
+
 it.effect.prop(
   "Both do the same, whatever they are told, and every change is a legal one",
   [anySteps],
@@ -123,6 +156,7 @@ it.effect.prop(
       const sql = Context.get(sqlContext, SqlClient.SqlClient)
       const repo = Context.get(sqlContext, OrdersRepo)
       const memory = Context.get(memoryContext, OrdersRepo)
+      const [committed, inMemory] = [Arr.empty<CommittedChange>(), Arr.empty<CommittedChange>()]
       const statuses = new Map<RowKey, Status>()
       const runs = new Map<RowKey, number>()
       let sum = noTotals
@@ -135,6 +169,11 @@ it.effect.prop(
         same(sorted(one.commit), sorted(other.commit))
         const [first, second] = yield* Effect.all([seen(repo), seen(memory)])
         same(first, second)
+
+        committed.push(...changesOf(one.commit))
+        inMemory.push(...changesOf(other.commit))
+        yield* checkHistory(repo, first.orders, committed)
+        yield* checkHistory(memory, second.orders, inMemory)
 
         for (const change of sorted(one.commit).changes) {
           assert.isTrue(isLegal(change.from, change.to), `${change.from} -> ${change.to}`)

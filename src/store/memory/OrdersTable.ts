@@ -1,7 +1,7 @@
 import { Array as Arr, type DateTime, Option } from "effect"
 import { type Order, type OrderId, type Status, transitions } from "../../order/Order.ts"
 import { RowKey } from "../../order/OrderChange.ts"
-import type { Commit, NewChange, PrunedRecord } from "../Command.ts"
+import type { Commit, CommittedChange, NewChange, PrunedRecord } from "../Command.ts"
 import { addTo, change, noTotals, numbered, recordOf } from "../CommandGroups.ts"
 import { makeHistory } from "./History.ts"
 
@@ -31,6 +31,7 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
   let totals = noTotals
   let retentionTime = Option.none<DateTime.Utc>()
   let changed: Array<NewChange> = []
+  let committed: ReadonlyArray<CommittedChange> = []
   const history = makeHistory(isHistoryKept)
 
   /** Puts the row in place and notes the change of its order. */
@@ -41,6 +42,15 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
     const made = change({ seq, order_id, user_id, run, attempts }, before?.order.status, by, at, facts)
     changed.push(made)
     totals = addTo(totals, [made])
+  }
+
+  /** Numbers the changes and keeps them. */
+  const keep = () => {
+    if (!Arr.isNonEmptyReadonlyArray(changed)) return
+    const changes = numbered(changed, history.range().last + changed.length)
+    history.keep(Arr.map(changes, ({ elapsedMillis, ...change }) => change))
+    committed = [...committed, ...changes]
+    changed = []
   }
 
   const byKey = (key: RowKey) => Option.fromNullable(rows.get(key))
@@ -70,6 +80,8 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
     move: (row: StoredOrder) => rows.set(row.seq, row),
     /** Removes rows, and keeps what remains of their orders. */
     prune: (old: ReadonlyArray<StoredOrder>) => {
+      // They take their history with them, and so that must be there.
+      keep()
       for (const { order, seq } of old) {
         pruned.set(order.order_id, recordOf(order))
         keys.delete(order.order_id)
@@ -79,12 +91,10 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
     },
     /** The changes since the last commit, which now are in the history. */
     commit: (): Option.Option<Commit> => {
-      const made = changed
-      changed = []
-      if (!Arr.isNonEmptyReadonlyArray(made)) return Option.none()
-      const changes = numbered(made, history.range().last + made.length)
-      history.keep(Arr.map(changes, ({ elapsedMillis, ...change }) => change))
-      return Option.some({ changes, totals })
+      keep()
+      const changes = committed
+      committed = []
+      return Arr.isNonEmptyReadonlyArray(changes) ? Option.some({ changes, totals }) : Option.none()
     },
     history
   }

@@ -1,7 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Array as Arr, type DateTime, Effect, Option, TestClock } from "effect"
 import { type ChangeFilter, changeFits, type OrderChange } from "../../../src/order/OrderChange.ts"
-import { Command } from "../../../src/store/Command.ts"
+import { Command, Result } from "../../../src/store/Command.ts"
 import { noTotals } from "../../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import {
@@ -251,6 +251,17 @@ export const histories = (layer: RepoLayer) =>
         assert.deepStrictEqual(yield* all({ order_id: "2" }), [])
         assert.lengthOf(yield* added(cancel(1)), 1)
         assert.deepStrictEqual(yield* range, { from: 5, last: 6 })
+        // Those made in the same transaction too.
+        const { commit, results } = yield* write(insert(4), cancel(4), prune(9000), insert(5))
+        assert.deepStrictEqual(
+          [results[2], Option.map(commit, ({ changes }) => changes.map(({ id }) => id))],
+          [Result.Pruned({ count: 2 }), Option.some([7, 8, 9])]
+        )
+        assert.deepStrictEqual(
+          (yield* all()).map(({ id }) => id),
+          [3, 9]
+        )
+        assert.deepStrictEqual(yield* range, { from: 9, last: 9 })
       })
     )
 
