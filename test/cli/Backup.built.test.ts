@@ -38,6 +38,21 @@ const idsIn = (file: string) =>
 const statusOf = (url: string, id: number) =>
   Effect.promise(() => fetch(`${url}/api/order/${id}`).then(({ status }) => status))
 
+interface Changes {
+  readonly changes: ReadonlyArray<{ readonly id: number; readonly order_id: number; readonly to: string }>
+  readonly next: string
+  readonly reset?: { readonly oldest: number }
+}
+
+const changesAfter = (url: string, after: number) =>
+  Effect.promise(() =>
+    fetch(`${url}/api/changes?after=${after}&limit=1000`).then(
+      async (answer): Promise<Changes> => JSON.parse(await answer.text())
+    )
+  )
+
+const lastChange = (url: string) => Effect.map(changesAfter(url, 0), ({ next }) => Number(next))
+
 const files = (folder: string) => Fs.readdirSync(folder).sort()
 
 const backup = (folder: string, to: string) => command(["backup", to], { folder })
@@ -209,6 +224,59 @@ describe("orders restore", { timeout: 300_000 }, () => {
       assert.strictEqual((yield* command(["doctor"], { folder })).code, 0)
     })
   )
+
+  for (const [how, place] of [
+    ["by `orders restore`", (folder: string) => restore(folder, "backup.db")],
+    [
+      "by hand",
+      (folder: string) =>
+        Effect.sync(() => {
+          Fs.rmSync(Path.join(folder, "data"), { recursive: true })
+          Fs.mkdirSync(Path.join(folder, "data"))
+          Fs.copyFileSync(Path.join(folder, "backup.db"), Path.join(folder, "data/orders.db"))
+        })
+    ]
+  ] as const) {
+    it.scopedLive(`${how} gives changes ids that none had, and sends those on who know others`, () =>
+      Effect.gen(function* () {
+        const { folder } = yield* stopped
+        const before = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { child, exited, url } = yield* startService(folder, settings)
+            const saved = yield* lastChange(url)
+            yield* submit(url, [4, 5])
+            const last = yield* lastChange(url)
+            assert.isAbove(last, saved)
+            child.kill("SIGTERM")
+            yield* exited
+            return { saved, last }
+          })
+        )
+        yield* place(folder)
+        assert.strictEqual((yield* command(["doctor"], { folder })).code, 0)
+
+        const { url } = yield* startService(folder, settings)
+        const begun = yield* lastChange(url)
+        assert.isAbove(begun, before.last + 1_000_000)
+        yield* submit(url, [6])
+        for (const after of [1, before.saved, before.last, before.last + 1000]) {
+          const { changes, reset } = yield* changesAfter(url, after)
+          assert.isAbove(reset?.oldest ?? 0, before.last)
+          assert.isTrue(changes.every(({ id }) => id > before.last))
+          assert.deepInclude(
+            changes.map(({ order_id, to }) => ({ order_id, to })),
+            { order_id: 6, to: "Pending" }
+          )
+        }
+        const { changes } = yield* Effect.promise(() =>
+          fetch(`${url}/api/order/1/history`).then(async (answer): Promise<Changes> => JSON.parse(await answer.text()))
+        )
+        assert.deepInclude(changes[0], { order_id: 1, to: "Pending" })
+        assert.isBelow(changes[0]?.id ?? before.last, before.last)
+        assert.strictEqual((yield* command(["doctor"], { folder })).code, 0)
+      })
+    )
+  }
 
   it.scopedLive("puts a backup where no database was", () =>
     Effect.gen(function* () {

@@ -92,6 +92,39 @@ describe("orders doctor", () => {
     })
   )
 
+  it.scopedLive("finds orders that differ from their history", () =>
+    Effect.gen(function* () {
+      const folder = yield* healthy
+      const { checks } = yield* examine(folder)
+      assert.strictEqual(
+        checks.find(({ name }) => name === "history")?.found,
+        "120 changes, the last of each order as the order is"
+      )
+      // An order whose oldest changes, or all of them, are not kept any more is well.
+      yield* change(
+        folder,
+        `DELETE FROM changes WHERE seq = 2 AND to_status = 'Pending'; DELETE FROM changes WHERE seq = 3`
+      )
+      assert.isTrue((yield* examine(folder)).ok)
+      yield* change(
+        folder,
+        `DELETE FROM changes WHERE seq = 5 AND to_status = 'Completed';
+         UPDATE changes SET run = 2 WHERE seq = 7 AND to_status = 'Completed';
+         UPDATE changes SET attempt = 0 WHERE seq = 9 AND to_status = 'Completed';
+         UPDATE changes SET seq = 900 WHERE seq = 11;
+         UPDATE changes SET id = 1000 + id WHERE seq = 13;
+         UPDATE totals SET history_from = 500`
+      )
+      const problems = yield* finds(
+        folder,
+        "history",
+        "error",
+        /^orders that differ from their last change: 3 \(5, 7, 9\); changes of no order: 3 \(\d+, \d+, \d+\); changes with ids that are still to come: 3 \(1\d{3}, .*\); changes that are kept only later: 1 \(500\)$/
+      )
+      assert.strictEqual(problems, 1)
+    })
+  )
+
   it.scopedLive("finds what listings would miss", () =>
     Effect.gen(function* () {
       const folder = yield* healthy
@@ -242,7 +275,7 @@ describe("orders doctor", () => {
         checks.find(({ name }) => name === "schema"),
         {
           state: "ok",
-          found: "20 tables and indices as the migrations make them, and an index of another program: mine"
+          found: "22 tables and indices as the migrations make them, and an index of another program: mine"
         }
       )
     })
