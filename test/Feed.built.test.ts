@@ -14,7 +14,7 @@ import { until } from "./support/Until.ts"
 const Sqlite = loadDriver()
 const program = Path.resolve("test/fixtures/consumer.mjs")
 
-const settings = { PROCESSING_TIME: "20 millis", WORKERS: "200", MAX_PENDING: "1000000", LOG_LEVEL: "Warning" }
+const settings = { PROCESSING_TIME: "20 millis", WORKERS: "200", MAX_PENDING: "1000000" }
 
 /** Submits orders in bulk until all are accepted, again and again where the service is away. */
 const submit = async (url: string, count: number) => {
@@ -48,9 +48,15 @@ const makeConsumer = (url: string, file: string) => {
       kills += 1
     }
   }
-  const done = run()
+  let failure: unknown
+  const done = run().catch((error) => {
+    failure = error
+  })
   return {
-    kills: () => kills,
+    kills: () => {
+      if (failure !== undefined) throw failure
+      return kills
+    },
     stop: () => {
       stopped = true
       return done
