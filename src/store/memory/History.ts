@@ -10,7 +10,7 @@ export const makeHistory = (isKept: boolean) => {
   const remove = (isRemoved: (change: OrderChange) => boolean) => {
     const [kept, removed] = Arr.partition(changes, isRemoved)
     changes = kept
-    range = { ...range, from: Math.max(range.from, ...removed.map(({ id }) => id + 1)) }
+    range = { ...range, from: Math.max(range.from, (removed.at(-1)?.id ?? 0) + 1) }
     return removed.length
   }
 

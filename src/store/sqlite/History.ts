@@ -126,10 +126,11 @@ const forget = (sql: SqlClient.SqlClient): Database["forget"] =>
 
 /** Removes the history of orders, which nobody can follow from before it any more. */
 export const forgetOrders = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, keys: ReadonlyArray<number>) {
-  const { anyOf } = makeFragments(sql)
-  const removed = yield* sql<{ id: number }>`DELETE FROM changes WHERE seq IN ${anyOf(keys)} RETURNING id`
-  const last = Math.max(0, ...removed.map(({ id }) => id))
-  yield* sql`UPDATE totals SET history_from = max(history_from, ${last + 1})`
+  const isTheirs = sql`seq IN ${makeFragments(sql).anyOf(keys)}`
+  yield* sql`
+    UPDATE totals
+    SET history_from = max(history_from, (SELECT COALESCE(max(id), 0) + 1 FROM changes WHERE ${isTheirs}))`
+  yield* sql`DELETE FROM changes WHERE ${isTheirs}`
 })
 
 export const history = (sql: SqlClient.SqlClient) =>

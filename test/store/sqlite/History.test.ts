@@ -1,0 +1,37 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { AppConfig } from "../../../src/AppConfig.ts"
+import { Command } from "../../../src/store/Command.ts"
+import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
+import { connect } from "../../support/Database.ts"
+import { at, cancel, insert, write } from "../../support/RepoKit.ts"
+import { config, sqlRepo } from "../../support/TestLayers.ts"
+
+/** More than a call of a function can take as arguments. */
+const many = 200_000
+
+const addChanges = (databaseFile: string) =>
+  connect(databaseFile, (db) => {
+    db.exec(`
+      WITH RECURSIVE ids (id) AS (SELECT 3 UNION ALL SELECT id + 1 FROM ids WHERE id < ${many})
+      INSERT INTO changes (id, seq, to_status, at, run, attempt, reason)
+      SELECT id, 1, 'Cancelled', 0, 0, 0, 'cancelled' FROM ids;
+      UPDATE totals SET last_change = ${many}`)
+  })
+
+describe("The history of an order that is pruned", () => {
+  it.scoped("goes with it, however long it is", () =>
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      yield* Effect.provide(write(insert(1), cancel(1)), sqlRepo)
+      yield* Effect.sync(() => addChanges(databaseFile))
+      yield* Effect.gen(function* () {
+        const repo = yield* OrdersRepo
+        const { results } = yield* write(Command.Prune({ before: at(5000), asOf: at(5000), limit: 100 }))
+        assert.deepInclude(results[0], { _tag: "Pruned", count: 1 })
+        assert.deepStrictEqual(yield* repo.historyRange, { from: many + 1, last: many })
+        assert.deepStrictEqual((yield* repo.changes({}, 0, 10)).found, [])
+      }).pipe(Effect.provide(sqlRepo))
+    }).pipe(Effect.provide(config({})))
+  )
+})
