@@ -25,7 +25,7 @@ export const makeHistory = (isKept: boolean) => {
 
     forgetOrders: (keys: ReadonlySet<RowKey>) => remove(({ key }) => keys.has(key)),
 
-    /** See `Command.Forget`. What was committed before an old change is old, whatever a clock that was ahead made of it. */
+    /** See `Command.Forget`. What was committed before an old change is old, also if a clock that was ahead dated it later than now. */
     forget: ({ asOf, before, limit }: CommandOf<"Forget">) => {
       const isOld = ({ at }: OrderChange) => DateTime.lessThan(at, before)
       const isAhead = ({ at }: OrderChange) => DateTime.greaterThan(at, asOf)
@@ -36,7 +36,8 @@ export const makeHistory = (isKept: boolean) => {
             isOld
           )
         : Option.none()
-      const edge = Option.isSome(next) ? Arr.last(first) : Arr.findLast(first, isOld)
+      const prefix = Arr.takeWhile(first, (change) => isOld(change) || isAhead(change))
+      const edge = Option.isSome(next) ? Arr.last(first) : Arr.findLast(prefix, isOld)
       return Option.match(edge, { onNone: () => 0, onSome: ({ id }) => remove((change) => change.id <= id) })
     },
 

@@ -110,9 +110,14 @@ const forget = (sql: SqlClient.SqlClient): Database["forget"] =>
     yield* sql`UPDATE totals SET retention_at = ${asOf.epochMillis}`
     const first = yield* sql<{ id: number; at: number }>`SELECT id, at FROM changes ORDER BY id LIMIT ${limit}`
     const isOld = ({ at }: { readonly at: number }) => at < before.epochMillis
-    // What was committed before an old change is old, also where a clock that was ahead gave it another time.
-    let edge = Arr.findLast(first, isOld)
-    if (first.length === limit && first.every(({ at }) => at > asOf.epochMillis)) {
+    const isAhead = ({ at }: { readonly at: number }) => at > asOf.epochMillis
+    // What was committed before an old change is old, also where a clock that was ahead gave it a time still to come. But a
+    // change made under a clock that was behind does not make those before it old.
+    let edge = Arr.findLast(
+      Arr.takeWhile(first, (change) => isOld(change) || isAhead(change)),
+      isOld
+    )
+    if (first.length === limit && first.every(isAhead)) {
       const [next] = yield* sql<{ at: number }>`
         SELECT at FROM changes WHERE id > ${first[limit - 1]?.id} AND at <= ${asOf.epochMillis} ORDER BY id LIMIT 1`
       if (next !== undefined && isOld(next)) edge = Arr.last(first)

@@ -52,6 +52,17 @@ export const forgets = (layer: RepoLayer) =>
     )
 
     test(
+      "removes no change for one that was made after it under a clock that was behind",
+      Effect.gen(function* () {
+        yield* changesAt(5000, 6000, 0, 7000, 8000)
+        assert.deepInclude(yield* forget(1000, 100, 9000), { count: 0 })
+        assert.deepInclude(yield* forget(5001, 100, 9000), { count: 1 })
+        assert.deepInclude(yield* forget(6001, 100, 9000), { count: 2 })
+        assert.deepStrictEqual(yield* kept, { ids: [4, 5], from: 4, last: 5 })
+      })
+    )
+
+    test(
       "remembers what time it was, also where it removes nothing",
       Effect.gen(function* () {
         const { retentionTime } = yield* OrdersRepo
