@@ -52,9 +52,11 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
         readonly found: () => void
       }>()
       yield* events.listen(({ changes }) => {
+        // A commit whose answer was lost was not published: its changes are in the history alone.
+        const isGap = changes[0].id !== recent.end() + 1
         recent.add(changes)
         for (const waiter of waiting) {
-          if (!changes.some((change) => changeFits(waiter.filter, change))) waiter.passed(recent.end())
+          if (!isGap && !changes.some((change) => changeFits(waiter.filter, change))) waiter.passed(recent.end())
           else {
             waiting.delete(waiter)
             waiter.found()

@@ -229,6 +229,19 @@ describe("ChangeFeed", () => {
   )
 
   test(
+    "misses no change of a commit that was not published, while it waits",
+    Effect.gen(function* () {
+      const reader = yield* readerOf(undefined, { user_id: "2" })
+      const waiting = yield* Effect.fork(reader.wait)
+      yield* turns
+      yield* write(insert(1, { user_id: 2 }))
+      yield* commit(insert(2))
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual(yield* step(reader), stepOf([1]))
+    }).pipe(Effect.provide(feed))
+  )
+
+  test(
     "sends a reader on to the oldest change there is, if some behind its place are gone",
     Effect.gen(function* () {
       yield* fiveChanges
