@@ -1,4 +1,5 @@
-import { Schema } from "effect"
+import { Array as Arr, Effect, Schema } from "effect"
+import { inTurn } from "../NextTurn.ts"
 import { Status } from "../order/Order.ts"
 import { RowKey, reasons } from "../order/OrderChange.ts"
 
@@ -23,5 +24,14 @@ const ChangeRows = Schema.Array(
   })
 )
 
+const decode = Schema.decodeUnknown(ChangeRows)
+
+/** Decoded at a turn of the event loop, in some milliseconds. */
+const atOnce = 250
+
 /** Changes as they were kept. */
-export const decodeChangeRows = Schema.decodeUnknown(ChangeRows)
+export const decodeChangeRows = (rows: ReadonlyArray<unknown>) =>
+  Effect.map(
+    Effect.forEach(Arr.chunksOf(rows, atOnce), (some) => inTurn(decode(some))),
+    Arr.flatten
+  )
