@@ -188,15 +188,18 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
               "Answers",
               "Api",
               "BodyRules",
+              "Change",
               "Client",
               "Documented",
+              "EventBlocks",
               "Filters",
               "Heartbeat",
+              "HistoryEndpoints",
               "InvalidRequest",
               "Numbers"
             ],
             ...["OrderEvent", "Problem", "Problems", "Scope", "StreamLimits", "Time", "Version"],
-            "../order/Order"
+            ...["../order/Order", "../order/OrderChange"]
           ].map((name) => Path.join("node_modules/@order-backend/orders/dist/lib/api", `${name}.js`))
         )
         assert.isEmpty(inputs.filter((file) => /better-sqlite3|platform-node|Sqlite/.test(file)))
