@@ -1,12 +1,11 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { Effect, Layer } from "effect"
 import { type StatementFault, Statements } from "../Statements.ts"
+import { sqlStatements } from "../sql/SqlStatements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
-import { history } from "./History.ts"
-import { readStatements } from "./ReadStatements.ts"
+import { sqliteDialect } from "./SqliteDialect.ts"
 import { makeOrUnavailable } from "./SqliteErrors.ts"
 import { transaction } from "./Transaction.ts"
-import { writeStatements } from "./WriteStatements.ts"
 
 /** What the repository needs of a database, in SQLite. Nothing is written to a file that is no longer the one opened. */
 export const layer = Layer.effect(
@@ -17,9 +16,7 @@ export const layer = Layer.effect(
     const unavailable = yield* makeOrUnavailable
     const reading = <A>(read: Effect.Effect<A, StatementFault>) => unavailable(file.noticing(read))
     return {
-      ...readStatements(sql),
-      ...writeStatements(sql),
-      ...history(sql),
+      ...sqlStatements(sql, sqliteDialect(sql)),
       reading,
       transaction: (body) => file.guarded(reading(transaction(sql, body))),
       fault: file.fault

@@ -1,4 +1,3 @@
-import type * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, type Context, DateTime, Effect, Option, Schema } from "effect"
 import { nextTurn } from "../../NextTurn.ts"
 import { type OrderId, transitions } from "../../order/Order.ts"
@@ -6,7 +5,7 @@ import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Statements } from "../Statements.ts"
 import { failureGroups } from "./FailureGroups.ts"
-import { type Fragments, keyedOrder, makeFragments } from "./Fragments.ts"
+import { type Fragments, keyedOrder } from "./Fragments.ts"
 import { search } from "./OrdersSearch.ts"
 import { PrunedRows } from "./PrunedRows.ts"
 import { totals } from "./Totals.ts"
@@ -16,12 +15,12 @@ type Database = Context.Tag.Service<Statements>
 const decodePruned = Schema.decodeUnknown(PrunedRows)
 
 const front =
-  (sql: SqlClient.SqlClient, { lane, statusIs }: Fragments): Database["front"] =>
+  ({ lane, sql, statusIs }: Fragments): Database["front"] =>
   (name, limit, now) => {
     const { front, isIn } = lane(name)
     return Effect.map(
       sql<{ seq: RowKey; due_at: number; ready: 0 | 1 }>`
-        SELECT seq, due_at, due_at <= ${now} AS ready
+        SELECT seq, due_at, CASE WHEN due_at <= ${now} THEN 1 ELSE 0 END AS ready
         FROM ${front}
         WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
         ORDER BY due_at, seq
@@ -31,7 +30,7 @@ const front =
   }
 
 const firstDueAt =
-  (sql: SqlClient.SqlClient, { lane, statusIs }: Fragments): Database["firstDueAt"] =>
+  ({ lane, sql, statusIs }: Fragments): Database["firstDueAt"] =>
   (name) => {
     const { front, isIn } = lane(name)
     return Effect.map(
@@ -48,9 +47,8 @@ const firstDueAt =
 const knownAtOnce = 32
 
 /** The statements that change nothing. */
-export const readStatements = (sql: SqlClient.SqlClient) => {
-  const fragments = makeFragments(sql)
-  const { anyOf, orderColumns } = fragments
+export const readStatements = (fragments: Fragments) => {
+  const { anyOf, orderColumns, sql } = fragments
   return {
     byId: (id: OrderId) =>
       Effect.flatMap(sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE order_id = ${id}`, (rows) =>
@@ -60,7 +58,7 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
       Effect.map(
         Effect.forEach(Arr.chunksOf(new Set(ids), knownAtOnce), (some) =>
           Effect.zipLeft(
-            Effect.flatMap(sql`SELECT ${orderColumns} FROM orders WHERE order_id IN ${anyOf(some)}`, (rows) =>
+            Effect.flatMap(sql`SELECT ${orderColumns} FROM orders WHERE order_id IN ${anyOf.ids(some)}`, (rows) =>
               Effect.forEach(rows, (row) => decodeOrderRow(row))
             ),
             some.length === knownAtOnce ? nextTurn : Effect.void
@@ -68,22 +66,24 @@ export const readStatements = (sql: SqlClient.SqlClient) => {
         ),
         Arr.flatten
       ),
-    pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf(ids)}`, decodePruned),
-    front: front(sql, fragments),
-    firstDueAt: firstDueAt(sql, fragments),
-    search: search(sql, fragments),
+    pruned: (ids) => Effect.flatMap(sql`SELECT * FROM pruned WHERE order_id IN ${anyOf.ids(ids)}`, decodePruned),
+    front: front(fragments),
+    firstDueAt: firstDueAt(fragments),
+    search: search(fragments),
     byKeys: (keys) =>
       Effect.flatMap(
-        sql<{ seq: RowKey }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf(keys)} ORDER BY seq DESC`,
+        sql<{
+          seq: RowKey
+        }>`SELECT seq, ${orderColumns} FROM orders WHERE seq IN ${anyOf.keys(keys)} ORDER BY seq DESC`,
         (rows) => Effect.forEach(rows, keyedOrder)
       ),
-    failures: failureGroups(sql),
+    failures: failureGroups(fragments),
     retentionTime: Effect.map(
       sql<{ time: number | null }>`
         SELECT COALESCE(retention_at, (SELECT accepted_at FROM orders ORDER BY seq DESC LIMIT 1)) AS time
         FROM totals`,
       (rows) => Option.map(Option.fromNullable(rows[0]?.time), DateTime.unsafeMake)
     ),
-    totals: totals(sql)
+    totals: totals(fragments)
   } satisfies Partial<Database>
 }

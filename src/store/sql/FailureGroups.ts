@@ -1,7 +1,7 @@
-import type * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, Effect, Schema } from "effect"
 import { inTurn } from "../../NextTurn.ts"
 import { OrderId } from "../../order/Order.ts"
+import type { Fragments } from "./Fragments.ts"
 
 /** The most frequent codes are shown, and so many of them are looked up in one statement. */
 const shownCodes = 100
@@ -17,29 +17,37 @@ const Details = Schema.Array(
   })
 )
 
-/** The Failed orders by error code: how many is kept by triggers, the rest is looked up for the codes that are shown. */
-export const failureGroups = (sql: SqlClient.SqlClient) => {
-  const ofCode = sql.literal(`status = 'Failed' AND orders.error_code = code.value ->> 'error_code'`)
+const codeColumns = { place: "integer", shown_code: "text", shown_count: "integer" } as const
 
-  const details = (codes: ReadonlyArray<{ readonly error_code: string; readonly count: number }>) =>
-    Effect.flatMap(
+/** The Failed orders by error code: how many is kept by triggers, the rest is looked up for the codes that are shown. */
+export const failureGroups = ({ by, idList, rows, slice, sql, statusIs }: Fragments) => {
+  const ofCode = sql`${statusIs("Failed")} AND error_code = shown_code`
+  const newest = slice({
+    index: "orders_failed",
+    partial: "Failed",
+    values: { error_code: sql.literal("shown_code") },
+    range: { low: 1, high: Number.MAX_SAFE_INTEGER },
+    direction: "down"
+  })
+
+  const details = (codes: ReadonlyArray<{ readonly error_code: string; readonly count: number }>) => {
+    const shown = codes.map(({ count, error_code }, place) => ({ place, shown_code: error_code, shown_count: count }))
+    return Effect.flatMap(
       sql`
         SELECT
-          value ->> 'error_code' AS error_code, value ->> 'count' AS count,
+          shown_code AS error_code, shown_count AS count,
           (
-            SELECT finished_at FROM orders INDEXED BY orders_failed_at WHERE ${ofCode} ORDER BY finished_at LIMIT 1
+            SELECT finished_at FROM ${by("orders_failed_at")} WHERE ${ofCode} ORDER BY finished_at LIMIT 1
           ) AS first_at,
           (
-            SELECT finished_at FROM orders INDEXED BY orders_failed_at WHERE ${ofCode} ORDER BY finished_at DESC LIMIT 1
+            SELECT finished_at FROM ${by("orders_failed_at")} WHERE ${ofCode} ORDER BY finished_at DESC LIMIT 1
           ) AS last_at,
-          (
-            SELECT json_group_array(order_id)
-            FROM (SELECT order_id FROM orders INDEXED BY orders_failed WHERE ${ofCode} ORDER BY seq DESC LIMIT 5)
-          ) AS order_ids
-        FROM json_each(${JSON.stringify(codes)}) AS code
-        ORDER BY key`,
+          ${idList(sql`SELECT order_id FROM ${newest.from} WHERE ${newest.isIn} ${newest.order} LIMIT 5`)} AS order_ids
+        FROM ${rows(shown, codeColumns)} AS shown
+        ORDER BY place`,
       Schema.decodeUnknown(Details)
     )
+  }
 
   return Effect.gen(function* () {
     const codes = yield* sql<{ error_code: string; count: number; all_orders: number; all_codes: number }>`
