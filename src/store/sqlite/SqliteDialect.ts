@@ -17,8 +17,8 @@ export const sqliteDialect = (sql: SqlClient.SqlClient): Dialect => {
     },
     anyOf: { keys: anyOf, ids: anyOf },
     by,
-    slice: ({ direction, index, range, values }) => {
-      const given = Object.entries(values).map(([name, value]) =>
+    slice: ({ direction, index, partial, range, values }) => {
+      const given = Object.entries(partial ? { status: partial, ...values } : values).map(([name, value]) =>
         // Spelled out, so that SQLite sees that the partial index of that status fits.
         name === "status" ? sql.literal(`status = '${value}'`) : sql`${sql.literal(name)} = ${value}`
       )
