@@ -15,6 +15,7 @@ import {
   Option,
   Redacted
 } from "effect"
+import { databaseServer, namesServer } from "./DatabaseServer.ts"
 import { isLoopback } from "./Loopback.ts"
 import { quoted } from "./Redaction.ts"
 import { valueOrFile } from "./SecretFile.ts"
@@ -22,18 +23,31 @@ import { duration, mistake, names, notShown, oneOf, plainUrl, setting, share, wh
 import { StartupError } from "./StartupError.ts"
 import { telemetry } from "./TelemetrySettings.ts"
 
+const databaseFileForms =
+  "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out"
+
+const defaultDatabaseFile = Path.resolve("data/orders.db")
+
+const parseDatabaseFile = (given: string) => {
+  const match = /^file:(?:\/\/(?:localhost)?(?=\/))?([^?#]*[^?#/])$/.exec(given)
+  const path = match?.[1]
+  if (path === undefined || path.startsWith("//") || /^[:~]/.test(path)) return Option.none()
+  return Option.map(Option.liftThrowable(decodeURIComponent)(path), (path) => Path.resolve(path))
+}
+
 /** `file:` with a path, relative to the working folder, or absolute. The forms of a file URL are understood too. */
-export const databaseFile = setting(
-  "DATABASE_URL",
-  Path.resolve("data/orders.db"),
-  "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out",
-  (given) => {
-    const match = /^file:(?:\/\/(?:localhost)?(?=\/))?([^?#]*[^?#/])$/.exec(given)
-    const path = match?.[1]
-    if (path === undefined || path.startsWith("//") || /^[:~]/.test(path)) return Option.none()
-    return Option.map(Option.liftThrowable(decodeURIComponent)(path), (path) => Path.resolve(path))
-  }
-)
+export const databaseFile = setting("DATABASE_URL", defaultDatabaseFile, databaseFileForms, parseDatabaseFile)
+
+/** The database: in the file, unless a server is named. */
+const database = Config.all({
+  databaseFile: setting(
+    "DATABASE_URL",
+    defaultDatabaseFile,
+    `${databaseFileForms}; or postgres://user@host:port/database`,
+    (given) => (namesServer(given) ? Option.some(defaultDatabaseFile) : parseDatabaseFile(given))
+  ),
+  databaseServer
+})
 
 /** The shop's endpoint, and what requests to it are signed with: each secret makes a signature of its own. */
 export interface Webhook {
@@ -168,7 +182,7 @@ const settings = Config.all({
   exposure,
   allowedHosts: names("ALLOWED_HOSTS", "host names without ports, such as orders.example", hostName),
   allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
-  databaseFile,
+  database,
   workers: wholeNumber("WORKERS", 100, 1, 10_000),
   queueCapacity: wholeNumber("QUEUE_CAPACITY", 1000, 1, 1_000_000),
   maxPending: wholeNumber("MAX_PENDING", 100_000, 1, 1_000_000_000),
@@ -186,7 +200,7 @@ const settings = Config.all({
   logLevel: Config.map(oneOf("LOG_LEVEL", "Info", logLevels), LogLevel.fromLiteral),
   telemetry,
   logFormat: oneOf("LOG_FORMAT", process.stdout.isTTY === true ? "pretty" : "json", ["pretty", "json", "logfmt"])
-}).pipe(Config.map(({ exposure, ...others }) => ({ ...others, ...exposure })))
+}).pipe(Config.map(({ database, exposure, ...others }) => ({ ...others, ...database, ...exposure })))
 
 const lines = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
   error._op === "And" || error._op === "Or"
