@@ -1,0 +1,47 @@
+import { randomUUID } from "node:crypto"
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { makeCompiler } from "@effect/sql-pg/PgClient"
+import { Context, Effect, Layer } from "effect"
+import type { DatabaseServer } from "../../DatabaseServer.ts"
+import { clientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
+import { setUp } from "./SetUp.ts"
+import { orRefuse } from "./StartRefusal.ts"
+import { makeWriter } from "./Writer.ts"
+
+/** Connections that read: as many as one service keeps busy beside the one that writes. */
+const readers = 4
+
+/** The connection that writes. */
+export class PostgresWriter extends Context.Tag("orders/PostgresWriter")<
+  PostgresWriter,
+  Effect.Effect.Success<ReturnType<typeof makeWriter>>
+>() {}
+
+/**
+ * The SQL client, ready for use: the database locked against other processes, and migrated. Statements of a transaction of the
+ * writer run on its connection, all others on connections that only read. What cannot be used is a `StartupError` of one
+ * line.
+ */
+export const sqlLive = (server: DatabaseServer) =>
+  Layer.scopedContext(
+    Effect.gen(function* () {
+      const name = `orders ${randomUUID().slice(0, 8)}`
+      const config = clientConfig(server, name)
+      const writer = yield* makeWriter(config, name)
+      const pool = yield* makePool(config, readers)
+      const sql = yield* SqlClient.make({
+        acquirer: Effect.succeed(connectionOfPool(pool)),
+        transactionAcquirer: Effect.dieMessage("Only the writer makes transactions"),
+        compiler: makeCompiler(),
+        spanAttributes: [
+          ["db.system.name", "postgresql"],
+          ["db.namespace", server.database],
+          ["server.address", server.host],
+          ["server.port", server.port]
+        ]
+      })
+      yield* writer.transaction(setUp(sql, server.shown))
+      return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(PostgresWriter, writer))
+    }).pipe(orRefuse(server.shown))
+  ).pipe(Layer.provide(Reactivity.layer))

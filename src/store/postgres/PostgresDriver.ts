@@ -1,0 +1,134 @@
+import * as Net from "node:net"
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import { Effect, Option, Redacted, Stream } from "effect"
+import * as Pg from "pg"
+import type { DatabaseServer, DatabaseTls } from "../../DatabaseServer.ts"
+
+/** For how long a server may take to connect, in milliseconds. */
+export const connectMillis = 5000
+/** For how long a statement waits for its answer. A server that vanished never gives one, nor closes the connection. */
+const answerMillis = 30_000
+
+/** Integers of eight bytes are numbers here: none is greater than JavaScript knows exactly. */
+const types: Pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) => (oid === Pg.types.builtins.INT8 ? Number : Pg.types.getTypeParser(oid, format))
+}
+
+const tlsOptions = ({ ca, cert, key, verification }: DatabaseTls) => ({
+  ...(Option.isSome(ca) ? { ca: ca.value } : {}),
+  ...(Option.isSome(cert) ? { cert: cert.value } : {}),
+  ...(Option.isSome(key) ? { key: Redacted.value(key.value) } : {}),
+  ...(verification === "chain" ? { checkServerIdentity: () => undefined } : {}),
+  rejectUnauthorized: verification !== "none"
+})
+
+/** What a connection needs to know. `name` is the one that the server shows its sessions under. */
+export const clientConfig = (server: DatabaseServer, name: string): Pg.ClientConfig => ({
+  host: server.host,
+  port: server.port,
+  user: server.user,
+  database: server.database,
+  ...(Option.isSome(server.password) ? { password: Redacted.value(server.password.value) } : {}),
+  ...(Option.isSome(server.options) ? { options: server.options.value } : {}),
+  ssl: Option.match(server.tls, { onNone: () => false, onSome: tlsOptions }),
+  application_name: name,
+  connectionTimeoutMillis: connectMillis,
+  keepAlive: true,
+  types
+})
+
+/** A connection that can be given up while the server owes an answer. */
+export class Client extends Pg.Client {
+  readonly #socket: Net.Socket
+
+  constructor(config: Pg.ClientConfig = {}) {
+    const socket = new Net.Socket()
+    // A pool hides its password from copies.
+    super({ ...config, password: config.password, stream: () => socket })
+    this.#socket = socket
+    // It is reported by the statement that meets it, and by the next one.
+    this.on("error", () => {})
+  }
+
+  /** Every statement that waits fails, and so does every later one. */
+  abort(why: string) {
+    this.#socket.destroy(new Error(why))
+  }
+}
+
+const failure = (cause: unknown) => new SqlError({ cause, message: "Failed to execute statement" })
+
+/** Runs a statement. It goes on when the fiber is interrupted: a connection is not free before its answer has come. */
+const ask = (
+  client: Client,
+  query: Pg.QueryConfig,
+  answer: (answer: Effect.Effect<Pg.QueryResult, SqlError>) => void
+) => {
+  const timer = setTimeout(() => client.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
+  client.query(query, (error, result) => {
+    clearTimeout(timer)
+    answer(error ? failure(error) : Effect.succeed(result))
+  })
+}
+
+/** Statements with parameters are few and come again and again: a connection prepares each of them once. */
+const names = new Map<string, string>()
+const nameOf = (text: string) => {
+  const name = names.get(text) ?? `orders_${names.size}`
+  names.set(text, name)
+  return name
+}
+
+type Ask = (query: Pg.QueryConfig) => Effect.Effect<Pg.QueryResult, SqlError>
+
+const connectionBy = (ask: Ask, isPrepared: boolean): Connection => {
+  const run = (text: string, params: ReadonlyArray<unknown>) =>
+    ask({ text, values: [...params], ...(isPrepared && params.length > 0 ? { name: nameOf(text) } : {}) })
+  const execute: Connection["execute"] = (text, params, transform) =>
+    Effect.map(run(text, params), ({ rows }) => (transform ? transform(rows) : rows))
+  return {
+    execute,
+    executeUnprepared: execute,
+    executeRaw: run,
+    executeValues: (text, values) =>
+      Effect.map(ask({ text, values: [...values] }), ({ fields, rows }) =>
+        rows.map((row) => fields.map(({ name }) => row[name]))
+      ),
+    executeStream: () => Stream.dieMessage("Rows are not streamed")
+  }
+}
+
+/** Runs statements on one connection, one after the other. */
+export const connectionOf = (client: Client) =>
+  connectionBy((query) => Effect.async((resume) => ask(client, query, resume)), true)
+
+/** Runs each statement on a connection of a pool. */
+export const connectionOfPool = (pool: Pg.Pool) =>
+  connectionBy(
+    (query) =>
+      Effect.async((resume) => {
+        pool.connect((error, client, release) => {
+          if (error) resume(failure(error))
+          else if (!(client instanceof Client)) resume(Effect.dieMessage("The pool has a client that is not ours"))
+          else {
+            ask(client, query, (answer) => {
+              release()
+              resume(answer)
+            })
+          }
+        })
+      }),
+    false
+  )
+
+/** A pool of connections, closed with the scope. */
+export const makePool = (config: Pg.ClientConfig, max: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const pool = new Pg.Pool({ ...config, Client, max, idleTimeoutMillis: 60_000 })
+      pool.on("error", () => {})
+      return pool
+    }),
+    (pool) => Effect.promise(() => pool.end())
+  )

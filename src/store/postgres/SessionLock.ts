@@ -1,0 +1,37 @@
+import type { Connection } from "@effect/sql/SqlConnection"
+import { Effect, Schema } from "effect"
+
+/** "ORDR" and the schema: two services may use two schemas of one database. */
+const key = `1330791506, hashtext(current_schema())`
+
+const Taken = Schema.Array(Schema.Struct({ taken: Schema.Boolean }))
+const Holders = Schema.Array(Schema.Struct({ pid: Schema.Int, application_name: Schema.NullOr(Schema.String) }))
+
+const holders = `
+  SELECT pg_locks.pid, application_name
+  FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+  WHERE
+    locktype = 'advisory' AND granted AND objsubid = 2
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid = 1330791506 AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid`
+
+/**
+ * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a
+ * former session of the same name still has, because the server did not notice its end, is taken from it.
+ */
+export const takeLock = Effect.fnUntraced(function* (connection: Connection, name: string) {
+  const ask = (text: string) => connection.execute(text, [], undefined)
+  const attempt = Effect.flatMap(ask(`SELECT pg_try_advisory_lock(${key}) AS taken`), Schema.decodeUnknown(Taken)).pipe(
+    Effect.map((rows) => rows.some(({ taken }) => taken))
+  )
+
+  for (let tries = 0; tries < 30; tries++) {
+    if (yield* attempt) return true
+    for (const { application_name, pid } of yield* Effect.flatMap(ask(holders), Schema.decodeUnknown(Holders))) {
+      if (application_name === name) yield* ask(`SELECT pg_terminate_backend(${pid})`)
+    }
+    // The session of a process that was killed ends within moments.
+    yield* Effect.sleep("100 millis")
+  }
+  return false
+})

@@ -1,0 +1,90 @@
+import * as Migrator from "@effect/sql/Migrator"
+import * as SqlClient from "@effect/sql/SqlClient"
+import { Effect } from "effect"
+import { latestMigration, migrations } from "./Migrations.ts"
+import { refuse } from "./StartRefusal.ts"
+
+interface ServerFacts {
+  readonly version: number
+  readonly version_name: string
+  readonly encoding: string
+  readonly is_standby: boolean
+  readonly read_only: string
+  readonly schema: string | null
+  readonly synchronous_commit: string
+  readonly fsync: string
+  readonly standbys: string
+}
+
+const facts = (sql: SqlClient.SqlClient) =>
+  Effect.map(
+    sql<ServerFacts>`
+      SELECT
+        current_setting('server_version_num')::integer AS version, current_setting('server_version') AS version_name,
+        current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby,
+        current_setting('default_transaction_read_only') AS read_only, current_schema() AS schema,
+        current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
+        current_setting('synchronous_standby_names') AS standbys`,
+    ([row]) => row
+  )
+
+/** Refuses a server that this service cannot work with. */
+const checkServer = (
+  shown: string,
+  { encoding, is_standby, read_only, schema, version, version_name }: ServerFacts
+) => {
+  if (version < 150_000)
+    return refuse(shown, `PostgreSQL ${version_name}`, "PostgreSQL 15 is the oldest that is supported")
+  if (encoding !== "UTF8")
+    return refuse(shown, `its encoding is ${encoding}`, "create the database WITH ENCODING 'UTF8'")
+  if (is_standby || read_only === "on") return refuse(shown, "it takes no writes", "name the server that does")
+  if (schema === null) return refuse(shown, "it has no schema for the tables", "create the one that search_path names")
+  return Effect.void
+}
+
+/** What of the promise, that what was accepted is on the disk, the settings of the server take back; nothing if all is kept. */
+export const weakened = ({ fsync, standbys, synchronous_commit }: Omit<ServerFacts, "schema">) => {
+  if (fsync === "off") return "fsync is off: after a power failure the database may be lost"
+  if (synchronous_commit === "off") {
+    return "synchronous_commit is off: orders that were accepted may be lost when the server crashes"
+  }
+  return standbys !== "" && !["on", "remote_apply"].includes(synchronous_commit)
+    ? `synchronous_commit is ${synchronous_commit}: orders that were accepted may be lost when a standby takes over`
+    : undefined
+}
+
+const present = (sql: SqlClient.SqlClient) =>
+  Effect.map(
+    sql<{ name: string }>`
+      SELECT relname AS name FROM pg_class
+      WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')`,
+    (rows) => rows.map(({ name }) => name)
+  )
+
+const ourTables = ["orders", "pruned", "changes", "totals", "probe", "spans", "failures"]
+
+/** Brings the tables to the latest migration; refuses those of another program, or of a newer version. */
+const migrate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  const tables = yield* present(sql)
+  if (tables.includes("effect_sql_migrations")) {
+    const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
+    if ((last?.id ?? 0) > latestMigration) {
+      return yield* refuse(shown, "a database of a newer version of this service", "start that version")
+    }
+  } else if (tables.some((name) => ourTables.includes(name))) {
+    return yield* refuse(shown, "its tables are of another program", "give a database or a schema of its own")
+  }
+  yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) })
+  const counted = yield* sql`SELECT * FROM totals`
+  if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
+})
+
+/** Makes a database one of ours, of the latest migration, or refuses it. To be run in a transaction of the writer. */
+export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqlClient.SqlClient, shown: string) {
+  const found = yield* facts(sql)
+  if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
+  yield* checkServer(shown, found)
+  yield* Effect.provideService(migrate(sql, shown), SqlClient.SqlClient, sql)
+  const why = weakened(found)
+  if (why !== undefined) yield* Effect.logWarning(`${shown}: ${why}`)
+})
