@@ -1,5 +1,7 @@
+import { hasPostgres, postgresRepo, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
 import { memoryRepo, sqlRepo } from "../support/TestLayers.ts"
 import { suite } from "./conformance/Suite.ts"
 
 suite("OrdersRepoSql.layer", sqlRepo)
 suite("OrdersRepoMemory.layer", memoryRepo)
+suite(`OrdersRepoSql.layer on PostgreSQL${unlessPostgres}`, postgresRepo(postgresSchemas()), hasPostgres)

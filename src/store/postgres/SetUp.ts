@@ -74,6 +74,13 @@ const migrate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: st
   } else if (tables.some((name) => ourTables.includes(name))) {
     return yield* refuse(shown, "its tables are of another program", "give a database or a schema of its own")
   }
+  // As the migrator would, after a statement that fails when it is not there: that would end the transaction.
+  yield* sql`
+    CREATE TABLE IF NOT EXISTS effect_sql_migrations (
+      migration_id  integer PRIMARY KEY,
+      created_at    timestamp with time zone NOT NULL DEFAULT now(),
+      name          text    NOT NULL
+    )`
   yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) })
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")

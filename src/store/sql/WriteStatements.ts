@@ -164,7 +164,7 @@ const recover =
       SET
         status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
         due_at = ${stillDue(fragments, now)},
-        finished_at = CASE WHEN ${isLost} THEN ${now} END,
+        finished_at = CASE WHEN ${isLost} THEN ${now} ELSE finished_at END,
         started_at = CASE WHEN ${isLost} THEN ${lesser(sql.literal("started_at"), sql`${now}`)} END,
         last_error = replace(${lostError(now)}, '"attempt":0', concat('"attempt":', attempts)),
         losses = losses + 1

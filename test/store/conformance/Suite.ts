@@ -16,8 +16,8 @@ import { reopens } from "./Reopen.ts"
 import type { RepoLayer } from "./Test.ts"
 
 /** What every repository does, whatever it keeps its orders in. */
-export const suite = (name: string, layer: RepoLayer) =>
-  describe(name, () => {
+export const suite = (name: string, layer: RepoLayer, isThere = true) =>
+  describe.skipIf(!isThere)(name, () => {
     for (const subject of [
       inserts,
       claims,
