@@ -28,16 +28,31 @@ const TelemetryLive = Layer.unwrapEffect(
   )
 )
 
+/** The repository on the database of the settings. What a server needs is loaded only where one is named. */
+const RepoLive: Layer.Layer<OrdersRepo, StartupError, AppConfig> = Layer.unwrapEffect(
+  Effect.flatMap(AppConfig, ({ databaseServer }) =>
+    Option.match(databaseServer, {
+      onNone: (): Effect.Effect<Layer.Layer<OrdersRepo, StartupError, AppConfig>> =>
+        Effect.succeed(OrdersRepoSqlite.layer),
+      onSome: (server) =>
+        Effect.map(
+          Effect.promise(() => import("./store/postgres/OrdersRepoPostgres.ts")),
+          (module) => module.layer(server)
+        )
+    })
+  )
+)
+
 /** The first line of the log: what runs here, on what. */
 const GreetingLive = Layer.effectDiscard(
   Effect.gen(function* () {
-    const { databaseFile, processor } = yield* AppConfig
+    const { databaseFile, databaseServer, processor } = yield* AppConfig
     const { name = "custom" } = yield* OrderProcessor
     const { Pending, Processing } = yield* Effect.flatMap(OrdersRepo, (repo) => repo.totals)
     yield* Effect.annotateLogs(Effect.logInfo(`Orders ${version} starts`), {
       version,
       node: process.versions.node,
-      database: databaseFile,
+      database: Option.match(databaseServer, { onNone: () => databaseFile, onSome: ({ shown }) => shown }),
       // Of the webhook no more than the host: path and query may hold a secret.
       processor: name === "webhook" && processor !== "simulated" ? `${name} at ${processor.url.host}` : name,
       backlog: Pending + Processing
@@ -84,7 +99,7 @@ export const launch = <E>(processor: Layer.Layer<OrderProcessor, E, AppConfig>) 
     Layer.provide(NodeWarningsLive),
     Layer.provide(GreetingLive),
     Layer.provide(processor),
-    Layer.provide(OrdersRepoSqlite.layer),
+    Layer.provide(RepoLive),
     // Before the database is opened, which a faulty file of keys must not touch.
     Layer.provide(KeyReloadLive),
     Layer.provide(ApiKeys.layer),

@@ -6,6 +6,7 @@ import { importsOf, specifiersOf } from "./support/Imports.ts"
 /** What any room but `order` and `api` may use: settings, clocks, loops, JSON. */
 const base = [
   "AppConfig.ts",
+  "DatabaseServer.ts",
   "FileMode.ts",
   "Json.ts",
   "JsonBytes.ts",
@@ -31,13 +32,26 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
   base: [],
   store: ["order", "base"],
   "store/sqlite": ["store", "order", "base"],
+  "store/postgres": ["store", "order", "base"],
   observe: ["store", "order", "base"],
   work: ["observe", "store", "order", "base"],
   Orders: ["observe", "store", "order", "base"],
   http: ["Orders", "work", "observe", "store", "access", "api", "order", "base"],
   cli: ["access", "api", "order", "base"],
   dashboard: ["api", "order"],
-  top: ["http", "Orders", "access", "work", "observe", "store", "store/sqlite", "api", "order", "base"]
+  top: [
+    "http",
+    "Orders",
+    "access",
+    "work",
+    "observe",
+    "store",
+    "store/sqlite",
+    "store/postgres",
+    "api",
+    "order",
+    "base"
+  ]
 }
 
 /** The commands that open a database themselves: they alone see its folder. */
@@ -56,6 +70,7 @@ const onDatabase = [
 const keptApart = [
   { name: /^node:|platform-node/, to: Object.keys(mayImport).filter((room) => room !== "api" && room !== "dashboard") },
   { name: /^better-sqlite3|sql-sqlite-node/, to: ["store/sqlite", "cli/DatabaseReader.ts"] },
+  { name: /^pg(-|$)|sql-pg/, to: ["store/postgres"] },
   { name: /^@effect\/cli/, to: ["cli"] }
 ]
 
@@ -68,7 +83,8 @@ const files = Fs.readdirSync("src", { recursive: true, encoding: "utf8" })
 
 const roomOf = (file: string) => {
   const folder = Path.dirname(file)
-  if (folder.startsWith("store/sqlite")) return "store/sqlite"
+  const database = /^store\/(sqlite|postgres)/.exec(folder)?.[0]
+  if (database !== undefined) return database
   if (folder !== ".") return folder.split("/")[0] ?? folder
   if (base.includes(file)) return "base"
   if (file === "cli.ts") return "cli"
@@ -118,7 +134,9 @@ describe("The rooms", () => {
     ["cli/Backup.ts", 'import { Command } from "../store/Command.ts"'],
     ["work/Attempts.ts", "const http = await import(\n  `../http/Http.ts`\n)"],
     ["api/Client.ts", 'import * as Fs from "node:fs"'],
-    ["store/OrdersRepoSql.ts", 'import { SqliteClient } from "@effect/sql-sqlite-node"']
+    ["store/OrdersRepoSql.ts", 'import { SqliteClient } from "@effect/sql-sqlite-node"'],
+    ["store/sql/Dialect.ts", 'import { sqliteDialect } from "../sqlite/SqliteDialect.ts"'],
+    ["store/sqlite/Sqlite.ts", 'import * as Pg from "pg"']
   ] as const) {
     it(`keep ${source} out of ${file}`, () => {
       assert.lengthOf(breaks(file, source), 1)
@@ -132,7 +150,7 @@ describe("The rooms", () => {
       const source = Fs.readFileSync(Path.join("src", tag), "utf8")
       assert.deepStrictEqual(
         importsOf(tag, source).filter(
-          (file) => implementations.includes(file) || /^store\/(sqlite|memory)\//.test(file)
+          (file) => implementations.includes(file) || /^store\/(sqlite|postgres|memory)\//.test(file)
         ),
         []
       )

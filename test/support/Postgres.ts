@@ -63,6 +63,4 @@ export const postgresSchemas = () => {
 
 /** The repository on a schema of its own. */
 export const postgresRepo = (schemas: Effect.Effect<string>) =>
-  Layer.unwrapEffect(
-    Effect.map(Effect.flatMap(schemas, serverBy), (server) => OrdersRepoPostgres.layer(server))
-  )
+  Layer.unwrapEffect(Effect.map(Effect.flatMap(schemas, serverBy), (server) => OrdersRepoPostgres.layer(server)))
