@@ -59,7 +59,12 @@ const parse = (given: string): Option.Option<Parsed> =>
     const url = new URL(given)
     const { searchParams } = url
     const names = [...searchParams.keys()]
-    if (url.hash !== "" || names.some((name) => !known.includes(name)) || new Set(names).size < names.length)
+    if (
+      !given.includes("://") ||
+      url.hash !== "" ||
+      names.some((name) => !known.includes(name)) ||
+      new Set(names).size < names.length
+    )
       throw new Error("parameters")
     const path = searchParams.get("host") ?? ""
     if (path !== "" && (!path.startsWith("/") || url.hostname !== "")) throw new Error("two hosts")

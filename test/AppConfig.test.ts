@@ -140,7 +140,8 @@ const everySetting: Record<string, Setting> = {
   },
   DATABASE_URL: {
     read: (settings) => Path.relative(process.cwd(), settings.databaseFile),
-    allowed: "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out",
+    allowed:
+      "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out; or postgres://user@host:port/database",
     good: [
       ["file:./orders.db", "orders.db"],
       ["file:orders.db", "orders.db"],
@@ -160,7 +161,7 @@ const everySetting: Record<string, Setting> = {
         "sqlite:orders.db",
         "http://localhost/orders.db"
       ],
-      ...["postgres://user@localhost/orders", "file:", "file:/", "file://", "file:///", "file://elsewhere/orders.db"],
+      ...["mysql://localhost/orders", "file:", "file:/", "file://", "file:///", "file://elsewhere/orders.db"],
       ...["file:./data/", "file::memory:", "file:orders.db?mode=ro", "file:orders.db#1", "file:%ZZ"]
     ]
   },
@@ -221,7 +222,8 @@ describe("AppConfig", () => {
         history: Option.some(Duration.days(30)),
         shutdownGrace: Duration.seconds(25),
         logLevel: LogLevel.Info,
-        telemetry: Option.none()
+        telemetry: Option.none(),
+        databaseServer: Option.none()
       })
     })
   )

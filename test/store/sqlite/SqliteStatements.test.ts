@@ -93,6 +93,8 @@ describe("OrdersRepoSql.layer alone", () => {
       /** `accepted_at` of the last row: the scan starts there, and ends there by its LIMIT. */
       const insertPlan = [
         "SEARCH orders USING COVERING INDEX sqlite_autoindex_orders_1 (order_id=?)",
+        // The newcomers, to number them and in the end.
+        "USE TEMP B-TREE FOR ORDER BY",
         "USE TEMP B-TREE FOR ORDER BY"
       ]
       const plans = {
@@ -119,7 +121,7 @@ describe("OrdersRepoSql.layer alone", () => {
         find: [byId],
         open: ["SCAN orders USING COVERING INDEX orders_pending"],
         suspect: ["SCAN orders USING COVERING INDEX orders_suspect"],
-        claim: ["SEARCH orders USING COVERING INDEX orders_status (status=? AND seq=?)"],
+        claim: [primary],
         record: [primary],
         releaseOne: [primary],
         release: [isProcessing],
@@ -200,7 +202,7 @@ describe("OrdersRepoSql.layer alone", () => {
       assert.deepStrictEqual(yield* plan((repo) => repo.failures), [
         "SEARCH orders USING INDEX orders_failed_at (error_code=?)",
         "SEARCH orders USING INDEX orders_failed_at (error_code=?)",
-        "SEARCH orders USING INDEX orders_failed (error_code=?)",
+        "SEARCH orders USING INDEX orders_failed (error_code=? AND seq>? AND seq<?)",
         // Of the twenty codes that one statement is given.
         "USE TEMP B-TREE FOR ORDER BY"
       ])
