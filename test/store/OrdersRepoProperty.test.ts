@@ -1,12 +1,14 @@
 import * as SqlClient from "@effect/sql/SqlClient"
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Context, Effect, FastCheck as fc, Layer, Option, TestClock } from "effect"
+import type { AppConfig } from "../../src/AppConfig.ts"
 import { type Order, OrderId, type Status, transitions } from "../../src/order/Order.ts"
 import type { RowKey } from "../../src/order/OrderChange.ts"
 import { Command, type Commit, type CommittedChange, type Filter } from "../../src/store/Command.ts"
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { longTest } from "../support/Limits.ts"
+import { hasPostgres, postgresRepo, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
 import {
   at,
   cancel,
@@ -147,59 +149,64 @@ const checkHistory = Effect.fnUntraced(function* (
   }
 })
 
-it.effect.prop(
-  "Both do the same, whatever they are told, and every change is a legal one",
-  [anySteps],
-  ([steps]) =>
-    Effect.gen(function* () {
-      const [sqlContext, memoryContext] = [yield* Layer.build(sqlRepo), yield* Layer.build(memoryRepo)]
-      const sql = Context.get(sqlContext, SqlClient.SqlClient)
-      const repo = Context.get(sqlContext, OrdersRepo)
-      const memory = Context.get(memoryContext, OrdersRepo)
-      const [committed, inMemory] = [Arr.empty<CommittedChange>(), Arr.empty<CommittedChange>()]
-      const statuses = new Map<RowKey, Status>()
-      const runs = new Map<RowKey, number>()
-      let sum = noTotals
+const agrees = (layer: Layer.Layer<OrdersRepo | SqlClient.SqlClient, unknown, AppConfig>, numRuns: number) =>
+  it.effect.prop(
+    "Both do the same, whatever they are told, and every change is a legal one",
+    [anySteps],
+    ([steps]) =>
+      Effect.gen(function* () {
+        const [sqlContext, memoryContext] = [yield* Layer.build(layer), yield* Layer.build(memoryRepo)]
+        const sql = Context.get(sqlContext, SqlClient.SqlClient)
+        const repo = Context.get(sqlContext, OrdersRepo)
+        const memory = Context.get(memoryContext, OrdersRepo)
+        const [committed, inMemory] = [Arr.empty<CommittedChange>(), Arr.empty<CommittedChange>()]
+        const statuses = new Map<RowKey, Status>()
+        const runs = new Map<RowKey, number>()
+        let sum = noTotals
 
-      for (const { commands, now } of steps) {
-        if (!Arr.isNonEmptyReadonlyArray(commands)) continue
-        yield* TestClock.setTime(now)
-        const [one, other] = yield* Effect.all([repo.write(commands), memory.write(commands)])
-        same(one.results, other.results)
-        same(sorted(one.commit), sorted(other.commit))
-        const [first, second] = yield* Effect.all([seen(repo), seen(memory)])
-        same(first, second)
+        for (const { commands, now } of steps) {
+          if (!Arr.isNonEmptyReadonlyArray(commands)) continue
+          yield* TestClock.setTime(now)
+          const [one, other] = yield* Effect.all([repo.write(commands), memory.write(commands)])
+          same(one.results, other.results)
+          same(sorted(one.commit), sorted(other.commit))
+          const [first, second] = yield* Effect.all([seen(repo), seen(memory)])
+          same(first, second)
 
-        committed.push(...changesOf(one.commit))
-        inMemory.push(...changesOf(other.commit))
-        yield* checkHistory(repo, first.orders, committed)
-        yield* checkHistory(memory, second.orders, inMemory)
+          committed.push(...changesOf(one.commit))
+          inMemory.push(...changesOf(other.commit))
+          yield* checkHistory(repo, first.orders, committed)
+          yield* checkHistory(memory, second.orders, inMemory)
 
-        for (const change of sorted(one.commit).changes) {
-          assert.isTrue(isLegal(change.from, change.to), `${change.from} -> ${change.to}`)
-          assert.strictEqual(Option.getOrUndefined(change.from), statuses.get(change.key))
-          statuses.set(change.key, change.to)
-        }
-        for (const result of one.results) {
-          if (result._tag !== "Claimed") continue
-          const { attempt, key, run } = result.claim
-          assert.strictEqual(run, (runs.get(key) ?? 0) + 1)
-          assert.isAtMost(attempt, run)
-          runs.set(key, run)
-        }
-        sum = addTo(sum, sorted(one.commit).changes)
-        assert.deepStrictEqual({ ...first.totals }, { ...sum })
-        const counted = yield* sql<{ status: Status; count: number }>`
+          for (const change of sorted(one.commit).changes) {
+            assert.isTrue(isLegal(change.from, change.to), `${change.from} -> ${change.to}`)
+            assert.strictEqual(Option.getOrUndefined(change.from), statuses.get(change.key))
+            statuses.set(change.key, change.to)
+          }
+          for (const result of one.results) {
+            if (result._tag !== "Claimed") continue
+            const { attempt, key, run } = result.claim
+            assert.strictEqual(run, (runs.get(key) ?? 0) + 1)
+            assert.isAtMost(attempt, run)
+            runs.set(key, run)
+          }
+          sum = addTo(sum, sorted(one.commit).changes)
+          assert.deepStrictEqual({ ...first.totals }, { ...sum })
+          const counted = yield* sql<{ status: Status; count: number }>`
           SELECT status, count(*) AS count
-          FROM (SELECT status FROM orders UNION ALL SELECT status FROM pruned)
+          FROM (SELECT status FROM orders UNION ALL SELECT status FROM pruned) AS all_orders
           GROUP BY status`
-        const counts = Object.fromEntries(counted.map(({ count, status }) => [status, count]))
-        assert.deepStrictEqual({ ...first.totals }, { ...sum, ...counts })
-        assert.strictEqual(
-          first.orders.filter(Option.isSome).length + first.pruned.filter(Option.isSome).length,
-          counted.reduce((sum, { count }) => sum + count, 0)
-        )
-      }
-    }).pipe(Effect.scoped, Effect.provide(config({ maxPending: 3 }))),
-  { fastCheck: { numRuns: 60 }, timeout: longTest }
-)
+          const counts = Object.fromEntries(counted.map(({ count, status }) => [status, count]))
+          assert.deepStrictEqual({ ...first.totals }, { ...sum, ...counts })
+          assert.strictEqual(
+            first.orders.filter(Option.isSome).length + first.pruned.filter(Option.isSome).length,
+            counted.reduce((sum, { count }) => sum + count, 0)
+          )
+        }
+      }).pipe(Effect.scoped, Effect.provide(config({ maxPending: 3 }))),
+    { fastCheck: { numRuns }, timeout: longTest }
+  )
+
+agrees(sqlRepo, 60)
+// Each run makes all tables anew, which takes a while.
+describe.skipIf(!hasPostgres)(`On PostgreSQL${unlessPostgres}`, () => agrees(postgresRepo(postgresSchemas()), 20))

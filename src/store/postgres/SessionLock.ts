@@ -2,7 +2,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import { Effect, Schema } from "effect"
 
 /** "ORDR" and the schema: two services may use two schemas of one database. */
-const key = `1330791506, hashtext(current_schema())`
+const key = `1330791506, hashtext(COALESCE(current_schema(), ''))`
 
 const Taken = Schema.Array(Schema.Struct({ taken: Schema.Boolean }))
 const Holders = Schema.Array(Schema.Struct({ pid: Schema.Int, application_name: Schema.NullOr(Schema.String) }))
@@ -13,7 +13,7 @@ const holders = `
   WHERE
     locktype = 'advisory' AND granted AND objsubid = 2
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND classid = 1330791506 AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid`
+    AND classid = 1330791506 AND objid = (hashtext(COALESCE(current_schema(), ''))::bigint & 4294967295)::oid`
 
 /**
  * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a

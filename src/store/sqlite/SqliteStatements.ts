@@ -3,6 +3,7 @@ import { Effect, Layer } from "effect"
 import { type StatementFault, Statements } from "../Statements.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
+import { keepChanges } from "./KeptChanges.ts"
 import { sqliteDialect } from "./SqliteDialect.ts"
 import { makeOrUnavailable } from "./SqliteErrors.ts"
 import { transaction } from "./Transaction.ts"
@@ -17,6 +18,7 @@ export const layer = Layer.effect(
     const reading = <A>(read: Effect.Effect<A, StatementFault>) => unavailable(file.noticing(read))
     return {
       ...sqlStatements(sql, sqliteDialect(sql)),
+      keepChanges: keepChanges(sql),
       reading,
       transaction: (body) => file.guarded(reading(transaction(sql, body))),
       fault: file.fault

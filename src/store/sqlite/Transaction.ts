@@ -1,6 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
-import { Effect, Option, Random } from "effect"
+import { Effect, Random } from "effect"
 import { isBusy } from "./SqliteErrors.ts"
 
 const shortWhile = Effect.flatMap(Random.nextIntBetween(5, 100), Effect.sleep)
@@ -26,18 +25,3 @@ export const transaction = <A, E, R>(sql: SqlClient.SqlClient, body: Effect.Effe
     }),
     Effect.uninterruptible
   )
-
-/**
- * A statement of every transaction, whose text is always the same: what the tag does anew for each statement, the text, a
- * span and a scope, costs more than running it.
- */
-export const everyTime =
-  <A extends object>(sql: SqlClient.SqlClient, text: string) =>
-  (params: ReadonlyArray<string | number>): Effect.Effect<ReadonlyArray<A>, SqlError> =>
-    Effect.flatMap(
-      Effect.serviceOption(SqlClient.TransactionConnection),
-      Option.match({
-        onNone: () => sql.unsafe<A>(text, params),
-        onSome: ([connection]) => connection.execute(text, params, undefined)
-      })
-    )

@@ -1,0 +1,259 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Context, Deferred, Effect, Exit, Layer, Logger, Option, type Scope } from "effect"
+import * as Pg from "pg"
+import { AppConfig } from "../../../src/AppConfig.ts"
+import { StorageUnavailable } from "../../../src/order/Order.ts"
+import { GroupCommit } from "../../../src/store/GroupCommit.ts"
+import { OrderEvents } from "../../../src/store/OrderEvents.ts"
+import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
+import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
+import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
+import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
+import { config } from "../../support/TestLayers.ts"
+
+const name = `PostgreSQL${unlessPostgres}`
+
+describe.skipIf(!hasPostgres)(name, () => {
+  const schemas = postgresSchemas()
+  const query = (url: string, ...statements: ReadonlyArray<string>) =>
+    Effect.promise(() => queryPostgres(url, ...statements))
+
+  /** The repository on that database, which lives as long as the test. */
+  const open = (url: string) =>
+    Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoPostgres.layer(server))).pipe(
+      Effect.provide(config())
+    )
+  const refusal = (url: string) =>
+    Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
+
+  const refused = (title: string, why: RegExp, prepare: (url: string) => Effect.Effect<string>) =>
+    it.live(`does not start ${title}`, () =>
+      Effect.gen(function* () {
+        const lines = yield* refusal(yield* prepare(yield* schemas))
+        assert.lengthOf(lines, 1)
+        assert.match(lines[0] ?? "", why)
+      })
+    )
+
+  refused("on a database that is not there", /^DATABASE_URL: postgres:.*nowhere.* does not exist: create it/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { pathname: "/nowhere" }).href)
+  )
+  refused("where no server is", /ECONNREFUSED.*: start the server, or correct/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { port: "1" }).href)
+  )
+  refused("as a user that is not there", /: correct the user or the password/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { username: "nobody_at_all" }).href)
+  )
+  refused("without a schema for its tables", /no schema for the tables/, (url) =>
+    Effect.succeed(url.replace(/test_\d+$/, "not_there"))
+  )
+  refused("beside tables of another program", /its tables are of another program/, (url) =>
+    Effect.as(query(url, "CREATE TABLE orders (id integer)"), url)
+  )
+  refused("on tables of a newer version", /a database of a newer version/, (url) =>
+    Effect.as(
+      query(
+        url,
+        "CREATE TABLE effect_sql_migrations (migration_id integer PRIMARY KEY, name text)",
+        "INSERT INTO effect_sql_migrations VALUES (999, 'later')"
+      ),
+      url
+    )
+  )
+  refused("where nothing can be written", /it takes no writes/, (url) =>
+    Effect.succeed(`${url}%20-c%20default_transaction_read_only%3Don`)
+  )
+
+  it.scopedLive("does not start beside another process, and does after it", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* open(url)
+          assert.match(
+            (yield* refusal(url)).join("\n"),
+            /^DATABASE_URL: .*: in use by another process: stop that one first$/
+          )
+        })
+      )
+      yield* open(url)
+    })
+  )
+
+  it.scopedLive("is another database in another schema", () =>
+    Effect.gen(function* () {
+      for (const url of [yield* schemas, yield* schemas]) {
+        const repo = Context.get(yield* open(url), OrdersRepo)
+        yield* repo.write([insert(1)])
+        assert.strictEqual((yield* repo.totals).Pending, 1)
+      }
+    })
+  )
+
+  it.scopedLive("says so when the server does not wait for the disk", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => lines.push(String(message)))
+      )
+      const url = yield* schemas
+      const start = (url: string) =>
+        Effect.flatMap(serverBy(url), (server) => Effect.scoped(Layer.build(OrdersRepoPostgres.layer(server)))).pipe(
+          Effect.provide(Layer.merge(logger, AppConfig.layerTest({})))
+        )
+      yield* start(url)
+      yield* start(`${url}%20-c%20synchronous_commit%3Doff`)
+      assert.deepStrictEqual(
+        lines
+          .filter((line) => line.includes("synchronous_commit"))
+          .map((line) => line.replace(/^.*: (synchronous)/, "$1")),
+        ["synchronous_commit is off: orders that were accepted may be lost when the server crashes"]
+      )
+    })
+  )
+
+  it.scopedLive("finds all as it was when it is opened again", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const before = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const repo = Context.get(yield* open(url), OrdersRepo)
+          yield* repo.write([insert(1, { metadata: { a: "\u0000\ud800é" } }), insert(2), claim(1)])
+          yield* repo.write([record(1, 1, completed(Option.some([1, null])))])
+          return yield* repo.list({}, Option.none(), 9)
+        })
+      )
+      const repo = Context.get(yield* open(url), OrdersRepo)
+      same(yield* repo.list({}, Option.none(), 9), before)
+      same((yield* repo.write([insert(3)])).results.length, 1)
+    })
+  )
+
+  const running = <E>(
+    title: string,
+    body: (
+      url: string,
+      fault: Deferred.Deferred<string>
+    ) => Effect.Effect<void, E, GroupCommit | OrdersRepo | Scope.Scope>
+  ) =>
+    it.scopedLive(title, () =>
+      Effect.gen(function* () {
+        const url = yield* schemas
+        const server = yield* serverBy(url)
+        const layer = GroupCommit.layer.pipe(
+          Layer.provideMerge(OrderEvents.layer),
+          Layer.provideMerge(OrdersRepoPostgres.layer(server)),
+          Layer.provideMerge(config())
+        )
+        yield* Effect.flatMap(OrdersRepo, ({ fault }) => body(url, fault)).pipe(Effect.provide(layer))
+      })
+    )
+
+  /** The sessions that write, as the server sees them. */
+  const lockHolders = `
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE
+      locktype = 'advisory' AND granted AND classid = 1330791506 AND datname = current_database()
+      AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid`
+  const endWriter = (url: string) => query(url, `SELECT pg_terminate_backend(pid, 5000) ${lockHolders}`)
+
+  /** Another session, of that name, that gets the lock as soon as nobody has it. */
+  const waitingForLock = (url: string, application_name: string) =>
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        const client = new Pg.Client({ connectionString: url, application_name })
+        client.on("error", () => {})
+        await client.connect()
+        client.query("SELECT pg_advisory_lock(1330791506, hashtext(current_schema()))").catch(() => {})
+        const waits =
+          "SELECT 1 FROM pg_locks WHERE NOT granted AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid"
+        while ((await queryPostgres(url, waits)).length === 0);
+        return client
+      }),
+      (client) => Effect.promise(() => client.end())
+    )
+
+  running("goes on when its connections are ended by the server", (url) =>
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      yield* write(insert(1))
+      yield* find(1)
+      yield* query(
+        url,
+        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'orders %' AND datname = current_database()`
+      )
+      assert.deepStrictEqual(yield* tags(insert(2), insert(1)), ["Inserted", "Known"])
+      yield* find(2)
+      assert.strictEqual((yield* repo.totals).Pending, 2)
+    })
+  )
+
+  running("loses nothing that it acknowledged, whenever its connection is ended", (url) =>
+    Effect.gen(function* () {
+      const { settle, write } = yield* GroupCommit
+      const repo = yield* OrdersRepo
+      const acknowledged: Array<number> = []
+      let isOver = false
+      const submit = Effect.forEach(
+        Arr.range(1, 1500),
+        (id) =>
+          Effect.flatMap(Effect.exit(write(insert(id))), (exit) =>
+            Effect.sync(() => {
+              if (Exit.isSuccess(exit)) acknowledged.push(id)
+            })
+          ),
+        { concurrency: 20, discard: true }
+      )
+      const ending = Effect.whileLoop({
+        while: () => !isOver,
+        body: () => Effect.zipRight(Effect.sleep("60 millis"), endWriter(url)),
+        step: () => {}
+      })
+      yield* Effect.all(
+        [
+          Effect.ensuring(
+            submit,
+            Effect.sync(() => {
+              isOver = true
+            })
+          ),
+          ending
+        ],
+        { concurrency: 2 }
+      )
+      assert.strictEqual((yield* settle(insert(9001)))._tag, "Inserted")
+      assert.isAbove(acknowledged.length, 0)
+      for (const id of acknowledged) yield* find(id)
+      const stored = yield* Effect.flatMap(repo.totals, ({ Pending }) => Effect.succeed(Pending))
+      const [row] = yield* query(
+        url,
+        "SELECT count(*)::integer AS orders, (SELECT count(*)::integer FROM changes) AS changes FROM orders"
+      )
+      assert.deepStrictEqual(row, { orders: stored, changes: stored })
+      assert.isAtLeast(stored, acknowledged.length + 1)
+    })
+  )
+
+  running("takes the lock from a session of its own that the server still believes in", (url) =>
+    Effect.gen(function* () {
+      yield* write(insert(1))
+      const [holder] = yield* query(url, `SELECT application_name AS name ${lockHolders}`)
+      yield* waitingForLock(url, String(holder?.name))
+      yield* endWriter(url)
+      assert.strictEqual((yield* tags(insert(2)))[0], "Inserted")
+    })
+  )
+
+  running("takes no order any more once another process has the lock", (url, fault) =>
+    Effect.gen(function* () {
+      yield* write(insert(1))
+      yield* waitingForLock(url, "another")
+      yield* endWriter(url)
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(2))), Exit.fail(new StorageUnavailable({})))
+      assert.strictEqual(yield* Deferred.await(fault), "another process uses the database")
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(3))), Exit.fail(new StorageUnavailable({})))
+      yield* find(1)
+    })
+  )
+})
