@@ -1,0 +1,95 @@
+import { execFile, execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import { promisify } from "node:util"
+import { Effect } from "effect"
+
+const run = promisify(execFile)
+
+/** The folder of the newest server that is installed, where Debian or PATH has it. */
+const findBinaries = () => {
+  const debian = "/usr/lib/postgresql"
+  const versions = Fs.existsSync(debian) ? Fs.readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const folders = [
+    ...versions.map((version) => Path.join(debian, version, "bin")),
+    ...(process.env.PATH ?? "").split(":")
+  ]
+  return folders.find((folder) => ["initdb", "pg_ctl"].every((name) => Fs.existsSync(Path.join(folder, name))))
+}
+
+/** PostgreSQL refuses to run as root: then its own user runs it. */
+const findUser = () => {
+  if (process.geteuid?.() !== 0) return { before: [], uid: -1 }
+  try {
+    const uid = Number(execFileSync("id", ["-u", "postgres"], { encoding: "utf8", stdio: "pipe" }))
+    return { before: ["runuser", "-u", "postgres", "--"], uid }
+  } catch {
+    return undefined
+  }
+}
+
+const binaries = findBinaries()
+const user = findUser()
+
+export const hasServer = binaries !== undefined && user !== undefined
+/** Behind the name of what is skipped without one. */
+export const unlessServer = hasServer ? "" : " (no initdb and pg_ctl, or no user to run them as)"
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const server = Net.createServer()
+    server.on("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)))
+    })
+  })
+
+/** The password of the server's user `postgres` over TCP; its socket needs none. */
+export const serverPassword = "not the usual one"
+
+/** A server of its own in a folder under that one, which ends with the scope. */
+export const startServer = (folder: string) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const { before, uid } = user ?? { before: [], uid: -1 }
+      const home = Path.join(folder, "postgres")
+      const data = Path.join(home, "data")
+      const secret = Path.join(home, "secret")
+      Fs.chmodSync(folder, 0o755)
+      Fs.mkdirSync(home)
+      Fs.writeFileSync(secret, serverPassword)
+      for (const path of [home, secret]) Fs.chownSync(path, uid, -1)
+      const port = await freePort()
+      const call = async (name: string, ...args: ReadonlyArray<string>) => {
+        const [program = "", ...rest] = [...before, Path.join(binaries ?? "", name), ...args]
+        // Of what the server prints, pg_ctl would wait for the end.
+        await run(program, rest, { cwd: home })
+      }
+      const options = `-p ${port} -h 127.0.0.1 -k ${home}`
+      const start = () => call("pg_ctl", "-D", data, "-w", "-l", Path.join(home, "log"), "-o", options, "start")
+      const stop = (mode: "fast" | "immediate") => call("pg_ctl", "-D", data, "-w", "-m", mode, "stop")
+      await call(
+        "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "--pwfile",
+        secret,
+        "-E",
+        "UTF8",
+        "--auth-local=trust",
+        "--auth-host=scram-sha-256"
+      )
+      await start()
+      return {
+        url: (database: string, password = serverPassword) =>
+          `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
+        start: Effect.promise(start),
+        stop: (mode: "fast" | "immediate") => Effect.promise(() => stop(mode))
+      }
+    }),
+    ({ stop }) => Effect.ignore(Effect.sandbox(stop("immediate")))
+  )
