@@ -25,6 +25,7 @@ import {
   numbered,
   transitionOf
 } from "./CommandGroups.ts"
+import { orderFits } from "./OrderFits.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { type StatementFault, Statements } from "./Statements.ts"
 
@@ -287,7 +288,8 @@ const make = Effect.gen(function* () {
         Effect.gen(function* () {
           const range = { low: 1, high: Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER) - 1 }
           const { found, next } = yield* database.search(filter, range, "down", limit, look)
-          return { found: yield* database.byKeys(found), next }
+          // An order may have changed since its key was found, and does not fit any more.
+          return { found: (yield* database.byKeys(found)).filter(orderFits(filter)), next }
         })
       ),
     reopenable: (filter, after, until, limit, look = defaultLook) =>

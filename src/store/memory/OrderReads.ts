@@ -1,10 +1,11 @@
 import { Array as Arr, Clock, type Context, Effect, Option } from "effect"
 import { transitions } from "../../order/Order.ts"
 import { defaultLook, suspectLosses } from "../Command.ts"
+import { orderFits } from "../OrderFits.ts"
 import type { OrdersRepo } from "../OrdersRepo.ts"
 import { failureGroups } from "./FailureGroups.ts"
 import type { OrdersTable } from "./OrdersTable.ts"
-import { fits, lookThrough, reopens } from "./RowSearch.ts"
+import { lookThrough, reopens } from "./RowSearch.ts"
 
 /** What is read of the table. */
 export const orderReads = (table: OrdersTable) => {
@@ -36,7 +37,7 @@ export const orderReads = (table: OrdersTable) => {
     list: (filter, before, limit, look = defaultLook) =>
       Effect.sync(() => {
         const rest = table.all().filter((row) => row.seq < Option.getOrElse(before, () => Number.MAX_SAFE_INTEGER))
-        const { found, next } = lookThrough(rest.reverse(), fits(filter), limit, look)
+        const { found, next } = lookThrough(rest.reverse(), orderFits(filter), limit, look)
         return { found: found.map(({ order, seq }) => ({ key: seq, order })), next }
       }),
 

@@ -1,21 +1,11 @@
-import { DateTime, Option } from "effect"
+import { Option } from "effect"
 import { type Filter, reopenable } from "../Command.ts"
+import { orderFits } from "../OrderFits.ts"
 import type { StoredOrder } from "./OrdersTable.ts"
-
-/** Whether a row fits the filter. */
-export const fits =
-  (filter: Filter) =>
-  ({ order }: StoredOrder) =>
-    (filter.status ?? order.status) === order.status &&
-    (filter.user_id ?? order.user_id) === order.user_id &&
-    (filter.error_code === undefined ||
-      (order.status === "Failed" && Option.exists(order.last_error, (error) => error.code === filter.error_code))) &&
-    (filter.accepted_after === undefined || DateTime.greaterThanOrEqualTo(order.accepted_at, filter.accepted_after)) &&
-    (filter.accepted_before === undefined || DateTime.lessThan(order.accepted_at, filter.accepted_before))
 
 /** Whether a row fits the filter and can be reopened. */
 export const reopens = (filter: Filter) =>
-  Option.match(reopenable(filter), { onNone: () => () => false, onSome: (status) => fits({ ...filter, status }) })
+  Option.match(reopenable(filter), { onNone: () => () => false, onSome: (status) => orderFits({ ...filter, status }) })
 
 /** The rows that fit, of so many that are looked at. */
 export const lookThrough = (

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { makeCompiler } from "@effect/sql-pg/PgClient"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
+import { AppConfig } from "../../AppConfig.ts"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import { clientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
 import { setUp } from "./SetUp.ts"
@@ -26,6 +27,7 @@ export class PostgresWriter extends Context.Tag("orders/PostgresWriter")<
 export const sqlLive = (server: DatabaseServer) =>
   Layer.scopedContext(
     Effect.gen(function* () {
+      const { history } = yield* AppConfig
       const name = `orders ${randomUUID().slice(0, 8)}`
       const config = clientConfig(server, name)
       const writer = yield* makeWriter(config, name)
@@ -41,7 +43,7 @@ export const sqlLive = (server: DatabaseServer) =>
           ["server.port", server.port]
         ]
       })
-      yield* writer.transaction(setUp(sql, server.shown))
+      yield* writer.transaction(setUp(sql, server.shown, Option.isSome(history)))
       return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(PostgresWriter, writer))
     }).pipe(orRefuse(server.shown))
   ).pipe(Layer.provide(Reactivity.layer))

@@ -86,12 +86,26 @@ const migrate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: st
   if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
 })
 
+/** With none kept from now on, the last change of an order would soon contradict it. */
+const removeChanges = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  yield* sql`UPDATE totals SET history_from = last_change + 1 WHERE history_from <= last_change`
+  const some = yield* sql`SELECT id FROM changes LIMIT 1`
+  if (some.length === 0) return
+  yield* sql`TRUNCATE changes`
+  yield* Effect.logInfo("Removed the history, as HISTORY is off")
+})
+
 /** Makes a database one of ours, of the latest migration, or refuses it. To be run in a transaction of the writer. */
-export const setUp = Effect.fn("Sql.setUp")(function* (sql: SqlClient.SqlClient, shown: string) {
+export const setUp = Effect.fn("Sql.setUp")(function* (
+  sql: SqlClient.SqlClient,
+  shown: string,
+  isHistoryKept: boolean
+) {
   const found = yield* facts(sql)
   if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
   yield* checkServer(shown, found)
   yield* Effect.provideService(migrate(sql, shown), SqlClient.SqlClient, sql)
+  if (!isHistoryKept) yield* removeChanges(sql)
   const why = weakened(found)
   if (why !== undefined) yield* Effect.logWarning(`${shown}: ${why}`)
 })

@@ -9,7 +9,7 @@ import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
-import { config } from "../../support/TestLayers.ts"
+import { config, type Settings } from "../../support/TestLayers.ts"
 
 const name = `PostgreSQL${unlessPostgres}`
 
@@ -19,9 +19,9 @@ describe.skipIf(!hasPostgres)(name, () => {
     Effect.promise(() => queryPostgres(url, ...statements))
 
   /** The repository on that database, which lives as long as the test. */
-  const open = (url: string) =>
+  const open = (url: string, settings: Settings = {}) =>
     Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoPostgres.layer(server))).pipe(
-      Effect.provide(config())
+      Effect.provide(config(settings))
     )
   const refusal = (url: string) =>
     Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
@@ -127,6 +127,23 @@ describe.skipIf(!hasPostgres)(name, () => {
       const repo = Context.get(yield* open(url), OrdersRepo)
       same(yield* repo.list({}, Option.none(), 9), before)
       same((yield* repo.write([insert(3)])).results.length, 1)
+    })
+  )
+
+  it.scopedLive("removes the history when it is started with HISTORY=off", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const inserting = (id: number, settings: Settings) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const repo = Context.get(yield* open(url, settings), OrdersRepo)
+            yield* repo.write([insert(id)])
+            return [yield* repo.historyRange, (yield* repo.changes({}, 0, 9)).found.map(({ id }) => id)]
+          })
+        )
+      assert.deepStrictEqual(yield* inserting(1, {}), [{ from: 1, last: 1 }, [1]])
+      assert.deepStrictEqual(yield* inserting(2, { history: Option.none() }), [{ from: 3, last: 2 }, []])
+      assert.deepStrictEqual(yield* inserting(3, {}), [{ from: 3, last: 3 }, [3]])
     })
   )
 
