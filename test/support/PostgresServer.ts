@@ -49,8 +49,8 @@ const freePort = () =>
 /** The password of the server's user `postgres` over TCP; its socket needs none. */
 export const serverPassword = "not the usual one"
 
-/** A server of its own in a folder under that one, which ends with the scope. */
-export const startServer = (folder: string) =>
+/** A server of its own in a folder under that one, with TLS if it is given a certificate; it ends with the scope. */
+export const startServer = (folder: string, tls?: { readonly cert: string; readonly key: string }) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const { before, uid } = user ?? { before: [], uid: -1 }
@@ -60,6 +60,16 @@ export const startServer = (folder: string) =>
       Fs.chmodSync(folder, 0o755)
       Fs.mkdirSync(home)
       Fs.writeFileSync(secret, serverPassword)
+      const [cert, key] = [Path.join(home, "cert.pem"), Path.join(home, "key.pem")]
+      for (const [path, text] of tls
+        ? ([
+            [cert, tls.cert],
+            [key, tls.key]
+          ] as const)
+        : []) {
+        Fs.writeFileSync(path, text, { mode: 0o600 })
+        Fs.chownSync(path, uid, -1)
+      }
       for (const path of [home, secret]) Fs.chownSync(path, uid, -1)
       const port = await freePort()
       const call = async (name: string, ...args: ReadonlyArray<string>) => {
@@ -67,7 +77,8 @@ export const startServer = (folder: string) =>
         // Of what the server prints, pg_ctl would wait for the end.
         await run(program, rest, { cwd: home })
       }
-      const options = `-p ${port} -h 127.0.0.1 -k ${home}`
+      const ssl = tls ? `-c ssl=on -c ssl_cert_file=${cert} -c ssl_key_file=${key}` : ""
+      const options = `-p ${port} -h 127.0.0.1 -k ${home} ${ssl}`
       const start = () => call("pg_ctl", "-D", data, "-w", "-l", Path.join(home, "log"), "-o", options, "start")
       const stop = (mode: "fast" | "immediate") => call("pg_ctl", "-D", data, "-w", "-m", mode, "stop")
       await call(

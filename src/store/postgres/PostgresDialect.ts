@@ -34,7 +34,8 @@ export const postgresDialect = (sql: SqlClient.SqlClient): Dialect => {
         order: literal(`ORDER BY ${names.map((name) => `${name} ${way}`).join(", ")}`)
       }
     },
-    hasStatus: (status) => literal(`status = '${status}'`),
+    // So that the index of all statuses is not combined with the one that is read.
+    hasStatus: (status) => literal(`COALESCE(status, '') = '${status}'`),
     changesBy: () => literal("changes JOIN orders USING (seq)"),
     idList: (query) => sql`(SELECT COALESCE(json_agg(order_id)::text, '[]') FROM (${query}) AS found)`,
     errorCode: (value) => sql`, error_code = ${value}`

@@ -2,6 +2,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { selfSigned } from "../../support/Certificate.ts"
 import { queryPostgres } from "../../support/Postgres.ts"
 import { hasServer, serverPassword, startServer, unlessServer } from "../../support/PostgresServer.ts"
 import { aNewOrder, failToStart, post, startService } from "../../support/ServiceProcess.ts"
@@ -156,6 +157,38 @@ describe.skipIf(!hasServer)(`A PostgreSQL server of its own${unlessServer}`, () 
       yield* Effect.ignore(Effect.sandbox(load.stop))
       const second = yield* start
       for (const id of load.accepted) assert.strictEqual(yield* statusOf(`${second.url}/api/order/${id}`), 200)
+    })
+  )
+
+  it.scopedLive("is reached over TLS as far as sslmode says", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const certificate = yield* selfSigned
+      const plain = yield* startServer(folder)
+      const server = yield* startServer(yield* temporaryFolder, certificate)
+      const start = (query: string, { url } = server) => startService(folder, { DATABASE_URL: url("postgres") + query })
+      const refusal = (query: string, { url } = server) =>
+        Effect.map(failToStart(folder, { DATABASE_URL: url("postgres") + query }), ({ stderr }) => stderr)
+      const encrypted = query(
+        server.url("postgres"),
+        "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'orders %'"
+      )
+      for (const [mode, isEncrypted] of [
+        ["disable", false],
+        ["require", true],
+        [`verify-ca&sslrootcert=${certificate.file}`, true],
+        [`verify-full&sslrootcert=${certificate.file}`, true]
+      ] as const) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const service = yield* start(`?sslmode=${mode}`)
+            assert.strictEqual(yield* statusOf(`${service.url}/readyz`), 200)
+            assert.deepStrictEqual(yield* encrypted, [{ ssl: isEncrypted }])
+          })
+        )
+      }
+      assert.match(yield* refusal("?sslmode=verify-full"), /^DATABASE_URL: .*certificate.*: give the certificate/)
+      assert.match(yield* refusal("?sslmode=require", plain), /^DATABASE_URL: .*does not support SSL.*: /)
     })
   )
 })
