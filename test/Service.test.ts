@@ -5,6 +5,7 @@ import { type NewOrder, OrderId } from "../src/order/Order.ts"
 import { OrderEvents } from "../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../src/store/OrdersRepo.ts"
 import { longTest } from "./support/Limits.ts"
+import { hasPostgres, postgresRepo, postgresSchemas, unlessPostgres } from "./support/Postgres.ts"
 import { client, memoryRepo, newOrder, processor, type Settings, service, sqlRepo } from "./support/TestLayers.ts"
 import { until } from "./support/Until.ts"
 
@@ -94,8 +95,14 @@ const submitAll = (orders: ReadonlyArray<NewOrder>) =>
   )
 
 describe("Service", { timeout: longTest }, () => {
+  const postgres = postgresSchemas()
+
   it.live("1,000 orders at once over HTTP and SQLite: all accepted, each completed exactly once", () =>
     manyAtOnce(1000, sqlRepo)
+  )
+
+  it.live.skipIf(!hasPostgres)(`the same on PostgreSQL${unlessPostgres}`, () =>
+    manyAtOnce(1000, postgresRepo(postgres))
   )
 
   it.live("the same of 200 on the repository in memory", () => manyAtOnce(200, memoryRepo))
