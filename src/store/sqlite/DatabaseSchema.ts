@@ -1,6 +1,6 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
+import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as Migrator from "@effect/sql-sqlite-node/SqliteMigrator"
 import { Effect, Record, Schema } from "effect"
 import { escaped } from "../../Redaction.ts"
 import * as SqliteClient from "./SqliteClient.ts"

@@ -1,6 +1,6 @@
+import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
-import * as Migrator from "@effect/sql-sqlite-node/SqliteMigrator"
 import { Effect } from "effect"
 import { damaged } from "./DatabaseCheck.ts"
 import { compareSchemas, readSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
