@@ -7,7 +7,7 @@ import { bundledPackages, idOf, noticesOf } from "./Packages.ts"
 const licenceInReadme = (folder: string) =>
   Fs.readdirSync(folder)
     .filter((file) => /^readme/i.test(file))
-    .flatMap((file) => /^#+ *licen[cs]e\b[^]*/im.exec(Fs.readFileSync(Path.join(folder, file), "utf8")) ?? [])
+    .flatMap((file) => /^#+ *licen[cs]e\b[\s\S]*/im.exec(Fs.readFileSync(Path.join(folder, file), "utf8")) ?? [])
     .map((text) => text.trim())
     .filter((text) => /permission is hereby granted/i.test(text))
 
