@@ -191,18 +191,21 @@ export const events = (
           Effect.sleep
         )
       )
-    const once = Stream.unwrap(
-      Effect.tap(
-        Effect.suspend(() => connect(options, { ...filter, after: place })),
-        opened
+    const once = Stream.suspend(() => {
+      let isOpen = false
+      return Stream.unwrap(connect(options, { ...filter, after: place })).pipe(
+        Stream.mapEffect((block) => {
+          attempts = 0
+          place = block.place ?? place
+          if (isOpen) return Effect.succeed(block.news)
+          // With the first block it is known from where on.
+          isOpen = true
+          return Effect.as(opened, block.news)
+        })
       )
-    ).pipe(
+    }).pipe(
+      Stream.filterMap((news) => news),
       Stream.concat(Stream.fail(new EventsEnded())),
-      Stream.filterMap((block) => {
-        attempts = 0
-        place = block.place ?? place
-        return block.news
-      }),
       Stream.catchAll((error) =>
         error._tag === "EventsEnded" || error._tag === "EventsSilent" || passes(error, wasOpen)
           ? Stream.execute(pause(error))

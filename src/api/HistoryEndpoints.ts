@@ -87,7 +87,7 @@ export const changes = HttpApiEndpoint.get("changes", "/api/changes")
       summary: "Read changes of orders",
       description:
         "Every committed change of status behind `after`, in the order of commit: none is missed and none comes twice for " +
-        "whoever keeps `next` and goes on with it. Without `after` it begins with the oldest that is kept. If there " +
+        "a client that keeps `next` and goes on with it. Without `after` it begins with the oldest that is kept. If there " +
         "is none that fits, the answer has none and a `next`, after `wait` seconds; where few of very many fit " +
         "it comes after a second. `reset` says that some behind `after` are not kept any more: read the state again.",
       answers: { 200: { example: { changes: [claimed].map(changeJson), next: "302" } } }
@@ -100,8 +100,11 @@ export const watch = HttpApiEndpoint.get("watch", "/api/events")
   .setUrlParams(EventParameters)
   .setHeaders(
     Schema.Struct({
+      // Empty, it names no event (WHATWG HTML, 9.2.4), and some clients send it so.
       "last-event-id": Schema.optional(
-        ChangeId.annotations({ jsonSchema: { type: "integer", minimum: 0, description: "As `after`, and before it" } })
+        Schema.Union(ChangeId, Schema.Literal("")).annotations({
+          jsonSchema: { type: "integer", minimum: 0, description: "As `after`, and before it" }
+        })
       )
     })
   )

@@ -80,7 +80,7 @@ const stepsOfOrder = (order: OrderJson) => {
   return steps
 }
 
-/** The changes of an order, each once and oldest first; `more` may be of any order, and such as are known. */
+/** The changes of an order, each once and oldest first; `more` may be of any order, and known already. */
 export const merged = (known: ReadonlyArray<ChangeJson>, more: ReadonlyArray<ChangeJson>) => {
   const byIds = new Map([...known, ...more].map((change) => [change.id, change]))
   return [...byIds.values()].sort((one, other) => one.id - other.id)

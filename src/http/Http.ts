@@ -79,7 +79,7 @@ const OrdersApi = HttpApiBuilder.group(
           streamEvents(
             filter,
             // A browser that connects again asks for the address it was given, and says how far it came.
-            Option.fromNullable(headers["last-event-id"] ?? after),
+            Option.fromNullable(headers["last-event-id"] === "" ? after : (headers["last-event-id"] ?? after)),
             ownerOf(access, request.remoteAddress),
             access.ended ?? Effect.never
           )

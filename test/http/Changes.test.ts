@@ -282,6 +282,7 @@ describe("GET /api/events", { timeout: longTest }, () => {
         { stream: yield* watch("?after=0"), missed: [1, 2, 3] },
         { stream: yield* watch("?after=1"), missed: [2, 3] },
         { stream: yield* watch("", { "last-event-id": "2" }), missed: [3] },
+        { stream: yield* watch("?after=2", { "last-event-id": "" }), missed: [3] },
         { stream: yield* watch("?after=0", { "last-event-id": "2" }), missed: [3] },
         { stream: yield* watch("?order_id=2&after=0"), missed: [2] }
       ]

@@ -91,10 +91,14 @@ const forget = (fragments: Fragments): Database["forget"] =>
       Arr.takeWhile(first, (change) => isOld(change) || isAhead(change)),
       isOld
     )
-    if (first.length === limit && first.every(isAhead)) {
-      const [next] = yield* sql<{ at: number }>`
-        SELECT at FROM changes WHERE id > ${first[limit - 1]?.id} AND at <= ${asOf.epochMillis} ORDER BY id LIMIT 1`
-      if (next !== undefined && isOld(next)) edge = Arr.last(first)
+    const last = first[limit - 1]
+    if (last !== undefined && first.every(isAhead)) {
+      // In steps that grow, for there may be millions.
+      let next: { readonly at: number } | undefined = last
+      for (let step = 1; next !== undefined && isAhead(next); step *= 2) {
+        ;[next] = yield* sql<{ at: number }>`SELECT at FROM changes WHERE id >= ${last.id + step} ORDER BY id LIMIT 1`
+      }
+      if (next !== undefined && isOld(next)) edge = Option.some(last)
     }
     if (Option.isNone(edge)) return 0
     const { id } = edge.value

@@ -12,7 +12,7 @@ const [leap, mostMicros] = [1_000_000_000, 2 ** 52]
 
 /**
  * The changes that were made after a copy are lost with the database whose place it takes, but readers of the feed know
- * them: new ones get ids that none has had, and who comes with an older id is sent to them. What is kept can be read.
+ * them: new ones get ids that none has had, and a reader with an older id is sent to them. What is kept can be read.
  */
 const goOnFromCopy = Effect.fnUntraced(function* (sql: SqliteClient) {
   const micros = Math.min((yield* Clock.currentTimeMillis) * 1000, mostMicros)
