@@ -1,0 +1,197 @@
+import { type Context, Effect, Option } from "effect"
+import { type Status, transitions } from "../order/Order.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+import { type Claim, Command, type CommandOf, type NewChange, Result, reopenable, workerLost } from "./Command.ts"
+import { addTo, change, type Done, errorOf, nextAttemptAt, noTotals, transitionOf } from "./CommandGroups.ts"
+import type { StatementFault, Statements } from "./Statements.ts"
+
+/** Runs the commands of a group, after the changes that others of the same transaction have made. */
+type RunGroup<C extends Command> = (
+  commands: ReadonlyArray<C>,
+  now: number,
+  before: ReadonlyArray<NewChange>
+) => Effect.Effect<Done, StatementFault>
+type RunGroupOf = { readonly [Tag in Command["_tag"]]: RunGroup<CommandOf<Tag>> }
+
+/** For kinds that come one at a time, and so need no statement for many. */
+const oneByOne =
+  <C extends Command>(run: (command: C, now: number) => Effect.Effect<Done, StatementFault>): RunGroup<C> =>
+  (commands, now) =>
+    Effect.map(
+      Effect.forEach(commands, (command) => run(command, now)),
+      (done) => ({ results: done.flatMap((_) => _.results), changes: done.flatMap((_) => _.changes) })
+    )
+
+const nothing = (result: Result): Done => ({ results: [result], changes: [] })
+
+type Database = Context.Tag.Service<Statements>
+
+const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Insert">> =>
+  Effect.fnUntraced(function* (commands, now, before) {
+    const ids = commands.map(({ order }) => order.order_id)
+    const firstOf = new Map<string, number>()
+    for (const [index, id] of ids.entries()) if (!firstOf.has(id)) firstOf.set(id, index)
+    const distinct = commands.filter((_, index) => firstOf.get(ids[index] ?? "") === index)
+
+    // The totals do not know yet of what waits since this transaction began.
+    const rows = yield* database.insert(distinct, maxPending - addTo(noTotals, before).Pending, now)
+    const changes = rows.map((row) => change(row, undefined, transitions.accept, row.accepted_at))
+    const inserted = new Set(rows.map((row) => row.order_id))
+    if (inserted.size === ids.length) return { results: ids.map(() => Result.Inserted()), changes }
+
+    const isInserted = (id: string, index: number) => inserted.has(id) && firstOf.get(id) === index
+    const others = ids.filter((id, index) => !isInserted(id, index))
+    const known = new Map((yield* database.known(others)).map((order) => [order.order_id, order]))
+    const gone = new Map((yield* database.pruned(others)).map((record) => [record.order_id, record]))
+    const results = ids.map((id, index) => {
+      if (isInserted(id, index)) return Result.Inserted()
+      const order = known.get(id)
+      if (order !== undefined) return Result.Known({ order })
+      const record = gone.get(id)
+      return record === undefined ? Result.Full() : Result.Gone({ record })
+    })
+    return { results, changes }
+  })
+
+const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<"Claim">> =>
+  Effect.fnUntraced(function* (commands, now) {
+    const begunAt = monotonic()
+    const rows = yield* database.claim(
+      commands.map(({ key }) => key),
+      now
+    )
+    const claims = new Map<RowKey, Claim>()
+    for (const { key, order, round, run, traceparent } of rows) {
+      claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
+    }
+    return {
+      results: commands.map(({ key }) => {
+        const claim = claims.get(key)
+        return claim ? Result.Claimed({ claim }) : Result.Unchanged()
+      }),
+      changes: rows.map(({ due_at, key, order, run, started_at }) => {
+        const { attempts, order_id, user_id } = order
+        const row = { seq: key, order_id, user_id, run, attempts }
+        return change(row, transitions.claim.from[0], transitions.claim, started_at, { since: due_at })
+      })
+    }
+  })
+
+const record = (database: Database): RunGroup<CommandOf<"Record">> =>
+  Effect.fnUntraced(function* (commands, now) {
+    const rows = yield* database.record(commands, now)
+    const recorded = new Map(rows.map((row) => [row.seq, row]))
+    const changes: Array<NewChange> = []
+    const results = commands.map(({ key, outcome }) => {
+      const row = recorded.get(key)
+      if (row === undefined) return Result.Unchanged()
+      const at = row.finished_at ?? now
+      changes.push(
+        change(row, transitions.complete.from[0], transitionOf(outcome), at, {
+          since: at - row.took,
+          error: errorOf(outcome),
+          next_attempt_at: nextAttemptAt(outcome, now)
+        })
+      )
+      return Result.Recorded()
+    })
+    return { results, changes }
+  })
+
+const release = (database: Database) =>
+  oneByOne<CommandOf<"Release">>(({ key }, now) =>
+    Effect.map(database.release(key, now), (rows) => ({
+      results: [Result.Released({ count: rows.length })],
+      changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release, now))
+    }))
+  )
+
+const recover = (database: Database) =>
+  oneByOne<CommandOf<"Recover">>(({ maxAttempts }, now) =>
+    Effect.map(database.recover(maxAttempts, now), (rows) => {
+      const failed = rows.filter((row) => row.status === transitions.fail.to).length
+      return {
+        results: [Result.Recovered({ pending: rows.length - failed, failed })],
+        changes: rows.map((row) => {
+          const transition = row.status === transitions.fail.to ? transitions.fail : transitions.lose
+          return change(row, transition.from[0], transition, now, { error: Option.some(workerLost) })
+        })
+      }
+    })
+  )
+
+const reopenMany = (database: Database) =>
+  oneByOne<CommandOf<"ReopenMany">>(({ by, filter, keys }, now) =>
+    Option.match(reopenable(filter), {
+      onNone: () => Effect.succeed(nothing(Result.Reopened({ count: 0 }))),
+      onSome: (status) =>
+        Effect.map(database.reopenMany(keys, status, filter.error_code, now), (rows) => ({
+          results: [Result.Reopened({ count: rows.length })],
+          changes: rows.map((row) => change(row, status, transitions.reopen, now, { by }))
+        }))
+    })
+  )
+
+/** Changes one order by its id, if it is in a status from which that is legal, and still in it when it is changed. */
+const act = (
+  database: Database,
+  transition: typeof transitions.cancel | typeof transitions.reopen,
+  set: Database["cancel" | "reopen"]
+) =>
+  oneByOne<CommandOf<"Cancel" | "Reopen">>(
+    Effect.fnUntraced(function* ({ by, order_id }, now) {
+      const from: ReadonlyArray<Status> = transition.from
+      const before = yield* database.byId(order_id)
+      if (Option.isNone(before)) return nothing(Result.Missing())
+      const { key, order: old } = before.value
+      if (!from.includes(old.status)) return nothing(Result.Acted({ order: old, changed: false }))
+      const rows = yield* set(key, old.status, now)
+      const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
+      return {
+        results: [Result.Acted({ order, changed: rows.length > 0 })],
+        changes: rows.map((row) => change(row, old.status, transition, now, { by }))
+      }
+    })
+  )
+
+/**
+ * What runs a group of commands of one kind, by its statements, after the changes that were made in the same transaction.
+ *
+ * @param probeNeeds how much room a probe is to need
+ */
+export const makeRunGroup = (
+  database: Database,
+  maxPending: number,
+  monotonic: () => number,
+  probeNeeds: () => "ordinary" | "largest"
+) => {
+  const runs: RunGroupOf = {
+    Insert: insert(database, maxPending),
+    Claim: claim(database, monotonic),
+    Record: record(database),
+    Release: release(database),
+    Recover: recover(database),
+    Cancel: act(database, transitions.cancel, database.cancel),
+    Reopen: act(database, transitions.reopen, database.reopen),
+    ReopenMany: reopenMany(database),
+    Prune: oneByOne((command) => Effect.map(database.prune(command), (count) => nothing(Result.Pruned({ count })))),
+    Forget: oneByOne((command) =>
+      Effect.map(database.forget(command), (count) => nothing(Result.Forgotten({ count })))
+    ),
+    Rebase: oneByOne((command, now) =>
+      Effect.map(database.rebase(command, now), (moved) => nothing(Result.Rebased(moved)))
+    ),
+    Probe: (commands) =>
+      Effect.as(database.probe(probeNeeds()), {
+        results: commands.map(() => Result.Probed()),
+        changes: []
+      })
+  }
+
+  return <Tag extends Command["_tag"]>(
+    tag: Tag,
+    group: ReadonlyArray<Command>,
+    now: number,
+    before: ReadonlyArray<NewChange>
+  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now, before)
+}
