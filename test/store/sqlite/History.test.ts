@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Array as Arr, Effect } from "effect"
 import { AppConfig } from "../../../src/AppConfig.ts"
 import { Command } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { connect } from "../../support/Database.ts"
-import { at, cancel, insert, write } from "../../support/RepoKit.ts"
+import { at, cancel, claim, completed, insert, record, write } from "../../support/RepoKit.ts"
 import { config, sqlRepo } from "../../support/TestLayers.ts"
 
 /** More than a call of a function can take as arguments. */
@@ -32,6 +32,27 @@ describe("The history of an order that is pruned", () => {
         assert.deepStrictEqual(yield* repo.historyRange, { from: many + 1, last: many })
         assert.deepStrictEqual((yield* repo.changes({}, 0, 10)).found, [])
       }).pipe(Effect.provide(sqlRepo))
+    }).pipe(Effect.provide(config({})))
+  )
+})
+
+describe("The history of orders that succeed at once", () => {
+  it.scoped("takes at most 250 bytes an order, index included", () =>
+    Effect.gen(function* () {
+      const { databaseFile } = yield* AppConfig
+      const [batches, size] = [40, 50]
+      yield* Effect.gen(function* () {
+        for (let batch = 0; batch < batches; batch++) {
+          const keys = Arr.makeBy(size, (index) => batch * size + index + 1)
+          yield* write(...Arr.map(keys, (key) => insert(`order-${100_000 + key}`)))
+          yield* write(...Arr.map(keys, (key) => claim(key)))
+          yield* write(...Arr.map(keys, (key) => record(key, 1, completed(), 1_790_000_000_000 + key)))
+        }
+      }).pipe(Effect.provide(sqlRepo))
+      const bytes = connect(databaseFile, (db) =>
+        db.prepare("SELECT sum(pgsize) FROM dbstat WHERE name IN ('changes', 'changes_order')").pluck().get()
+      )
+      assert.isAtMost(Number(bytes) / (batches * size), 250)
     }).pipe(Effect.provide(config({})))
   )
 })
