@@ -8,7 +8,20 @@ import { historyRange } from "./Totals.ts"
 
 type Database = Context.Tag.Service<Statements>
 
-const changeRow = ({ at, attempt, by, error, from, id, key, next_attempt_at, reason, run, to }: OrderChange) => ({
+/** A change as a row of the history, of what JSON can bring. */
+export const changeRow = ({
+  at,
+  attempt,
+  by,
+  error,
+  from,
+  id,
+  key,
+  next_attempt_at,
+  reason,
+  run,
+  to
+}: OrderChange) => ({
   id,
   seq: key,
   from_status: Option.getOrUndefined(from),

@@ -1,23 +1,11 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
-import { type Array as Arr, type Context, DateTime, Effect, Option } from "effect"
+import { type Array as Arr, type Context, Effect, Option } from "effect"
 import type { OrderChange, RowKey } from "../../order/OrderChange.ts"
 import type { Statements } from "../Statements.ts"
 import { everyTime } from "../sql/EveryTime.ts"
+import { changeRow } from "../sql/History.ts"
 
 type Database = Context.Tag.Service<Statements>
-
-/** What changes have in common that differ in nothing but their ids and orders. */
-const commonOf = ({ at, attempt, by, error, from, next_attempt_at, reason, run, to }: OrderChange) => [
-  Option.getOrNull(from),
-  to,
-  at.epochMillis,
-  run,
-  attempt,
-  reason,
-  Option.match(error, { onNone: () => null, onSome: ({ code, message }) => JSON.stringify({ code, message }) }),
-  Option.getOrNull(Option.map(next_attempt_at, DateTime.toEpochMillis)),
-  Option.getOrNull(by)
-]
 
 const isPlain = ({ by, error, next_attempt_at }: OrderChange) =>
   Option.isNone(error) && Option.isNone(next_attempt_at) && Option.isNone(by)
@@ -33,16 +21,16 @@ const areAlike = (a: OrderChange, b: OrderChange) =>
 
 /**
  * Most changes of a batch are like the one before, and each value that SQLite takes out of JSON costs time: so neighbours
- * share theirs. For each group: the id of its first change, what its changes have in common, and the keys of their orders.
+ * share theirs. For each group: the row of its first change, and the keys of the orders of all.
  */
 const grouped = (changes: Arr.NonEmptyReadonlyArray<OrderChange>) => {
-  const groups: Array<ReadonlyArray<unknown>> = []
+  const groups: Array<ReturnType<typeof changeRow> & { readonly keys: ReadonlyArray<RowKey> }> = []
   let last: OrderChange | undefined
   let keys: Array<RowKey> = []
   for (const change of changes) {
     if (last === undefined || !areAlike(last, change)) {
       keys = []
-      groups.push([change.id, ...commonOf(change), keys])
+      groups.push({ ...changeRow(change), keys })
     }
     keys.push(change.key)
     last = change
@@ -57,9 +45,10 @@ export const keepChanges = (sql: SqlClient.SqlClient): Database["keepChanges"] =
     sql`
     WITH groups AS MATERIALIZED (
       SELECT
-        value ->> 0 AS first, value ->> 1 AS from_status, value ->> 2 AS to_status, value ->> 3 AS at,
-        value ->> 4 AS run, value ->> 5 AS attempt, value ->> 6 AS reason, value ->> 7 AS error,
-        value ->> 8 AS due_at, value ->> 9 AS asked_by, value -> 10 AS keys
+        value ->> 'id' AS first, value ->> 'from_status' AS from_status, value ->> 'to_status' AS to_status,
+        value ->> 'at' AS at, value ->> 'run' AS run, value ->> 'attempt' AS attempt, value ->> 'reason' AS reason,
+        value ->> 'error' AS error, value ->> 'due_at' AS due_at, value ->> 'asked_by' AS asked_by,
+        value -> 'keys' AS keys
       FROM json_each(${"[]"})
     )
     INSERT INTO changes (
