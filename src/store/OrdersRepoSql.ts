@@ -33,7 +33,7 @@ const makeWrite = Effect.gen(function* () {
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
     const now = yield* Clock.currentTimeMillis
     const results: Array<Result> = []
-    let made: ReadonlyArray<NewChange> = []
+    let made: Array<NewChange> = []
     let commit = Option.none<Commit>()
     for (const group of groups(commands)) {
       // What is pruned takes its history with it, and so that must be there.
@@ -43,7 +43,7 @@ const makeWrite = Effect.gen(function* () {
       }
       const done = yield* runGroup(group[0]._tag, group, now, made)
       results.push(...done.results)
-      made = [...made, ...done.changes]
+      made.push(...done.changes)
     }
     return { results, commit: yield* keep(made, commit) }
   })

@@ -4,7 +4,7 @@ import type { CommandOf, HistoryRange, SearchStep } from "../Command.ts"
 
 /** Every change of an order, oldest first, unless none is kept. */
 export const makeHistory = (isKept: boolean) => {
-  let changes: ReadonlyArray<OrderChange> = []
+  let changes: Array<OrderChange> = []
   let range: HistoryRange = { from: 1, last: 0 }
 
   const remove = (isRemoved: (change: OrderChange) => boolean) => {
@@ -20,7 +20,7 @@ export const makeHistory = (isKept: boolean) => {
     keep: (made: Arr.NonEmptyReadonlyArray<OrderChange>) => {
       const { id } = Arr.lastNonEmpty(made)
       range = { from: isKept ? range.from : id + 1, last: id }
-      if (isKept) changes = [...changes, ...made]
+      if (isKept) changes.push(...made)
     },
 
     forgetOrders: (keys: ReadonlySet<RowKey>) => remove(({ key }) => keys.has(key)),
