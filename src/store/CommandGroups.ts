@@ -51,12 +51,9 @@ export const waitOf = Outcome.$match({
   Released: ({ wait }) => wait
 })
 
-/** When an order of that outcome may run again, if it is to wait. */
+/** When an order of that outcome may run again, if it is given a time: that of a retry may be now. */
 export const nextAttemptAt = (outcome: Outcome, now: number) =>
-  Option.map(
-    Option.filter(waitOf(outcome), (wait) => wait > 0),
-    (wait) => DateTime.unsafeMake(now + wait)
-  )
+  Option.map(waitOf(outcome), (wait) => DateTime.unsafeMake(now + wait))
 
 export const noTotals: Totals = {
   Pending: 0,
