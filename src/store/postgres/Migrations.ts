@@ -4,6 +4,3 @@ import migration0001 from "./migrations/0001_orders.ts"
 export const migrations = {
   "0001_orders": migration0001
 }
-
-/** The number of the last migration. */
-export const latestMigration = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))

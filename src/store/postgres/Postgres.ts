@@ -5,19 +5,15 @@ import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { Context, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../../AppConfig.ts"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
+import { orRefuse } from "../server/StartRefusal.ts"
+import { makeWriter, ServerWriter } from "../server/Writer.ts"
 import { clientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
+import { postgresDriver } from "./PostgresSession.ts"
 import { setUp } from "./SetUp.ts"
-import { orRefuse } from "./StartRefusal.ts"
-import { makeWriter } from "./Writer.ts"
+import { startAdvice } from "./StartAdvice.ts"
 
 /** Connections that read: as many as one service keeps busy beside the one that writes. */
 const readers = 4
-
-/** The connection that writes. */
-export class PostgresWriter extends Context.Tag("orders/PostgresWriter")<
-  PostgresWriter,
-  Effect.Effect.Success<ReturnType<typeof makeWriter>>
->() {}
 
 /**
  * The SQL client, ready for use: the database locked against other processes, and migrated. Statements of a transaction of the
@@ -30,7 +26,7 @@ export const sqlLive = (server: DatabaseServer) =>
       const { history } = yield* AppConfig
       const name = `orders ${randomUUID().slice(0, 8)}`
       const config = clientConfig(server, name)
-      const writer = yield* makeWriter(config, name)
+      const writer = yield* makeWriter(postgresDriver(config, name))
       const pool = yield* makePool(config, readers)
       const sql = yield* SqlClient.make({
         acquirer: Effect.succeed(connectionOfPool(pool)),
@@ -44,6 +40,6 @@ export const sqlLive = (server: DatabaseServer) =>
         ]
       })
       yield* writer.transaction(setUp(sql, server.shown, Option.isSome(history)))
-      return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(PostgresWriter, writer))
-    }).pipe(orRefuse(server.shown))
+      return Context.make(SqlClient.SqlClient, sql).pipe(Context.add(ServerWriter, writer))
+    }).pipe(orRefuse(server.shown, startAdvice))
   ).pipe(Layer.provide(Reactivity.layer))

@@ -1,8 +1,8 @@
-import * as Migrator from "@effect/sql/Migrator"
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
-import { latestMigration, migrations } from "./Migrations.ts"
-import { refuse } from "./StartRefusal.ts"
+import { refuse } from "../server/StartRefusal.ts"
+import { migrate, removeChanges } from "../server/Tables.ts"
+import { migrations } from "./Migrations.ts"
 
 interface ServerFacts {
   readonly version: number
@@ -61,39 +61,12 @@ const present = (sql: SqlClient.SqlClient) =>
     (rows) => rows.map(({ name }) => name)
   )
 
-const ourTables = ["orders", "pruned", "changes", "totals", "probe", "spans", "failures"]
-
-/** Brings the tables to the latest migration; refuses those of another program, or of a newer version. */
-const migrate = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
-  const tables = yield* present(sql)
-  if (tables.includes("effect_sql_migrations")) {
-    const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
-    if ((last?.id ?? 0) > latestMigration) {
-      return yield* refuse(shown, "a database of a newer version of this service", "start that version")
-    }
-  } else if (tables.some((name) => ourTables.includes(name))) {
-    return yield* refuse(shown, "its tables are of another program", "give a database or a schema of its own")
-  }
-  // As the migrator would, after a statement that fails when it is not there: that would end the transaction.
-  yield* sql`
-    CREATE TABLE IF NOT EXISTS effect_sql_migrations (
-      migration_id  integer PRIMARY KEY,
-      created_at    timestamp with time zone NOT NULL DEFAULT now(),
-      name          text    NOT NULL
-    )`
-  yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations) })
-  const counted = yield* sql`SELECT * FROM totals`
-  if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
-})
-
-/** With none kept from now on, the last change of an order would soon contradict it. */
-const removeChanges = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
-  yield* sql`UPDATE totals SET history_from = last_change + 1 WHERE history_from <= last_change`
-  const some = yield* sql`SELECT id FROM changes LIMIT 1`
-  if (some.length === 0) return
-  yield* sql`TRUNCATE changes`
-  yield* Effect.logInfo("Removed the history, as HISTORY is off")
-})
+const journal = (sql: SqlClient.SqlClient) => sql`
+  CREATE TABLE IF NOT EXISTS effect_sql_migrations (
+    migration_id  integer PRIMARY KEY,
+    created_at    timestamp with time zone NOT NULL DEFAULT now(),
+    name          text    NOT NULL
+  )`
 
 /** Makes a database one of ours, of the latest migration, or refuses it. To be run in a transaction of the writer. */
 export const setUp = Effect.fn("Sql.setUp")(function* (
@@ -104,7 +77,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
   const found = yield* facts(sql)
   if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
   yield* checkServer(shown, found)
-  yield* Effect.provideService(migrate(sql, shown), SqlClient.SqlClient, sql)
+  yield* migrate(sql, shown, { present: present(sql), journal: journal(sql), migrations })
   if (!isHistoryKept) yield* removeChanges(sql)
   const why = weakened(found)
   if (why !== undefined) yield* Effect.logWarning(`${shown}: ${why}`)

@@ -1,0 +1,55 @@
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import { Effect, Predicate } from "effect"
+import type * as Pg from "pg"
+import { LockTaken, type WriterDriver } from "../server/Writer.ts"
+import { Client, connectionOf } from "./PostgresDriver.ts"
+import { postgresErrors } from "./PostgresErrors.ts"
+import { takeLock } from "./SessionLock.ts"
+
+/** The server is to notice within half a minute that this machine is gone: until then nobody else gets the lock. */
+const prepare = `
+  SELECT
+    set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false)`
+
+const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
+  Effect.suspend(() => {
+    const client = new Client(config)
+    let isOpen = true
+    const lost = () => {
+      isOpen = false
+    }
+    client.on("error", lost)
+    client.on("end", lost)
+    const connection = connectionOf(client)
+    const abort = (why: string) => client.abort(why)
+    return Effect.tryPromise({
+      try: () => client.connect(),
+      catch: (cause) => new SqlError({ cause, message: "Failed to connect" })
+    }).pipe(
+      Effect.zipRight(connection.execute(prepare, [], undefined)),
+      Effect.zipRight(takeLock(connection, name)),
+      Effect.filterOrFail(
+        (isTaken) => isTaken,
+        () => new LockTaken()
+      ),
+      Effect.as({ connection, isOpen: () => isOpen, abort, end: () => client.end() }),
+      Effect.onError(() => Effect.sync(() => abort("given up")))
+    )
+  })
+
+/** In a transaction that an error has ended, COMMIT is a ROLLBACK that does not fail. */
+const commit = (connection: Connection) =>
+  Effect.flatMap(connection.executeRaw("COMMIT", []), (result) =>
+    Predicate.hasProperty(result, "command") && result.command === "COMMIT"
+      ? Effect.void
+      : new SqlError({ cause: new Error("COMMIT did not commit"), message: "Failed to commit" })
+  )
+
+/** How PostgreSQL is written to. `name` is the one that the server shows the session under. */
+export const postgresDriver = (config: Pg.ClientConfig, name: string): WriterDriver => ({
+  open: open(config, name),
+  commit,
+  errors: postgresErrors
+})
