@@ -7,11 +7,11 @@ import { NodeWarningsLive } from "./NodeWarnings.ts"
 import { guardOutput } from "./Output.ts"
 import { LoggingLive } from "./observe/Logging.ts"
 import { visibleLines } from "./order/VisibleText.ts"
+import { RepoLive } from "./RepoLive.ts"
 import { ServiceLive } from "./Service.ts"
 import { handleSignals, KeyReloadLive, SignalsLive } from "./Signals.ts"
 import { StartupError } from "./StartupError.ts"
 import { OrdersRepo } from "./store/OrdersRepo.ts"
-import * as OrdersRepoSqlite from "./store/sqlite/OrdersRepoSqlite.ts"
 import { OrderProcessor } from "./work/OrderProcessor.ts"
 
 /** Off unless it is configured: then no span is made, and what sends them is not even loaded. */
@@ -23,21 +23,6 @@ const TelemetryLive = Layer.unwrapEffect(
         Effect.map(
           Effect.promise(() => import("./observe/Telemetry.ts")),
           (module) => module.layer(telemetry)
-        )
-    })
-  )
-)
-
-/** The repository on the database of the settings. What a server needs is loaded only where one is named. */
-const RepoLive: Layer.Layer<OrdersRepo, StartupError, AppConfig> = Layer.unwrapEffect(
-  Effect.flatMap(AppConfig, ({ databaseServer }) =>
-    Option.match(databaseServer, {
-      onNone: (): Effect.Effect<Layer.Layer<OrdersRepo, StartupError, AppConfig>> =>
-        Effect.succeed(OrdersRepoSqlite.layer),
-      onSome: (server) =>
-        Effect.map(
-          Effect.promise(() => import("./store/postgres/OrdersRepoPostgres.ts")),
-          (module) => module.layer(server)
         )
     })
   )

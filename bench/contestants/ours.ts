@@ -3,9 +3,9 @@ import { Deferred, Effect, FiberId, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
 import { ApiKeys } from "../../src/access/ApiKeys.ts"
 import { LoggingLive } from "../../src/observe/Logging.ts"
+import { RepoLive } from "../../src/RepoLive.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import * as OrdersRepoSqlite from "../../src/store/sqlite/OrdersRepoSqlite.ts"
 import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
 
 const isTimed = process.env.TIMED === "on"
@@ -56,7 +56,7 @@ process.on("message", (message) => {
 const MainLive = (isTimed ? TimingLive : Layer.empty).pipe(
   Layer.provideMerge(ServiceLive),
   Layer.provide(ProcessorLive),
-  Layer.provide(OrdersRepoSqlite.layer),
+  Layer.provide(RepoLive),
   Layer.provide(ApiKeys.layer),
   Layer.provide(LoggingLive),
   Layer.provide(AppConfig.layer),
