@@ -1,6 +1,8 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
 import type { Dialect } from "../sql/Dialect.ts"
+import { isOf } from "../sql/PartialIndexes.ts"
+import { returning } from "../sql/Returning.ts"
 
 const typeOf = { integer: "bigint", text: "text" } as const
 
@@ -11,17 +13,19 @@ const typeOf = { integer: "bigint", text: "text" } as const
  */
 export const postgresDialect = (sql: SqlClient.SqlClient): Dialect => {
   const literal = sql.literal
+  const anyOf: Dialect["anyOf"] = {
+    keys: (keys) =>
+      sql`(SELECT value::bigint FROM json_array_elements_text(${JSON.stringify(keys)}::json) AS given (value))`,
+    ids: (ids) => sql`(SELECT value FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value))`
+  }
   return {
+    ...returning(sql, anyOf),
+    anyOf,
     rows: (objects, columns) => {
       const types = Object.entries(columns).map(([name, type]) => `${name} ${typeOf[type]}`)
       return sql`(SELECT * FROM json_to_recordset(${JSON.stringify(objects)}::json) AS given (${literal(types.join(", "))}))`
     },
-    anyOf: {
-      keys: (keys) =>
-        sql`(SELECT value::bigint FROM json_array_elements_text(${JSON.stringify(keys)}::json) AS given (value))`,
-      ids: (ids) => sql`(SELECT value FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value))`
-    },
-    by: () => literal("orders"),
+    partial: (index) => ({ from: literal("orders"), isIn: literal(isOf[index]) }),
     slice: ({ direction, partial, range, values }) => {
       const names = [...Object.keys(values), "seq"]
       const row = literal(`(${names.join(", ")})`)
@@ -37,7 +41,8 @@ export const postgresDialect = (sql: SqlClient.SqlClient): Dialect => {
     // So that the index of all statuses is not combined with the one that is read.
     hasStatus: (status) => literal(`COALESCE(status, '') = '${status}'`),
     changesBy: () => literal("changes JOIN orders USING (seq)"),
-    idList: (query) => sql`(SELECT COALESCE(json_agg(order_id)::text, '[]') FROM (${query}) AS found)`,
+    idList: (query, limit) =>
+      sql`(SELECT COALESCE(json_agg(order_id)::text, '[]') FROM (${query} LIMIT ${limit}) AS found)`,
     errorCode: (value) => sql`, error_code = ${value}`
   }
 }

@@ -1,4 +1,6 @@
+import type { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
+import type { Effect } from "effect"
 import type { Status } from "../../order/Order.ts"
 import type { Direction, KeyRange } from "../Statements.ts"
 
@@ -10,6 +12,21 @@ export interface Slice {
   readonly partial?: Status
   readonly range: KeyRange
   readonly direction: Direction
+}
+
+/** An index that has only some of the orders. */
+export type PartialIndex = "orders_pending" | "orders_suspect" | "orders_failed_at" | "orders_prunable"
+
+/** A change of orders, and what is to be known of each of them then. */
+export interface Update {
+  /** The table of orders, if it is to be read by an index. */
+  readonly orders?: Statement.Fragment
+  /** A table beside it, with its name. */
+  readonly from?: Statement.Fragment
+  readonly set: Statement.Fragment
+  readonly where: Statement.Fragment
+  /** Of columns of the orders. */
+  readonly returning: Statement.Fragment
 }
 
 /** What databases say in different ways: everything else of the statements is common to all. */
@@ -27,8 +44,8 @@ export interface Dialect {
     readonly keys: (keys: ReadonlyArray<number>) => Statement.Fragment
     readonly ids: (ids: ReadonlyArray<string>) => Statement.Fragment
   }
-  /** The table of orders, read by that index and no other where the database might take another. */
-  readonly by: (index: string) => Statement.Fragment
+  /** The orders of an index that has only some. They are read by it, also where the database might take another. */
+  readonly partial: (index: PartialIndex) => { readonly from: Statement.Fragment; readonly isIn: Statement.Fragment }
   /** The same for a part of an index. `isIn` holds for its orders, and `order` is that of their keys. */
   readonly slice: (slice: Slice) => {
     readonly from: Statement.Fragment
@@ -39,8 +56,20 @@ export interface Dialect {
   readonly hasStatus: (status: Status) => Statement.Fragment
   /** `changes` with the orders they are of, read in the order of that index. */
   readonly changesBy: (index: "id" | "order") => Statement.Fragment
-  /** The ids of a query in its order, as one text of JSON. */
-  readonly idList: (query: Statement.Fragment) => Statement.Fragment
+  /** The first ids of a query in its order, as one text of JSON. */
+  readonly idList: (query: Statement.Fragment, limit: number) => Statement.Fragment
   /** What sets the column `error_code` beside `last_error`, unless the database takes it out of that. */
   readonly errorCode: (value: Statement.Fragment) => Statement.Fragment
+  /** The key of a new order, beside its other columns and their values, unless the database gives keys itself. */
+  readonly newKey: { readonly column: Statement.Fragment; readonly value: Statement.Fragment }
+  /** What leaves out a new order whose id another process has given to one meanwhile, if there may be another. */
+  readonly orSkip: Statement.Fragment
+  /** Changes orders: each as it is after that. */
+  readonly update: <A extends object>(update: Update) => Effect.Effect<ReadonlyArray<A>, SqlError>
+  /** The same for the one row of the totals, with a text made once: the numbers in it only stand for those to come. */
+  readonly updateTotals: <A extends object>(
+    update: Pick<Update, "set" | "returning">
+  ) => (numbers: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<A>, SqlError>
+  /** Removes the rows of those orders. */
+  readonly remove: (from: "orders" | "changes", keys: ReadonlyArray<number>) => Effect.Effect<unknown, SqlError>
 }

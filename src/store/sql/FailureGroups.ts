@@ -20,8 +20,9 @@ const Details = Schema.Array(
 const codeColumns = { place: "integer", shown_code: "text", shown_count: "integer" } as const
 
 /** The Failed orders by error code: how many is kept by triggers, the rest is looked up for the codes that are shown. */
-export const failureGroups = ({ by, idList, rows, slice, sql, statusIs }: Fragments) => {
-  const ofCode = sql`${statusIs("Failed")} AND error_code = shown_code`
+export const failureGroups = ({ idList, partial, rows, slice, sql }: Fragments) => {
+  const { from, isIn } = partial("orders_failed_at")
+  const ofCode = sql`${isIn} AND error_code = shown_code`
   const newest = slice({
     index: "orders_failed",
     partial: "Failed",
@@ -37,12 +38,12 @@ export const failureGroups = ({ by, idList, rows, slice, sql, statusIs }: Fragme
         SELECT
           shown_code AS error_code, shown_count AS count,
           (
-            SELECT finished_at FROM ${by("orders_failed_at")} WHERE ${ofCode} ORDER BY finished_at LIMIT 1
+            SELECT finished_at FROM ${from} WHERE ${ofCode} ORDER BY finished_at LIMIT 1
           ) AS first_at,
           (
-            SELECT finished_at FROM ${by("orders_failed_at")} WHERE ${ofCode} ORDER BY finished_at DESC LIMIT 1
+            SELECT finished_at FROM ${from} WHERE ${ofCode} ORDER BY finished_at DESC LIMIT 1
           ) AS last_at,
-          ${idList(sql`SELECT order_id FROM ${newest.from} WHERE ${newest.isIn} ${newest.order} LIMIT 5`)} AS order_ids
+          ${idList(sql`SELECT order_id FROM ${newest.from} WHERE ${newest.isIn} ${newest.order}`, 5)} AS order_ids
         FROM ${rows(shown, codeColumns)} AS shown
         ORDER BY place`,
       Schema.decodeUnknown(Details)

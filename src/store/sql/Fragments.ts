@@ -3,7 +3,7 @@ import type * as Statement from "@effect/sql/Statement"
 import { Effect } from "effect"
 import type { Status } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
-import { type Lane, suspectLosses } from "../Command.ts"
+import type { Lane } from "../Command.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Dialect } from "./Dialect.ts"
 
@@ -21,10 +21,7 @@ export const makeFragments = (sql: SqlClient.SqlClient, dialect: Dialect) => ({
   /** The same where the rows are found by their keys: no index of statuses fits it. */
   statusIsStill: (status: Status) => sql`COALESCE(status, '') = ${status}`,
   /** Each lane by its index, which might be passed over for the one of all statuses, and then sorted. */
-  lane: (lane: Lane) =>
-    lane === "open"
-      ? { front: dialect.by("orders_pending"), isIn: sql.literal(`losses < ${suspectLosses}`) }
-      : { front: dialect.by("orders_suspect"), isIn: sql.literal(`losses >= ${suspectLosses}`) },
+  lane: (lane: Lane) => dialect.partial(lane === "open" ? "orders_pending" : "orders_suspect"),
   /** The lesser of two numbers; NULL if the first is. */
   lesser: (one: Statement.Fragment, other: Statement.Fragment) =>
     sql`CASE WHEN ${one} > ${other} THEN ${other} ELSE ${one} END`,

@@ -58,7 +58,7 @@ const keepChanges =
       FROM ${rows(changes.map(changeRow), changeColumns)} AS given`)
 
 const columns = `
-  id, changes.seq AS key, order_id, user_id, from_status AS "from", to_status AS "to", at, changes.run, attempt, reason,
+  id, changes.seq AS "key", order_id, user_id, from_status AS "from", to_status AS "to", at, changes.run, attempt, reason,
   error, changes.due_at AS next_attempt_at, asked_by AS "by"`
 
 const changes = ({ changesBy, sql }: Fragments): Database["changes"] =>
@@ -122,11 +122,11 @@ const forget = (fragments: Fragments): Database["forget"] =>
 
 /** Removes the history of orders, which nobody can follow from before it any more. */
 export const forgetOrders = Effect.fnUntraced(function* (fragments: Fragments, keys: ReadonlyArray<number>) {
-  const { anyOf, sql } = fragments
-  const isTheirs = sql`seq IN ${anyOf.keys(keys)}`
-  const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(id), 0) AS id FROM changes WHERE ${isTheirs}`
+  const { anyOf, remove, sql } = fragments
+  const [last] = yield* sql<{ id: number }>`
+    SELECT COALESCE(max(id), 0) AS id FROM changes WHERE seq IN ${anyOf.keys(keys)}`
   yield* keepFrom(fragments, (last?.id ?? 0) + 1)
-  yield* sql`DELETE FROM changes WHERE ${isTheirs}`
+  yield* remove("changes", keys)
 })
 
 export const history = (fragments: Fragments) =>

@@ -1,6 +1,6 @@
 import { Array as Arr, type Context, DateTime, Effect, Option, Schema } from "effect"
 import { nextTurn } from "../../NextTurn.ts"
-import { type OrderId, transitions } from "../../order/Order.ts"
+import type { OrderId } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Statements } from "../Statements.ts"
@@ -15,14 +15,14 @@ type Database = Context.Tag.Service<Statements>
 const decodePruned = Schema.decodeUnknown(PrunedRows)
 
 const front =
-  ({ lane, sql, statusIs }: Fragments): Database["front"] =>
+  ({ lane, sql }: Fragments): Database["front"] =>
   (name, limit, now) => {
-    const { front, isIn } = lane(name)
+    const { from, isIn } = lane(name)
     return Effect.map(
       sql<{ seq: RowKey; due_at: number; ready: 0 | 1 }>`
         SELECT seq, due_at, CASE WHEN due_at <= ${now} THEN 1 ELSE 0 END AS ready
-        FROM ${front}
-        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
+        FROM ${from}
+        WHERE ${isIn}
         ORDER BY due_at, seq
         LIMIT ${limit}`,
       Arr.map(({ due_at, ready, seq }) => ({ key: seq, due_at, isDue: ready === 1 }))
@@ -30,13 +30,13 @@ const front =
   }
 
 const firstDueAt =
-  ({ lane, sql, statusIs }: Fragments): Database["firstDueAt"] =>
+  ({ lane, sql }: Fragments): Database["firstDueAt"] =>
   (name) => {
-    const { front, isIn } = lane(name)
+    const { from, isIn } = lane(name)
     return Effect.map(
       sql<{ due_at: number }>`
-        SELECT due_at FROM ${front}
-        WHERE ${statusIs(transitions.claim.from[0])} AND ${isIn}
+        SELECT due_at FROM ${from}
+        WHERE ${isIn}
         ORDER BY due_at
         LIMIT 1`,
       (rows) => Option.map(Arr.head(rows), ({ due_at }) => due_at)

@@ -1,7 +1,6 @@
 import { Array as Arr, type Context, Effect, Option } from "effect"
 import type { HistoryRange, Totals } from "../Command.ts"
 import type { Statements } from "../Statements.ts"
-import { everyTime } from "./EveryTime.ts"
 import type { Fragments } from "./Fragments.ts"
 
 const columns = `
@@ -20,18 +19,15 @@ export const totals = ({ sql }: Fragments) =>
 export const historyRange = ({ sql }: Fragments) =>
   Effect.flatMap(sql<HistoryRange>`SELECT history_from AS "from", last_change AS last FROM totals`, onlyRow)
 
-export const addToTotals = ({ sql }: Fragments): Context.Tag.Service<Statements>["addToTotals"] => {
-  const add = everyTime(
-    sql,
-    sql<Totals & { lastChange: number }>`
-      UPDATE totals
-      SET
-        pending = pending + ${0}, processing = processing + ${0}, completed = completed + ${0}, failed = failed + ${0},
-        cancelled = cancelled + ${0}, processing_ms = processing_ms + ${0},
-        history_from = CASE WHEN ${1} = 1 THEN history_from ELSE last_change + ${0} END,
-        last_change = last_change + ${0}
-      RETURNING ${sql.literal(columns)}, last_change AS "lastChange"`
-  )
+export const addToTotals = ({ sql, updateTotals }: Fragments): Context.Tag.Service<Statements>["addToTotals"] => {
+  const add = updateTotals<Totals & { lastChange: number }>({
+    set: sql`
+      pending = pending + ${0}, processing = processing + ${0}, completed = completed + ${0}, failed = failed + ${0},
+      cancelled = cancelled + ${0}, processing_ms = processing_ms + ${0},
+      history_from = CASE WHEN ${1} = 1 THEN history_from ELSE last_change + ${0} END,
+      last_change = last_change + ${0}`,
+    returning: sql.literal(`${columns}, last_change AS "lastChange"`)
+  })
   return ({ changes, isKept, totals }) => {
     const { Cancelled, Completed, Failed, Pending, Processing, processingMillis } = totals
     const counts = [Pending, Processing, Completed, Failed, Cancelled, processingMillis]

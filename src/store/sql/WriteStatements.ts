@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto"
 import { type Context, DateTime, Effect, Option, Schema } from "effect"
 import { LastError, type Status, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
-import { type CommandOf, prunable, suspectLosses, workerLost } from "../Command.ts"
+import { type CommandOf, suspectLosses, workerLost } from "../Command.ts"
 import { recordOf, transitionOf, waitOf } from "../CommandGroups.ts"
 import { decodeOrderRow } from "../OrderRow.ts"
 import type { Changed, Statements } from "../Statements.ts"
@@ -39,14 +39,15 @@ const newColumns = {
 } as const
 
 const insert =
-  ({ rows, sql }: Fragments): Database["insert"] =>
+  ({ newKey, orSkip, rows, sql }: Fragments): Database["insert"] =>
   (orders, maxPending, now) =>
     sql<Changed & { accepted_at: number }>`
       INSERT INTO orders (
-        order_id, status, user_id, item_ids, total_amount, currency, metadata, traceparent, accepted_at, due_at
+        ${newKey.column} order_id, status, user_id, item_ids, total_amount, currency, metadata, traceparent,
+        accepted_at, due_at
       )
       SELECT
-        new_id, ${transitions.accept.to}, new_user, new_items, new_amount, new_currency, new_metadata, new_trace,
+        ${newKey.value} new_id, ${transitions.accept.to}, new_user, new_items, new_amount, new_currency, new_metadata, new_trace,
         ${now}, ${now}
       FROM (
         SELECT given.*, ROW_NUMBER() OVER (ORDER BY place) AS newcomer
@@ -57,24 +58,34 @@ const insert =
       ) AS newcomers
       WHERE newcomer <= ${maxPending} - (SELECT pending FROM totals)
       ORDER BY newcomer
-      ON CONFLICT (order_id) DO NOTHING
+      ${orSkip}
       RETURNING seq, order_id, user_id, run, attempts, accepted_at`
 
+/** The columns of {@link Changed}. */
+const changed = "seq, order_id, user_id, run, attempts"
+
 const claim =
-  ({ orderColumns, rows, sql, statusIsStill }: Fragments): Database["claim"] =>
+  ({ orderColumns, rows, sql, statusIsStill, update }: Fragments): Database["claim"] =>
   (keys, now) =>
     Effect.flatMap(
-      sql<{ seq: RowKey; run: number; due_at: number; started_at: number; round: number; traceparent: string | null }>`
-        UPDATE orders
-        SET
-          status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
-          started_at = ${now}, finished_at = NULL
-        FROM ${rows(
+      update<{
+        seq: RowKey
+        run: number
+        due_at: number
+        started_at: number
+        round: number
+        traceparent: string | null
+      }>({
+        from: sql`${rows(
           keys.map((row_key) => ({ row_key })),
           { row_key: "integer" }
-        )} AS given
-        WHERE seq = row_key AND ${statusIsStill(transitions.claim.from[0])}
-        RETURNING seq, run, due_at, round, traceparent, ${orderColumns}`,
+        )} AS given`,
+        set: sql`
+          status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
+          started_at = ${now}, finished_at = NULL`,
+        where: sql`seq = row_key AND ${statusIsStill(transitions.claim.from[0])}`,
+        returning: sql`seq, run, due_at, round, traceparent, ${orderColumns}`
+      }),
       (rows) =>
         Effect.forEach(rows, (row) =>
           Effect.map(decodeOrderRow(row), (order) => {
@@ -118,12 +129,12 @@ const recordColumns = {
 const record =
   (fragments: Fragments): Database["record"] =>
   (records, now) => {
-    const { errorCode, lesser, rows, sql, statusIsStill } = fragments
+    const { errorCode, lesser, rows, sql, statusIsStill, update } = fragments
     const isOver = sql.literal(`next_status <> '${transitions.release.to}'`)
     const started = lesser(sql.literal("started_at"), sql.literal("ended_at"))
-    return sql<Changed & { status: Status; finished_at: number | null; took: number }>`
-      UPDATE orders
-      SET
+    return update<Changed & { status: Status; finished_at: number | null; took: number }>({
+      from: sql`${rows(records.map(recordRow), recordColumns)} AS done`,
+      set: sql`
         status = next_status, attempts = attempts - uncounted,
         due_at = COALESCE(${now} + new_wait, ${stillDue(fragments, now)}), wait = COALESCE(new_wait, wait),
         finished_at = CASE WHEN ${isOver} THEN ended_at END,
@@ -131,24 +142,24 @@ const record =
         took = CASE WHEN ${isOver} THEN new_took END,
         result = new_result,
         last_error = CASE uncounted WHEN 0 THEN new_error ELSE last_error END
-        ${errorCode(sql.literal("CASE uncounted WHEN 0 THEN new_code ELSE error_code END"))}
-      FROM ${rows(records.map(recordRow), recordColumns)} AS done
-      WHERE seq = row_key AND run = row_run AND ${statusIsStill(transitions.complete.from[0])}
-      RETURNING seq, order_id, user_id, run, attempts, status, finished_at, COALESCE(took, 0) AS took`
+        ${errorCode(sql.literal("CASE uncounted WHEN 0 THEN new_code ELSE error_code END"))}`,
+      where: sql`seq = row_key AND run = row_run AND ${statusIsStill(transitions.complete.from[0])}`,
+      returning: sql.literal(`${changed}, status, finished_at, COALESCE(took, 0) AS took`)
+    })
   }
 
 const release =
   (fragments: Fragments): Database["release"] =>
   (key, now) => {
-    const { sql, statusIs } = fragments
+    const { sql, statusIs, update } = fragments
     const isMeant = Option.match(key, { onNone: () => sql`TRUE`, onSome: (key) => sql`seq = ${key}` })
-    return sql<Changed>`
-      UPDATE orders
-      SET
+    return update<Changed>({
+      set: sql`
         status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL,
-        due_at = ${stillDue(fragments, now)}
-      WHERE ${statusIs(transitions.release.from[0])} AND ${isMeant}
-      RETURNING seq, order_id, user_id, run, attempts`
+        due_at = ${stillDue(fragments, now)}`,
+      where: sql`${statusIs(transitions.release.from[0])} AND ${isMeant}`,
+      returning: sql.literal(changed)
+    })
   }
 
 /** The `last_error` of an order that was lost, but for the number of its attempt. */
@@ -157,32 +168,32 @@ const lostError = (now: number) => encodeError({ ...workerLost, attempt: 0, at: 
 const recover =
   (fragments: Fragments): Database["recover"] =>
   (maxAttempts, now) => {
-    const { errorCode, lesser, sql, statusIs } = fragments
+    const { errorCode, lesser, sql, statusIs, update } = fragments
     const isLost = sql`attempts >= ${maxAttempts} AND losses >= ${suspectLosses}`
-    return sql<Changed & { status: Status }>`
-      UPDATE orders
-      SET
+    return update<Changed & { status: Status }>({
+      set: sql`
         status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
         due_at = ${stillDue(fragments, now)},
         finished_at = CASE WHEN ${isLost} THEN ${now} ELSE finished_at END,
         started_at = CASE WHEN ${isLost} THEN ${lesser(sql.literal("started_at"), sql`${now}`)} END,
         last_error = replace(${lostError(now)}, '"attempt":0', concat('"attempt":', attempts)),
         losses = losses + 1
-        ${errorCode(sql`${workerLost.code}`)}
-      WHERE ${statusIs(transitions.release.from[0])}
-      RETURNING seq, order_id, user_id, run, attempts, status`
+        ${errorCode(sql`${workerLost.code}`)}`,
+      where: statusIs(transitions.release.from[0]),
+      returning: sql.literal(`${changed}, status`)
+    })
   }
 
 const cancel =
-  ({ lesser, sql, statusIsStill }: Fragments): Database["cancel"] =>
+  ({ lesser, sql, statusIsStill, update }: Fragments): Database["cancel"] =>
   (key, from, now) =>
-    sql<Changed>`
-      UPDATE orders
-      SET
+    update<Changed>({
+      set: sql`
         status = ${transitions.cancel.to}, finished_at = ${now},
-        started_at = ${lesser(sql.literal("started_at"), sql`${now}`)}
-      WHERE seq = ${key} AND ${statusIsStill(from)}
-      RETURNING seq, order_id, user_id, run, attempts`
+        started_at = ${lesser(sql.literal("started_at"), sql`${now}`)}`,
+      where: sql`seq = ${key} AND ${statusIsStill(from)}`,
+      returning: sql.literal(changed)
+    })
 
 const reopened = ({ sql }: Fragments, now: number) => sql`
   status = ${transitions.reopen.to}, attempts = 0, losses = 0, round = round + 1, due_at = ${now}, wait = 0,
@@ -191,22 +202,22 @@ const reopened = ({ sql }: Fragments, now: number) => sql`
 const reopen =
   (fragments: Fragments): Database["reopen"] =>
   (key, from, now) =>
-    fragments.sql<Changed>`
-      UPDATE orders
-      SET ${reopened(fragments, now)}
-      WHERE seq = ${key} AND ${fragments.statusIsStill(from)}
-      RETURNING seq, order_id, user_id, run, attempts`
+    fragments.update<Changed>({
+      set: reopened(fragments, now),
+      where: fragments.sql`seq = ${key} AND ${fragments.statusIsStill(from)}`,
+      returning: fragments.sql.literal(changed)
+    })
 
 const reopenMany =
   (fragments: Fragments): Database["reopenMany"] =>
   (keys, status, error_code, now) => {
-    const { anyOf, sql, statusIsStill } = fragments
+    const { anyOf, sql, statusIsStill, update } = fragments
     const hasError = error_code === undefined ? sql`TRUE` : sql`error_code = ${error_code}`
-    return sql<Changed>`
-      UPDATE orders
-      SET ${reopened(fragments, now)}
-      WHERE seq IN ${anyOf.keys(keys)} AND ${statusIsStill(status)} AND ${hasError}
-      RETURNING seq, order_id, user_id, run, attempts`
+    return update<Changed>({
+      set: reopened(fragments, now),
+      where: sql`seq IN ${anyOf.keys(keys)} AND ${statusIsStill(status)} AND ${hasError}`,
+      returning: sql.literal(changed)
+    })
   }
 
 const prunedColumns = { order_id: "text", fingerprint: "text", status: "text", finished_at: "integer" } as const
@@ -215,12 +226,12 @@ const encodePruned = Schema.encodeSync(PrunedRows)
 
 const prune = (fragments: Fragments): Database["prune"] =>
   Effect.fnUntraced(function* ({ asOf, before, limit }) {
-    const { anyOf, by, orderColumns, rows, sql } = fragments
+    const { orderColumns, partial, remove, rows, sql } = fragments
     /** The rows of the index that was made for it, so that no row is read that is not removed. */
-    const isPrunable = sql.literal(`status IN (${prunable.map((status) => `'${status}'`).join(", ")})`)
+    const { from, isIn } = partial("orders_prunable")
     const old = yield* sql<{ seq: number }>`
-      SELECT seq, ${orderColumns} FROM ${by("orders_prunable")}
-      WHERE ${isPrunable} AND finished_at < ${before.epochMillis}
+      SELECT seq, ${orderColumns} FROM ${from}
+      WHERE ${isIn} AND finished_at < ${before.epochMillis}
       ORDER BY finished_at, seq
       LIMIT ${limit}`
     yield* sql`UPDATE totals SET retention_at = ${asOf.epochMillis}`
@@ -231,12 +242,12 @@ const prune = (fragments: Fragments): Database["prune"] =>
       SELECT order_id, fingerprint, status, finished_at
       FROM ${rows(encodePruned(records), prunedColumns)} AS given`
     const keys = old.map((row) => row.seq)
-    yield* sql`DELETE FROM orders WHERE seq IN ${anyOf.keys(keys)}`
+    yield* remove("orders", keys)
     yield* forgetOrders(fragments, keys)
     return old.length
   })
 
-const rebase = ({ greater, lesser, slice, sql }: Fragments): Database["rebase"] =>
+const rebase = ({ greater, lesser, slice, sql, update }: Fragments): Database["rebase"] =>
   Effect.fnUntraced(function* ({ after, by: millis, limit, until }, now) {
     /** By the index that moving them leaves as it is. */
     const line = (until: number) =>
@@ -251,12 +262,16 @@ const rebase = ({ greater, lesser, slice, sql }: Fragments): Database["rebase"] 
       SELECT seq FROM ${from} WHERE ${isIn} ${order} LIMIT 1 OFFSET ${limit - 1}`
     const end = edge?.seq ?? until
     // Set back, what is due or was decided since stays as it is; and what became due by the clock as it was, is due now.
-    const moved = lesser(sql`due_at + ${millis}`, sql`${now} + wait`)
-    const dueAt = millis > 0 ? moved : greater(sql`${now}`, moved)
+    const shifted = lesser(sql`due_at + ${millis}`, sql`${now} + wait`)
+    const dueAt = millis > 0 ? shifted : greater(sql`${now}`, shifted)
     const isConcerned = millis > 0 ? sql`TRUE` : sql`due_at > ${now} AND due_at > ${now} + wait`
-    const changed = yield* sql`
-      UPDATE ${from} SET due_at = ${dueAt} WHERE ${line(end).isIn} AND ${isConcerned} RETURNING seq`
-    return { count: changed.length, next: end < until ? Option.some(end) : Option.none() }
+    const moved = yield* update({
+      orders: from,
+      set: sql`due_at = ${dueAt}`,
+      where: sql`${line(end).isIn} AND ${isConcerned}`,
+      returning: sql.literal("seq")
+    })
+    return { count: moved.length, next: end < until ? Option.some(end) : Option.none() }
   })
 
 /** What a probe writes, in bytes: about what an ordinary order takes, and more than the largest does. */

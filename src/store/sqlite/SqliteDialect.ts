@@ -1,12 +1,17 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Dialect } from "../sql/Dialect.ts"
+import { isOf } from "../sql/PartialIndexes.ts"
+import { returning } from "../sql/Returning.ts"
 
 /** In the words of SQLite. */
 export const sqliteDialect = (sql: SqlClient.SqlClient): Dialect => {
   const by = (index: string) => sql.literal(`orders INDEXED BY ${index}`)
-  const anyOf = (values: ReadonlyArray<number | string>) =>
+  const listed = (values: ReadonlyArray<number | string>) =>
     sql`(SELECT value FROM json_each(${JSON.stringify(values)}))`
+  const anyOf = { keys: listed, ids: listed }
   return {
+    ...returning(sql, anyOf),
+    anyOf,
     // Each value is taken out of the JSON once, however often it is used.
     rows: (objects, columns) => {
       const values = Object.keys(columns).map((name) => `value ->> '${name}' AS ${name}`)
@@ -15,8 +20,7 @@ export const sqliteDialect = (sql: SqlClient.SqlClient): Dialect => {
         SELECT * FROM given
       )`
     },
-    anyOf: { keys: anyOf, ids: anyOf },
-    by,
+    partial: (index) => ({ from: by(index), isIn: sql.literal(isOf[index]) }),
     slice: ({ direction, index, partial, range, values }) => {
       const given = Object.entries(partial ? { status: partial, ...values } : values).map(([name, value]) =>
         // Spelled out, so that SQLite sees that the partial index of that status fits.
@@ -37,7 +41,7 @@ export const sqliteDialect = (sql: SqlClient.SqlClient): Dialect => {
       sql.literal(
         `changes ${index === "id" ? "NOT INDEXED" : "INDEXED BY changes_order"} CROSS JOIN orders USING (seq)`
       ),
-    idList: (query) => sql`(SELECT json_group_array(order_id) FROM (${query}))`,
+    idList: (query, limit) => sql`(SELECT json_group_array(order_id) FROM (${query} LIMIT ${limit}))`,
     // Generated.
     errorCode: () => sql.literal("")
   }
