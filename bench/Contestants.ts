@@ -14,7 +14,7 @@ export interface Running {
   /** What it asks for with each request, if it does. */
   readonly key?: string
   readonly program: Program
-  /** CPU time of the Redis or PostgreSQL it stands on; NaN where there is none. */
+  /** CPU time of the server it stands on; NaN where there is none. */
   readonly storeCpuMillis: () => number
   readonly stop: () => Promise<void>
 }
@@ -24,7 +24,7 @@ export interface Contestant {
   readonly onPowerLoss: string
   readonly isOurs?: boolean
   /** Starts it empty, in a folder of its own. */
-  readonly start: (isProcessing: boolean) => Promise<Running>
+  readonly start: (isProcessing: boolean, env?: Record<string, string>) => Promise<Running>
 }
 
 export const nothingLost = "keeps what was answered"
@@ -67,11 +67,40 @@ export const ours: Contestant = {
   name: "ours",
   onPowerLoss: nothingLost,
   isOurs: true,
-  start: async (isProcessing) => {
+  start: async (isProcessing, env) => {
     const folder = makeFolder()
-    return listening(startOurs(folder, processing(isProcessing)), folder)
+    return listening(startOurs(folder, { ...processing(isProcessing), ...env }), folder)
   }
 }
+
+/** A database of its own on a server. */
+interface OnServer {
+  readonly url: string
+  /** Of the whole server. */
+  readonly cpuMillis: () => number
+  readonly drop: () => Promise<void>
+}
+
+/** Started empty, in a folder of its own and on a database of its own. */
+const onServer = async (create: () => Promise<OnServer>, start: (folder: string, url: string) => Program) => {
+  const { cpuMillis, drop, url } = await create()
+  const folder = makeFolder()
+  return listening(start(folder, url), folder, { cpuMillis, stop: drop })
+}
+
+const oursOn = (database: string, create: () => Promise<OnServer>): Contestant => ({
+  name: `ours on ${database}`,
+  onPowerLoss: nothingLost,
+  isOurs: true,
+  start: (isProcessing, env) =>
+    onServer(create, (folder, url) => startOurs(folder, { ...processing(isProcessing), ...env, DATABASE_URL: url }))
+})
+
+/** The service on each database that it runs on. */
+export const oursByDatabase: ReadonlyArray<Contestant> = [
+  { ...ours, name: "ours on SQLite" },
+  oursOn("PostgreSQL", createPostgres)
+]
 
 /** The same with a file of keys, of which each request has to bring one. */
 export const oursWithKeys: Contestant = {
@@ -124,13 +153,11 @@ const bullmq = (appendfsync: string, onPowerLoss: string): Contestant => ({
 export const pgBoss: Contestant = {
   name: "Fastify + pg-boss, PostgreSQL",
   onPowerLoss: nothingLost,
-  start: async (isProcessing) => {
-    const postgres = await createPostgres()
-    const folder = makeFolder()
-    const env = { ...processing(isProcessing), POSTGRES_URL: postgres.url }
-    const program = startProgram(Path.join(dist, "fastify-pgboss.js"), folder, { env })
-    return listening(program, folder, { cpuMillis: postgres.cpuMillis, stop: postgres.drop })
-  }
+  start: (isProcessing) =>
+    onServer(createPostgres, (folder, url) => {
+      const env = { ...processing(isProcessing), POSTGRES_URL: url }
+      return startProgram(Path.join(dist, "fastify-pgboss.js"), folder, { env })
+    })
 }
 
 export const bullmqs = [bullmq("always", nothingLost), bullmq("everysec", "may lose the last second")]

@@ -37,6 +37,9 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
   const ratio = (row: string, contestant: string) => read(row, "perSecond") / read(row, "perSecond", contestant)
   const burst = "1,000 at once, 2 s each"
   const start = "commit to start, 500/s"
+  const byDatabase = (row: string, contestant: string) =>
+    read(`${row}, by database`, "perSecond", "ours on PostgreSQL") /
+    read(`${row}, by database`, "perSecond", contestant)
   const restart = "restart, 1 million pending"
   const twenty = "20 worst bulk calls at once"
   const of = (row: string, figure: string) =>
@@ -72,6 +75,18 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
       "at least 0.65 of single POST",
       read("accept to Completed", "perSecond") / post,
       0.65
+    ),
+    atLeast(
+      "single POST, by database",
+      "on PostgreSQL at least 0.5 of that on SQLite",
+      byDatabase("single POST", "ours on SQLite"),
+      0.5
+    ),
+    atLeast(
+      "accept to Completed, by database",
+      "on PostgreSQL ahead of pg-boss",
+      byDatabase("accept to Completed", "Fastify + pg-boss"),
+      1
     ),
     below(start, "p50 under 5 ms", read(start, "p50"), 5, "ms"),
     below(start, "p99 under 20 ms", read(start, "p99"), 20, "ms"),

@@ -31,7 +31,7 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
 const ratioToOurs = (line: Line, lines: ReadonlyArray<Line>) => {
   const ours = lines.find(({ isOurs, row }) => isOurs && row === line.row)
   const [own, other] = [ours?.figures.perSecond, line.figures.perSecond]
-  return line.isOurs || own === undefined || other === undefined ? "" : plain(other / own)
+  return line === ours || own === undefined || other === undefined ? "" : plain(other / own)
 }
 
 export const figuresTable = (lines: ReadonlyArray<Line>) =>

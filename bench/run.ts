@@ -12,6 +12,7 @@ import { burst } from "./rows/burst.ts"
 import { cold } from "./rows/cold.ts"
 import { completed } from "./rows/completed.ts"
 import { crowd } from "./rows/crowd.ts"
+import { databases } from "./rows/databases.ts"
 import { engine } from "./rows/engine.ts"
 import { memory } from "./rows/memory.ts"
 import { reads } from "./rows/reads.ts"
@@ -32,10 +33,15 @@ import {
 } from "./Settings.ts"
 import { figuresTable, goalsTable } from "./Table.ts"
 
-const rows = { single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd, worst }
+const rows: Record<string, () => Promise<ReadonlyArray<Line>>> = {
+  ...{ single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd, worst },
+  ...databases
+}
 const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 
-const unknown = only.filter((name) => !(name in rows))
+/** A row goes by its name, and by that of its group. */
+const isNamed = (row: string, name: string) => row === name || row.startsWith(`${name}/`)
+const unknown = only.filter((name) => !Object.keys(rows).some((row) => isNamed(row, name)))
 if (unknown.length > 0) throw new Error(`--only takes ${Object.keys(rows).join(", ")}; not ${unknown.join(", ")}`)
 
 const startedAt = Date.now()
@@ -52,7 +58,7 @@ const save = (file: string) => {
 
 Fs.mkdirSync(results, { recursive: true })
 for (const [name, measure] of Object.entries(rows)) {
-  if (only.length > 0 ? !only.includes(name) : isShort && !shortRows.includes(name)) continue
+  if (only.length > 0 ? !only.some((given) => isNamed(name, given)) : isShort && !shortRows.includes(name)) continue
   try {
     lines.push(...(await measure()))
   } catch (error) {

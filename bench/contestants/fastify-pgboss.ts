@@ -13,7 +13,7 @@ await boss.createQueue(queue)
 const jobIdOf = (order: NewOrder) =>
   `00000000-0000-4000-8000-${BigInt(order.order_id).toString(16).padStart(12, "0").slice(-12)}`
 
-const isProcessing = process.env.PROCESSING === "on"
+let isProcessing = process.env.PROCESSING === "on"
 let added = 0
 let completed = 0
 
@@ -33,6 +33,10 @@ const work = async () => {
   }
 }
 if (isProcessing) void work()
+process.on("message", () => {
+  isProcessing = true
+  void work()
+})
 
 await serveOrders({
   add: async (orders) => {

@@ -6,8 +6,9 @@ import { LoggingLive } from "../../src/observe/Logging.ts"
 import { RepoLive } from "../../src/RepoLive.ts"
 import { ServiceLive } from "../../src/Service.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
-import { OrderProcessor } from "../../src/work/OrderProcessor.ts"
+import { OrderProcessor, Permanent } from "../../src/work/OrderProcessor.ts"
 
+const isFailing = process.env.FAILING === "on"
 const isTimed = process.env.TIMED === "on"
 const started = Deferred.unsafeMake<void>(FiberId.none)
 let isStarted = process.env.PROCESSING === "on"
@@ -18,16 +19,20 @@ const committedAt = new Map<string, number>()
 let waits: Array<number> = []
 let firstRunAt = 0
 
-/** Does nothing, at once. Until it is told to begin it is not ready, and the service processes nothing. */
+const declined = new Permanent({ code: "declined", message: "The card was declined" })
+
+/** Does nothing, at once; where it fails, it does so for one order in a hundred. Until it is told to begin it is not ready, and the service processes nothing. */
 const ProcessorLive = Layer.succeed(OrderProcessor, {
   ready: Effect.suspend(() => (isStarted ? Effect.void : Deferred.await(started))),
   process: (order) =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       if (firstRunAt === 0) firstRunAt = Date.now()
-      if (!isTimed) return
+      if (isFailing && order.order_id.endsWith("00")) return declined
+      if (!isTimed) return Effect.void
       const since = committedAt.get(order.order_id)
       if (since !== undefined) waits.push(performance.now() - since)
       committedAt.delete(order.order_id)
+      return Effect.void
     })
 })
 

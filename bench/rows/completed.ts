@@ -16,7 +16,7 @@ const untilCompleted = async (url: string) => {
 }
 
 /** The clock runs from the first order until the last is Completed, so a backlog that builds up counts too. */
-const measure = async (contestant: Contestant): Promise<Figures> => {
+export const measureCompleted = async (contestant: Contestant): Promise<Figures> => {
   const { program, stop, storeCpuMillis, url } = await contestant.start(true)
   try {
     await postOrders(url, 64, warmUpSeconds)
@@ -43,5 +43,5 @@ export const completed = () =>
   interleave(
     "accept to Completed",
     rounds,
-    [ours, ...bullmqs, pgBoss].map((contestant) => entrant(contestant, () => measure(contestant)))
+    [ours, ...bullmqs, pgBoss].map((contestant) => entrant(contestant, () => measureCompleted(contestant)))
   )

@@ -2,11 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Schema } from "effect"
 import { ours, plainjobs, startOurs } from "../Contestants.ts"
 import { copyOf, emptyDatabase, fill } from "../Databases.ts"
+import { drain } from "../Drain.ts"
 import { removeFolder } from "../Folder.ts"
-import { countsOf } from "../Load.ts"
 import { interleave } from "../Rounds.ts"
 import { isShort, rounds, sized } from "../Settings.ts"
-import { until } from "../Until.ts"
 
 /** Worked off before anything is counted. */
 const warmUp = sized(isShort ? 10_000 : 20_000)
@@ -28,24 +27,7 @@ export const engine = async () => {
         try {
           const url = await program.listening
           await sleep(500)
-          const completed = async () => (await countsOf(url)).orders_completed
-          program.tell("process")
-          await until("the first orders are Completed", 60, async () => (await completed()) >= warmUp)
-          const cpu = program.cpuMillis()
-          const before = await completed()
-          const startedAt = performance.now()
-          let [done, millis] = [before, 0]
-          while (done < orders && millis < seconds * 1000) {
-            await sleep(50)
-            done = await completed()
-            millis = performance.now() - startedAt
-          }
-          const counted = done - before
-          return {
-            perSecond: (counted * 1000) / millis,
-            cpu: ((program.cpuMillis() - cpu) * 1000) / counted,
-            memory: program.peakMegabytes()
-          }
+          return await drain({ program, storeCpuMillis: () => Number.NaN, url }, warmUp, orders, seconds)
         } finally {
           await program.kill()
           removeFolder(folder)
