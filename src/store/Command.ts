@@ -191,7 +191,7 @@ export interface CommittedChange extends OrderChange {
 /** A change that is not committed yet, and so has no id. */
 export type NewChange = Omit<CommittedChange, "id">
 
-/** What one transaction changed. */
+/** What a transaction changed, behind what one before it did whose answer was lost. */
 export interface Commit {
   readonly changes: Arr.NonEmptyReadonlyArray<CommittedChange>
   readonly totals: Totals

@@ -58,9 +58,11 @@ const makeCommitBatch = Effect.fnUntraced(function* (
 
 /**
  * The fiber that commits what has been added: all that one turn of the event loop brought in one transaction. One more
- * fails those that have waited too long.
+ * fails those that have waited too long, and one tries a write where it is not known whether the last
+ * one was committed.
  */
 export const makeCommitFiber = Effect.gen(function* () {
+  const { isUnsure } = yield* OrdersRepo
   const now = yield* monotonicMillis
   const line = makeCommitLine()
   const signal = yield* Queue.sliding<void>(1)
@@ -115,6 +117,9 @@ export const makeCommitFiber = Effect.gen(function* () {
     return overdue.length > 0 ? fail(overdue) : health.report
   })
   yield* keepRunning("write watchdog", Effect.forever(Effect.zipRight(Effect.sleep("250 millis"), failOverdue)))
+  // What was committed though its write failed comes out with the next one, for which nobody may ask.
+  const probe = Effect.sync(() => isUnsure() && health.startProbe())
+  yield* keepRunning("write probe", Effect.forever(Effect.zipRight(Effect.sleep("1 second"), probe)))
 
   return { add, hasRoomFor: line.hasRoomFor, ready: health.ready }
 })

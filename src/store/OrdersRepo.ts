@@ -43,7 +43,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
   {
     /**
      * Runs the commands in their order in one transaction, synced before it returns; one result per command. After
-     * `StorageUnavailable` nothing of it is visible. Any other fault is a defect, and nothing of it is stored.
+     * `StorageUnavailable` nothing of it is visible, unless the answer to its COMMIT was lost: then the commit of the next
+     * write that succeeds has its changes, too. Any other fault is a defect, and nothing of it is stored.
      */
     readonly write: (commands: Arr.NonEmptyReadonlyArray<Command>) => Effect.Effect<
       {
@@ -52,6 +53,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
       },
       StorageUnavailable
     >
+    /** Whether it is not known yet if the last write that failed was committed. */
+    readonly isUnsure: () => boolean
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
     /** What remains of a pruned order. */
     readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>

@@ -18,6 +18,7 @@ const make = Effect.gen(function* () {
         const results = commands.map((command) => run(command, now))
         return { results, commit: table.commit() }
       }),
+    isUnsure: () => false,
     fault: Deferred.unsafeMake(FiberId.none)
   }
   return service

@@ -5,6 +5,7 @@ import type { OrderId } from "../order/Order.ts"
 import { type Command, type Commit, defaultLook, type NewChange, type Result, reopenable } from "./Command.ts"
 import { addTo, groups, noTotals, numbered } from "./CommandGroups.ts"
 import { makeRunGroup } from "./GroupRuns.ts"
+import { makeLostCommit } from "./LostCommit.ts"
 import { orderFits } from "./OrderFits.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { Statements } from "./Statements.ts"
@@ -16,6 +17,7 @@ const makeWrite = Effect.gen(function* () {
   const monotonic = yield* monotonicMillis
   /** Whether the last transaction could not be written: then a probe takes as much room as any order may need. */
   let failed = false
+  const lost = makeLostCommit(database)
 
   const runGroup = makeRunGroup(database, maxPending, monotonic, () => (failed ? "largest" : "ordinary"))
 
@@ -34,7 +36,7 @@ const makeWrite = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const results: Array<Result> = []
     let made: Array<NewChange> = []
-    let commit = Option.none<Commit>()
+    let commit = yield* lost.find
     for (const group of groups(commands)) {
       // What is pruned takes its history with it, and so that must be there.
       if (group[0]._tag === "Prune") {
@@ -48,19 +50,30 @@ const makeWrite = Effect.gen(function* () {
     return { results, commit: yield* keep(made, commit) }
   })
 
-  return (commands: Arr.NonEmptyReadonlyArray<Command>) =>
-    Effect.onExit(database.transaction(runAll(commands)), (exit) =>
-      Effect.sync(() => {
-        failed = Exit.isFailure(exit)
-      })
-    )
+  const write = (commands: Arr.NonEmptyReadonlyArray<Command>) =>
+    Effect.suspend(() => {
+      let toCommit = Option.none<Commit>()
+      const run = Effect.tap(runAll(commands), ({ commit }) =>
+        Effect.sync(() => {
+          toCommit = commit
+        })
+      )
+      return Effect.onExit(database.transaction(run), (exit) =>
+        Effect.sync(() => {
+          failed = Exit.isFailure(exit)
+          if (failed) lost.failed(toCommit)
+          else lost.succeeded()
+        })
+      )
+    })
+  return { write, isUnsure: lost.isUnsure }
 })
 
 const make = Effect.gen(function* () {
   const database = yield* Statements
   const { reading } = database
   const service: Context.Tag.Service<OrdersRepo> = {
-    write: yield* makeWrite,
+    ...(yield* makeWrite),
     fault: database.fault,
     find: (id) =>
       reading(

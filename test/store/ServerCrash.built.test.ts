@@ -1,35 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { crashConsumer, crashLoad } from "../support/CrashLoad.ts"
 import { checkLedger, isAtRest, readLedger } from "../support/Ledger.ts"
-import { queryPostgres } from "../support/Postgres.ts"
-import { hasServer, startServer, unlessServer } from "../support/PostgresServer.ts"
+import { serverKinds } from "../support/OwnServers.ts"
 import { startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 import { until } from "../support/Until.ts"
-
-/** A server that is only there for the test. */
-interface OwnServer {
-  readonly url: string
-  readonly kill: Effect.Effect<unknown>
-  readonly start: Effect.Effect<unknown>
-  /** Runs a statement on a connection of its own. */
-  readonly query: (statement: string) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
-}
-
-const postgres = Effect.map(Effect.flatMap(temporaryFolder, startServer), (server): OwnServer => {
-  const url = server.url("postgres")
-  return {
-    url,
-    kill: server.stop("immediate"),
-    start: server.start,
-    query: (statement) => queryPostgres(url, statement)
-  }
-})
-
-const servers: ReadonlyArray<readonly [string, boolean, Effect.Effect<OwnServer, never, Scope.Scope>]> = [
-  [`PostgreSQL${unlessServer}`, hasServer, postgres]
-]
 
 /** One of each kind, or as many as are asked for: then it is also shown what they were. */
 const asked = process.env.CRASH_ROUNDS
@@ -51,14 +27,14 @@ const kinds: ReadonlyArray<ReadonlyArray<"service" | "server">> = [
   ["service", "server"]
 ]
 
-for (const [name, isThere, startOwn] of servers) {
+for (const { isThere, make, name } of serverKinds) {
   describe.skipIf(!isThere)(`kill -9 on ${name}`, () => {
     it.scopedLive(
       "of the service, of the server and of both under load loses nothing and doubles nothing",
       () =>
         Effect.gen(function* () {
           const folder = yield* temporaryFolder
-          const server = yield* startOwn
+          const server = yield* make
           const start = (port: string) => startService(folder, { ...settings, DATABASE_URL: server.url, PORT: port })
           let service = yield* start("0")
           const { url } = service
