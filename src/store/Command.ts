@@ -32,11 +32,17 @@ export interface Filter {
   readonly accepted_before?: DateTime.Utc | undefined
 }
 
+/** What no code of an error has: one database refuses it as a parameter, another reads it as some other character. */
+const inNoCode = /[\p{Cc}\p{Cs}]/u
+
+/** Whether an order can have failed with that code. */
+export const canBeCode = (error_code: string) => !inNoCode.test(error_code)
+
 /** In which status orders that are to be reopened must be: Failed, if the filter has none; none if they cannot be. */
 export const reopenable = ({ error_code, status = transitions.reopen.from[0] }: Filter) =>
   Option.filter(
     Arr.findFirst(transitions.reopen.from, (from) => from === status),
-    (from) => error_code === undefined || from === transitions.fail.to
+    (from) => error_code === undefined || (from === transitions.fail.to && canBeCode(error_code))
   )
 
 /** At how many orders one step of a search looks, if nothing else is asked for. */

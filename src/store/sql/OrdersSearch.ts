@@ -1,7 +1,7 @@
 import type * as Statement from "@effect/sql/Statement"
 import { type Context, Effect, Option } from "effect"
 import type { RowKey } from "../../order/OrderChange.ts"
-import type { Filter, SearchStep } from "../Command.ts"
+import { canBeCode, type Filter, type SearchStep } from "../Command.ts"
 import type { KeyRange, Statements } from "../Statements.ts"
 import { partAt } from "./AcceptanceSpans.ts"
 import type { Slice } from "./Dialect.ts"
@@ -14,6 +14,7 @@ const size = ({ high, low }: KeyRange) => high - low + 1
 /** By which index to look, and what is left to be looked at in each order; none if no order can fit. */
 const wayOf = ({ hasStatus, sql }: Fragments, filter: Filter) => {
   const { accepted_after, accepted_before, error_code, user_id } = filter
+  if (error_code !== undefined && !canBeCode(error_code)) return Option.none()
   const status = error_code === undefined ? filter.status : "Failed"
   const rest: Array<Statement.Fragment> = []
   if (accepted_after !== undefined) rest.push(sql`accepted_at >= ${accepted_after.epochMillis}`)

@@ -1,9 +1,25 @@
 import { assert } from "@effect/vitest"
 import { Array as Arr, Effect, Option, TestClock } from "effect"
 import type { Status } from "../../../src/order/Order.ts"
-import type { Filter } from "../../../src/store/Command.ts"
+import { type Filter, Result } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
-import { at, claim, failed, find, insert, listed, oneOfEach, page, record, same, write } from "../../support/RepoKit.ts"
+import {
+  at,
+  claim,
+  failed,
+  find,
+  insert,
+  keyRange,
+  listed,
+  oneOfEach,
+  page,
+  record,
+  reopenable,
+  reopenMany,
+  results,
+  same,
+  write
+} from "../../support/RepoKit.ts"
 import { type RepoLayer, testOf } from "./Test.ts"
 
 export const lists = (layer: RepoLayer) => {
@@ -63,6 +79,29 @@ export const lists = (layer: RepoLayer) => {
             }
           }
         }
+      }
+    })
+  )
+
+  test(
+    "finds an error code by the same characters only, and none by what no code has",
+    Effect.gen(function* () {
+      const codes = ["\ufffd", "a", "A", "a ", "é", "e\u0301", "ß", "ss", "нет 🎄", "%", "_"]
+      for (const [index, code] of codes.entries()) {
+        yield* write(insert(index + 1), claim(index + 1), record(index + 1, 1, failed("no", code)))
+      }
+      for (const [index, error_code] of codes.entries()) {
+        for (const user_id of [undefined, "1"]) {
+          assert.deepStrictEqual(yield* listed({ error_code, user_id }), [String(index + 1)], error_code)
+          assert.deepStrictEqual(yield* reopenable({ error_code, user_id }), keyRange(index + 1, index + 1), error_code)
+        }
+      }
+      for (const error_code of ["\u0000", "a\u0000", "\ud800", "\udfff a", "É", " a", ""]) {
+        for (const user_id of [undefined, "1"]) {
+          assert.deepStrictEqual(yield* listed({ error_code, user_id }), [])
+          assert.deepStrictEqual(yield* reopenable({ error_code, user_id }), [])
+        }
+        same(yield* results(reopenMany({ error_code })), [Result.Reopened({ count: 0 })])
       }
     })
   )
