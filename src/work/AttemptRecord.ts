@@ -40,10 +40,14 @@ export const makeAttemptRecord = Effect.gen(function* () {
   const commits = yield* GroupCommit
   const { maxAttempts, retryBase, retryMax } = yield* AppConfig
   const clock = yield* Effect.clock
-  const now = () => DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
   const monotonic = yield* monotonicMillis
 
-  const afterFailure = Effect.fnUntraced(function* (claim: Claim, failure: AttemptFailure, permit: Permit) {
+  const afterFailure = Effect.fnUntraced(function* (
+    claim: Claim,
+    failure: AttemptFailure,
+    permit: Permit,
+    at: DateTime.Utc
+  ) {
     const { attempt, key } = claim
     const { code, delay, message, retry, verdict } = failure
     const counts = permit.report(key, verdict, delay, code)
@@ -52,7 +56,7 @@ export const makeAttemptRecord = Effect.gen(function* () {
       const wait = delay === undefined ? Option.liftPredicate(0, () => permit.isProbe) : Option.some(millis(delay))
       return Outcome.Released({ wait, why: Option.some({ code, message }) })
     }
-    const error = { code, message, attempt, at: now() }
+    const error = { code, message, attempt, at }
     if (!retry || attempt >= maxAttempts) return Outcome.Failed({ error })
     const wait = Math.max(yield* backoff(attempt, retryBase, retryMax), delay === undefined ? 0 : millis(delay))
     return Outcome.Postponed({ error, wait })
@@ -63,7 +67,7 @@ export const makeAttemptRecord = Effect.gen(function* () {
     permit: Permit,
     exit: Exit.Exit<unknown, unknown>
   ): Effect.fn.Return<RunEnd> {
-    const at = now()
+    const at = DateTime.unsafeMake(clock.unsafeCurrentTimeMillis())
     const took = monotonic() - claim.begunAt
     const record = (outcome: Outcome) =>
       Effect.map(commits.settle(Command.Record({ key: claim.key, run: claim.run, outcome, at, took })), (result) => ({
@@ -72,7 +76,7 @@ export const makeAttemptRecord = Effect.gen(function* () {
       }))
     const attempted = resultOrFailure(exit)
     const { isRecorded, outcome } = yield* Either.match(attempted, {
-      onLeft: (failure) => afterFailure(claim, failure, permit),
+      onLeft: (failure) => afterFailure(claim, failure, permit, at),
       onRight: (result) => Effect.as(permit.report(claim.key, "available"), Outcome.Completed({ result }))
     }).pipe(
       Effect.flatMap(record),
