@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
 import { migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
+import { checkSchema } from "./SchemaCheck.ts"
 
 interface ServerFacts {
   readonly version: number
@@ -78,6 +79,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
   if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
   yield* checkServer(shown, found)
   yield* migrate(sql, shown, { present: present(sql), journal: journal(sql), migrations })
+  yield* checkSchema(sql, shown)
   if (!isHistoryKept) yield* removeChanges(sql)
   const why = weakened(found)
   if (why !== undefined) yield* Effect.logWarning(`${shown}: ${why}`)

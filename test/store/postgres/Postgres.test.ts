@@ -64,6 +64,70 @@ describe.skipIf(!hasPostgres)(name, () => {
     Effect.succeed(`${url}%20-c%20default_transaction_read_only%3Don`)
   )
 
+  const changed = (what: string, why: string, ...statements: ReadonlyArray<string>) =>
+    refused(
+      `on tables where ${what}`,
+      new RegExp(`: its tables were changed by somebody else \\(${why}.*\\): undo`),
+      (url) =>
+        Effect.gen(function* () {
+          yield* Effect.scoped(Effect.orDie(open(url)))
+          yield* query(url, ...statements)
+          return url
+        })
+    )
+  const doesNothing = "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+  const onOrders = "CREATE TRIGGER audit BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION nothing()"
+  changed("a column is gone", "column orders.traceparent text is missing", "ALTER TABLE orders DROP traceparent")
+  changed(
+    "a column has another type",
+    "column orders.run integer is missing, ",
+    "ALTER TABLE orders ALTER run TYPE bigint"
+  )
+  changed(
+    "a column was added",
+    "column orders.mine text is not ours",
+    "ALTER TABLE orders ADD mine text NOT NULL DEFAULT ''"
+  )
+  changed("an index is gone", "index orders_pending is missing", "DROP INDEX orders_pending")
+  changed("an index is unique", "index mine is not ours", "CREATE UNIQUE INDEX mine ON orders (user_id)")
+  changed(
+    "a trigger does not run",
+    "trigger orders_span on orders .*missing",
+    "ALTER TABLE orders DISABLE TRIGGER orders_span"
+  )
+  changed("a trigger was added", "trigger audit on orders calling nothing is not ours", doesNothing, onOrders)
+  changed(
+    "a rule was added",
+    "rule lost on orders is not ours",
+    "CREATE RULE lost AS ON INSERT TO orders DO INSTEAD NOTHING"
+  )
+  changed("rows are hidden", "row security on orders is not ours", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+  changed(
+    "a crash empties them",
+    "table changes is missing, unlogged table changes",
+    "ALTER TABLE changes SET UNLOGGED"
+  )
+  changed(
+    "a constraint is gone",
+    "constraint orders_status_check is missing",
+    "ALTER TABLE orders DROP CONSTRAINT orders_status_check"
+  )
+
+  it.scopedLive("starts beside tables, views and plain indices of others", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      yield* Effect.scoped(open(url))
+      yield* query(
+        url,
+        "CREATE INDEX mine ON orders (accepted_at)",
+        "CREATE VIEW mine_too AS SELECT * FROM orders",
+        "CREATE TABLE others (id integer PRIMARY KEY)"
+      )
+      const repo = Context.get(yield* open(url), OrdersRepo)
+      yield* repo.write([insert(1)])
+    })
+  )
+
   it.scopedLive("does not start beside another process, and does after it", () =>
     Effect.gen(function* () {
       const url = yield* schemas
