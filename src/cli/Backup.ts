@@ -4,7 +4,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
 import { lockSuffix } from "../store/sqlite/LockFile.ts"
-import { statOf } from "../store/sqlite/RestoreSwitch.ts"
+import { stampOf, statOf } from "../store/sqlite/RestoreSwitch.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
 import { printChecks } from "./Doctor.ts"
 import { Failure, failed, misused } from "./Failure.ts"
@@ -13,9 +13,6 @@ import { json, printFields, printJson } from "./Output.ts"
 const to = Args.text({ name: "to" }).pipe(
   Args.withDescription("A folder, for a file of a dated name in it, or a file; a backup of that name is replaced")
 )
-
-/** A moment as part of a file name, such as 20261123T142120Z. */
-export const stampOf = (time: DateTime.Utc) => DateTime.formatIso(time).replace(/\.\d+|[-:]/g, "")
 
 const stat = (path: string) => Effect.promise(() => statOf(path))
 

@@ -3,7 +3,7 @@ import * as Path from "node:path"
 import { Effect } from "effect"
 import { makeFile } from "../store/sqlite/FileAccess.ts"
 import { copyMark } from "../store/sqlite/HistoryStart.ts"
-import { sync } from "../store/sqlite/RestoreSwitch.ts"
+import { removeDatabase, sync } from "../store/sqlite/RestoreSwitch.ts"
 import { openDatabase } from "../store/sqlite/SqliteDriver.ts"
 import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
 import type { Check } from "./Check.ts"
@@ -12,10 +12,7 @@ import { Failure, failed } from "./Failure.ts"
 
 const pagesAtOnce = 2000
 
-const remove = (file: string) =>
-  Effect.promise(() =>
-    Promise.all(["", "-journal", "-wal", "-shm"].map((suffix) => Fs.rm(file + suffix, { force: true })))
-  )
+const remove = (file: string) => Effect.promise(() => removeDatabase(file))
 
 /**
  * One moment of a database as one file without a `-wal`, synced. A read transaction holds the moment: it never makes the

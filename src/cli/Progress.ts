@@ -3,9 +3,17 @@ import { Effect, Schedule } from "effect"
 import { visible } from "../order/VisibleText.ts"
 import { printErrorLines } from "./Output.ts"
 
-export interface Counts {
-  readonly answered: number
-  readonly final: number
+/** What is counted up to a total, which may become known only later. */
+export interface Part {
+  readonly name: string
+  readonly count: number
+  readonly total: number
+}
+
+/** How far it is: as bars of always the same names, and as a line. */
+export interface Counted {
+  readonly parts: ReadonlyArray<Part>
+  readonly line: string
 }
 
 export interface Progress {
@@ -15,7 +23,7 @@ export interface Progress {
 
 const silent: Progress = { note: () => Effect.void }
 
-const bars = (total: number, counts: () => Counts) =>
+const bars = (counted: () => Counted) =>
   Effect.gen(function* () {
     const multi = yield* Effect.acquireRelease(
       Effect.sync(
@@ -31,23 +39,25 @@ const bars = (total: number, counts: () => Counts) =>
           multi.stop()
         })
     )
-    const answered = multi.create(total, 0, { name: "answered" })
-    const final = multi.create(total, 0, { name: "final   " })
+    const { parts } = counted()
+    const width = Math.max(...parts.map(({ name }) => name.length))
+    const made = parts.map(({ name, total }) => multi.create(total, 0, { name: name.padEnd(width) }))
     const show = () => {
-      answered.update(counts().answered)
-      final.update(counts().final)
+      for (const [index, { count, total }] of counted().parts.entries()) {
+        made[index]?.setTotal(total)
+        made[index]?.update(count)
+      }
     }
     yield* Effect.forkScoped(Effect.repeat(Effect.sync(show), Schedule.spaced("100 millis")))
     const progress: Progress = { note: (text) => Effect.sync(() => multi.log(`${visible(text)}\n`)) }
     return progress
   })
 
-const lines = (total: number, counts: () => Counts) =>
+const lines = (counted: () => Counted) =>
   Effect.gen(function* () {
     let last = ""
     const show = Effect.suspend(() => {
-      const { answered, final } = counts()
-      const line = `${answered} of ${total} answered, ${final} final`
+      const { line } = counted()
       if (line === last) return Effect.void
       last = line
       return printErrorLines([line])
@@ -59,5 +69,5 @@ const lines = (total: number, counts: () => Counts) =>
   })
 
 /** On standard error for as long as the scope: bars on a terminal, else a line a second when something moved. */
-export const showProgress = (total: number, counts: () => Counts, quiet: boolean) =>
-  quiet ? Effect.succeed(silent) : process.stderr.isTTY === true ? bars(total, counts) : lines(total, counts)
+export const showProgress = (counted: () => Counted, quiet: boolean) =>
+  quiet ? Effect.succeed(silent) : process.stderr.isTTY === true ? bars(counted) : lines(counted)

@@ -1,11 +1,8 @@
 import * as Fs from "node:fs/promises"
-import * as Path from "node:path"
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import { DateTime, Effect } from "effect"
-import { makeFolder, ownerOnly } from "../store/sqlite/FileAccess.ts"
-import { lockSuffix } from "../store/sqlite/LockFile.ts"
-import { stampOf } from "./Backup.ts"
+import { stampOf } from "../store/sqlite/RestoreSwitch.ts"
 import { database, databaseOf, pathOf } from "./Database.ts"
 import { printChecks } from "./Doctor.ts"
 import { failed, misused } from "./Failure.ts"
@@ -13,30 +10,11 @@ import { json, printFields, printJson } from "./Output.ts"
 
 const from = Args.text({ name: "file" }).pipe(Args.withDescription("The backup, which stays as it is"))
 
-/** The file behind links, be it there or not. */
-const realFile = async (file: string) => {
-  await makeFolder(Path.dirname(file))
-  return Fs.realpath(file).catch(async () => Path.join(await Fs.realpath(Path.dirname(file)), Path.basename(file)))
-}
-
-/**
- * Gives a database that takes the place of another the mode and the owner of that one, and its lock the owner, who may be
- * another user than the one that restores it.
- */
-const giveTo = async (file: string, restored: string) => {
-  const { gid, mode, uid } = await Fs.stat(file).catch(async () => ({
-    ...(await Fs.stat(Path.dirname(file))),
-    mode: ownerOnly
-  }))
-  await Fs.chmod(restored, mode & 0o777)
-  if (process.getuid?.() !== 0) return
-  for (const path of [restored, file + lockSuffix]) await Fs.chown(path, uid, gid)
-}
-
 const load = Effect.promise(() =>
   Promise.all([
     import("../store/sqlite/Sqlite.ts"),
     import("../store/sqlite/RestoreSwitch.ts"),
+    import("../store/sqlite/PutInPlace.ts"),
     import("./DatabaseCopy.ts")
   ])
 )
@@ -55,7 +33,7 @@ export const restore = Command.make(
     if ((yield* Effect.promise(() => Fs.stat(source))).isDirectory()) {
       return yield* misused(`${source} is a folder: name one of the backups in it.`)
     }
-    const [{ lockDatabase }, { finishRestore, sync, waiting }, { sizeOf, withCopy }] = yield* load
+    const [{ lockDatabase }, { finishRestore }, { putInPlace, realFile }, { sizeOf, withCopy }] = yield* load
     const path = yield* databaseOf(database)
     const file = yield* Effect.tryPromise({ try: () => realFile(path), catch: failure })
     if (source === file) return yield* misused(`${file} is the database itself: name a backup.`)
@@ -65,15 +43,10 @@ export const restore = Command.make(
     // One that a crash interrupted comes first.
     yield* Effect.tryPromise({ try: () => finishRestore(file), catch: failure })
     const unfinished = `${file}.unfinished`
-    const ready = waiting(file, stampOf(yield* DateTime.now))
+    const stamp = stampOf(yield* DateTime.now)
     const { aside, errors } = yield* withCopy(source, unfinished, (errors) =>
       Effect.tryPromise({
-        try: async () => {
-          await giveTo(file, unfinished)
-          await Fs.rename(unfinished, ready)
-          await sync(Path.dirname(file))
-          return { errors, aside: (await finishRestore(file)) ?? [] }
-        },
+        try: async () => ({ errors, aside: await putInPlace(file, unfinished, stamp) }),
         catch: failure
       }).pipe(Effect.uninterruptible)
     )

@@ -210,8 +210,17 @@ const play = Effect.fnUntraced(function* (
   if (connection.apiKey !== undefined) yield* checkScopes(yield* api.service.key())
   const before = yield* api.service.metrics()
   run.sent = yield* ordersOf({ run: run.id, seed: run.seed, orders, users })
-  const counts = () => ({ answered: run.deliveries.size, final: run.final.size })
-  const progress = yield* showProgress(orders, counts, json)
+  const counted = () => {
+    const [answered, final] = [run.deliveries.size, run.final.size]
+    return {
+      parts: [
+        { name: "answered", count: answered, total: orders },
+        { name: "final", count: final, total: orders }
+      ],
+      line: `${answered} of ${orders} answered, ${final} final`
+    }
+  }
+  const progress = yield* showProgress(counted, json)
 
   const opened = yield* Deferred.make<void>()
   yield* Effect.forkScoped(watchRun(connection, run, progress, opened))

@@ -1,5 +1,6 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import { DateTime } from "effect"
 
 /** Makes what was done to a file, or in a folder, survive a power failure. */
 export const sync = async (path: string) => {
@@ -11,14 +12,32 @@ export const sync = async (path: string) => {
   }
 }
 
+/** A moment as part of a file name, such as 20261123T142120Z. */
+export const stampOf = (time: DateTime.Utc) => DateTime.formatIso(time).replace(/\.\d+|[-:]/g, "")
+
 /** Names one restore of a database, and sorts by time. */
 const suffix = ".restore-"
 
 /** The name under which a database that is whole and checked waits to take the place of another. */
 export const waiting = (file: string, stamp: string) => file + suffix + stamp
 
+/** Removes a database that nobody has open, with all that SQLite has beside it. */
+export const removeDatabase = (file: string) =>
+  Promise.all(["", "-journal", "-wal", "-shm"].map((suffix) => Fs.rm(file + suffix, { force: true })))
+
 /** Nothing for a file that is not there. */
 export const statOf = (path: string) => Fs.stat(path).catch(() => undefined)
+
+/** The stamp of the database that waits; undefined if none does. */
+export const waitingStamp = async (file: string): Promise<string | undefined> => {
+  const prefix = Path.basename(file) + suffix
+  const names = await Fs.readdir(Path.dirname(file)).catch((): ReadonlyArray<string> => [])
+  return names
+    .filter((name) => /^\d{8}T\d{6}Z$/.test(name.slice(prefix.length)) && name.startsWith(prefix))
+    .sort()
+    .at(-1)
+    ?.slice(prefix.length)
+}
 
 /**
  * Puts the waiting database, if there is one, in the place of the other, which is set aside with its `-wal`: where to.
@@ -26,13 +45,7 @@ export const statOf = (path: string) => Fs.stat(path).catch(() => undefined)
  * Only the holder of the lock may do it.
  */
 export const finishRestore = async (file: string): Promise<ReadonlyArray<string> | undefined> => {
-  const prefix = Path.basename(file) + suffix
-  const names = await Fs.readdir(Path.dirname(file)).catch((): ReadonlyArray<string> => [])
-  const stamp = names
-    .filter((name) => /^\d{8}T\d{6}Z$/.test(name.slice(prefix.length)) && name.startsWith(prefix))
-    .sort()
-    .at(-1)
-    ?.slice(prefix.length)
+  const stamp = await waitingStamp(file)
   if (stamp === undefined) return undefined
   const aside = `${file}.before-${stamp}`
   for (const part of ["-wal", ""]) {
