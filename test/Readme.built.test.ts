@@ -171,6 +171,7 @@ const runElsewhere: Record<string, string> = {
   "npm ci\nnpm run check": ".ci/run; npm run dev: test/main.built.test.ts",
   "npm pack\nnpm i -g":
     "the package and an install of it: test/Package.built.test.ts; completions: test/cli/Help.built.test.ts",
+  "orders migrate": "test/cli/Migrate.built.test.ts",
   "npm init -y": "test/Package.built.test.ts",
   "touch .env": "below",
   "npm run build\nsetsid -f": "below",

@@ -54,17 +54,20 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
   ]
 }
 
-/** The commands that open a database themselves: they alone see its folder. */
-const onDatabase = [
-  "Backup.ts",
-  "Check.ts",
-  "Checkup.ts",
-  "Database.ts",
-  "DatabaseCopy.ts",
-  "DatabaseReader.ts",
-  "OrderChecks.ts",
-  "Restore.ts"
-]
+const ofSqlite = ["store/sqlite"]
+
+/** The commands that open a database themselves: they alone see its folder, and what explains what is in it. */
+const onDatabase: Record<string, ReadonlyArray<string>> = {
+  "Backup.ts": ofSqlite,
+  "Check.ts": ofSqlite,
+  "Checkup.ts": ofSqlite,
+  "Database.ts": ofSqlite,
+  "DatabaseCopy.ts": ofSqlite,
+  "DatabaseReader.ts": ofSqlite,
+  "Migrate.ts": ["store", "store/sqlite", "store/postgres"],
+  "OrderChecks.ts": ["store", "store/sqlite"],
+  "Restore.ts": ofSqlite
+}
 
 /** What only some rooms or files may import: a client of the API runs in a browser, and one folder knows its database. */
 const keptApart = [
@@ -95,9 +98,7 @@ const breaks = (file: string, source: string) => {
   const room = roomOf(file)
   const lower = room === "http" && handlers.includes(Path.basename(file)) ? ["store", "work"] : []
   const allowed = [...(mayImport[room] ?? []), room].filter((room) => !lower.includes(room))
-  if (room === "cli" && onDatabase.includes(Path.basename(file))) allowed.push("store/sqlite")
-  // It explains what the store counts.
-  if (file === "cli/OrderChecks.ts") allowed.push("store")
+  if (room === "cli") allowed.push(...(onDatabase[Path.basename(file)] ?? []))
   const rooms = importsOf(file, source).filter((imported) => !allowed.includes(roomOf(imported)))
   const packages = specifiersOf(source).filter((imported) =>
     keptApart.some(({ name, to }) => name.test(imported) && !to.includes(room) && !to.includes(file))

@@ -1,7 +1,7 @@
 import type { Parameter } from "./Manual.ts"
 import type { Page } from "./Pages.ts"
 
-const files = new Set(["file", "folder", "path"])
+const files = new Set(["file", "folder", "path", "database"])
 
 const isFile = ({ names, value }: Parameter) =>
   files.has(value ?? "") || names.some((name) => files.has(name.replace(/[<>]/g, "")))

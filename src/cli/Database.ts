@@ -16,17 +16,17 @@ export const pathOf = (given: string, name: string) =>
     ? misused(`${name}: given ${quoted(given)}, allowed is a path; ~ is not read as the home folder here.`)
     : Effect.succeed(Path.resolve(given))
 
-/** The path of the database, by the option or as the service has it. The settings are loaded only when they are needed. */
-export const databaseOf = Effect.fnUntraced(function* (given: Option.Option<string>) {
+/** The path of the database, by that option or as the service has it. The settings are loaded only when they are needed. */
+export const databaseOf = Effect.fnUntraced(function* (given: Option.Option<string>, option = "--database") {
   const { databaseFile, EnvironmentLive, settingsError } = yield* Effect.promise(() => import("../AppConfig.ts"))
-  if (Option.isSome(given) && !/^[^:/\\]*:|^$/.test(given.value)) return yield* pathOf(given.value, "--database")
+  if (Option.isSome(given) && !/^[^:/\\]*:|^$/.test(given.value)) return yield* pathOf(given.value, option)
   const read = Effect.suspend(() => databaseFile)
   return yield* Option.match(given, {
     onNone: () => Effect.provide(read, EnvironmentLive),
     onSome: (given) => Effect.withConfigProvider(read, ConfigProvider.fromMap(new Map([["DATABASE_URL", given]])))
   }).pipe(
     Effect.mapError((error) => {
-      const name = Option.isSome(given) ? "--database" : "DATABASE_URL"
+      const name = Option.isSome(given) ? option : "DATABASE_URL"
       return misused(...settingsError(error).lines.map((line) => line.replace("DATABASE_URL", name)))
     })
   )

@@ -13,6 +13,7 @@ import { misused } from "./Failure.ts"
 import { history } from "./History.ts"
 import { keys } from "./Keys.ts"
 import { type Manual, manualOf, paragraphsOf } from "./Manual.ts"
+import { migrate } from "./Migrate.ts"
 import { failures, get, list, metrics } from "./Queries.ts"
 import { restore } from "./Restore.ts"
 import { serve } from "./Serve.ts"
@@ -190,6 +191,19 @@ export const pages: ReadonlyArray<Page> = [
     exits: {
       done: "the backup is in place, the former database set aside",
       failed: "a service has the database, or the backup is damaged; nothing was changed"
+    }
+  }),
+  page(migrate, {
+    group: "THE SERVICE",
+    acts: true,
+    usage: ["--from <database> --to <database> [options]"],
+    examples: [
+      "orders migrate --from file:./data/orders.db --to postgres://orders@db/orders",
+      "orders migrate --from postgres://orders@db/orders --to file:./data/orders.db"
+    ],
+    exits: {
+      done: "everything is in the new database, read again and found equal",
+      failed: "a service has one of them, the new one is not empty, or the old one is damaged; nothing was moved"
     }
   }),
   page(simulate, {

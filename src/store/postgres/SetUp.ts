@@ -1,7 +1,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
-import { migrate, removeChanges } from "../server/Tables.ts"
+import { checkCurrent, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
 import { checkSchema } from "./SchemaCheck.ts"
 
@@ -43,6 +43,14 @@ const checkServer = (
   return Effect.void
 }
 
+/** What the server says of itself. One that this service cannot work with is refused. */
+const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  const found = yield* facts(sql)
+  if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
+  yield* checkServer(shown, found)
+  return found
+})
+
 /** What of the promise, that what was accepted is on the disk, the settings of the server take back; nothing if all is kept. */
 export const weakened = ({ fsync, standbys, synchronous_commit }: Omit<ServerFacts, "schema">) => {
   if (fsync === "off") return "fsync is off: after a power failure the database may be lost"
@@ -69,15 +77,21 @@ const journal = (sql: SqlClient.SqlClient) => sql`
     name          text    NOT NULL
   )`
 
+/** Refuses a server, or tables on it, that this service does not use just as they are. Reads only. */
+export const checkReady = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  const found = yield* checkedFacts(sql, shown)
+  yield* checkCurrent(sql, shown, { present: present(sql), migrations })
+  yield* checkSchema(sql, shown)
+  return found
+})
+
 /** Makes a database one of ours, of the latest migration, or refuses it. To be run in a transaction of the writer. */
 export const setUp = Effect.fn("Sql.setUp")(function* (
   sql: SqlClient.SqlClient,
   shown: string,
   isHistoryKept: boolean
 ) {
-  const found = yield* facts(sql)
-  if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
-  yield* checkServer(shown, found)
+  const found = yield* checkedFacts(sql, shown)
   yield* migrate(sql, shown, { present: present(sql), journal: journal(sql), migrations })
   yield* checkSchema(sql, shown)
   if (!isHistoryKept) yield* removeChanges(sql)

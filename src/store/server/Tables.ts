@@ -49,6 +49,31 @@ export const migrate = Effect.fnUntraced(function* (
   if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
 })
 
+/** Refuses tables that the service of this version does not use just as they are. Reads only. */
+export const checkCurrent = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  shown: string,
+  {
+    migrations,
+    present
+  }: { readonly present: Effect.Effect<ReadonlyArray<string>, SqlError>; readonly migrations: Migrations }
+) {
+  const tables = yield* present
+  if (!tables.includes("effect_sql_migrations") || !tables.includes("totals")) {
+    return yield* refuse(
+      shown,
+      "there are no tables of this service in it",
+      "name the database or the schema that has them"
+    )
+  }
+  const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
+  const [is, latest] = [last?.id ?? 0, latestOf(migrations)]
+  if (is > latest) return yield* refuse(shown, "a database of a newer version of this service", "use that version")
+  if (is < latest) {
+    return yield* refuse(shown, "a database of an older version", "start the service of this version on it once")
+  }
+})
+
 /** With none kept from now on, the last change of an order would soon contradict it. */
 export const removeChanges = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   yield* sql`UPDATE totals SET history_from = last_change + 1 WHERE history_from <= last_change`

@@ -4,7 +4,7 @@ import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { Effect } from "effect"
 import { damaged } from "./DatabaseCheck.ts"
 import { compareSchemas, readSchema, schemaAfter, schemaQuery } from "./DatabaseSchema.ts"
-import { startHistory } from "./HistoryStart.ts"
+import { copyMark, startHistory } from "./HistoryStart.ts"
 import { latestMigration, migrations } from "./Migrations.ts"
 import { refuse } from "./StartRefusal.ts"
 
@@ -31,6 +31,30 @@ const checkSchema = Effect.fnUntraced(function* (sql: SqliteClient, latest: numb
   }
   if (differing.length > 0) {
     return yield* damaged(sql.config.filename, `another program has changed its ${differing.join(", ")}`)
+  }
+})
+
+/** Refuses a database that the service of this version does not use just as it is. Reads only. */
+export const checkCurrent = Effect.fnUntraced(function* (sql: SqliteClient) {
+  const file = sql.config.filename
+  const [header] = yield* sql<{ application_id: number }>`PRAGMA application_id`
+  if (header?.application_id !== applicationId) return yield* refuse(file, "not a database of this service", "name one")
+  const { isMigrated } = readSchema(yield* sql.unsafe(schemaQuery))
+  const latest = isMigrated ? yield* applied(sql) : 0
+  if (latest > latestMigration) {
+    return yield* refuse(file, "a database of a newer version of this service", "use that version")
+  }
+  if (latest < latestMigration) {
+    return yield* refuse(file, "a database of an older version", "start the service of this version on it once")
+  }
+  yield* checkSchema(sql, latest)
+  const [copied] = yield* sql<{ user_version: number }>`PRAGMA user_version`
+  if (copied?.user_version === copyMark) {
+    return yield* refuse(
+      file,
+      "a copy that no service has been started on, so that readers of changes may know newer ones",
+      "start the service of this version on it once"
+    )
   }
 })
 
