@@ -1,9 +1,9 @@
 import { execFile, execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Net from "node:net"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 import { Effect } from "effect"
+import { freePort } from "./FreePort.ts"
 
 const run = promisify(execFile)
 
@@ -30,21 +30,12 @@ const findUser = () => {
 }
 
 const binaries = findBinaries()
-const user = findUser()
+/** Who runs servers, and what a command begins with for that. */
+export const serverUser = findUser()
 
-export const hasServer = binaries !== undefined && user !== undefined
+export const hasServer = binaries !== undefined && serverUser !== undefined
 /** Behind the name of what is skipped without one. */
 export const unlessServer = hasServer ? "" : " (no initdb and pg_ctl, or no user to run them as)"
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = Net.createServer()
-    server.on("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)))
-    })
-  })
 
 /** The password of the server's user `postgres` over TCP; its socket needs none. */
 export const serverPassword = "not the usual one"
@@ -53,7 +44,7 @@ export const serverPassword = "not the usual one"
 export const startServer = (folder: string, tls?: { readonly cert: string; readonly key: string }) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const { before, uid } = user ?? { before: [], uid: -1 }
+      const { before, uid } = serverUser ?? { before: [], uid: -1 }
       const home = Path.join(folder, "postgres")
       const data = Path.join(home, "data")
       const secret = Path.join(home, "secret")

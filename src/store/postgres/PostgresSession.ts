@@ -3,6 +3,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Predicate } from "effect"
 import type * as Pg from "pg"
 import { LockTaken, type WriterDriver } from "../server/Writer.ts"
+import { checkOwnSession } from "./Pooler.ts"
 import { Client, connectionOf } from "./PostgresDriver.ts"
 import { postgresErrors } from "./PostgresErrors.ts"
 import { takeLock } from "./SessionLock.ts"
@@ -12,6 +13,21 @@ const prepare = `
   SELECT
     set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
     set_config('tcp_keepalives_count', '3', false)`
+
+const connect = (client: Client) =>
+  Effect.tryPromise({
+    try: () => client.connect(),
+    catch: (cause) => new SqlError({ cause, message: "Failed to connect" })
+  })
+
+/** One that is ended with the scope. */
+const anotherConnection = (config: Pg.ClientConfig) =>
+  Effect.suspend(() => {
+    const client = new Client(config)
+    return Effect.acquireRelease(Effect.as(connect(client), connectionOf(client)), () =>
+      Effect.promise(() => client.end())
+    )
+  })
 
 const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
   Effect.suspend(() => {
@@ -24,10 +40,8 @@ const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
     client.on("end", lost)
     const connection = connectionOf(client)
     const abort = (why: string) => client.abort(why)
-    return Effect.tryPromise({
-      try: () => client.connect(),
-      catch: (cause) => new SqlError({ cause, message: "Failed to connect" })
-    }).pipe(
+    return connect(client).pipe(
+      Effect.zipRight(checkOwnSession(client, connection, anotherConnection(config))),
       Effect.zipRight(connection.execute(prepare, [], undefined)),
       Effect.zipRight(takeLock(connection, name)),
       Effect.filterOrFail(
