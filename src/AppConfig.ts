@@ -43,7 +43,7 @@ const database = Config.all({
   databaseFile: setting(
     "DATABASE_URL",
     defaultDatabaseFile,
-    `${databaseFileForms}; or postgres://user@host:port/database`,
+    `${databaseFileForms}; or postgres:// or mariadb:// and user@host:port/database`,
     (given) => (namesServer(given) ? Option.some(defaultDatabaseFile) : parseDatabaseFile(given))
   ),
   databaseServer

@@ -141,7 +141,7 @@ const everySetting: Record<string, Setting> = {
   DATABASE_URL: {
     read: (settings) => Path.relative(process.cwd(), settings.databaseFile),
     allowed:
-      "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out; or postgres://user@host:port/database",
+      "file: and a path, such as file:./data/orders.db; ~ is not read as the home folder, so write that out; or postgres:// or mariadb:// and user@host:port/database",
     good: [
       ["file:./orders.db", "orders.db"],
       ["file:orders.db", "orders.db"],
@@ -161,7 +161,7 @@ const everySetting: Record<string, Setting> = {
         "sqlite:orders.db",
         "http://localhost/orders.db"
       ],
-      ...["mysql://localhost/orders", "file:", "file:/", "file://", "file:///", "file://elsewhere/orders.db"],
+      ...["mongodb://localhost/orders", "file:", "file:/", "file://", "file:///", "file://elsewhere/orders.db"],
       ...["file:./data/", "file::memory:", "file:orders.db?mode=ro", "file:orders.db#1", "file:%ZZ"]
     ]
   },

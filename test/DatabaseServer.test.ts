@@ -16,7 +16,10 @@ describe("DATABASE_URL of a server", () => {
     ["postgresql://ann@db.example:6543/shop", "postgres://db.example:6543/shop"],
     ["postgres://ann@[::1]/shop?sslmode=disable", "postgres://[::1]:5432/shop"],
     ["postgres:///shop?host=/run/postgresql", "postgres:///run/postgresql:5432/shop"],
-    ["postgres:///shop", "postgres://localhost:5432/shop"]
+    ["postgres:///shop", "postgres://localhost:5432/shop"],
+    ["mariadb://ann@db.example/shop", "mariadb://db.example:3306/shop"],
+    ["mysql://ann@db.example:3307/shop?ssl-mode=DISABLED", "mariadb://db.example:3307/shop"],
+    ["mariadb://ann@localhost/shop?socket=/run/mysqld/mysqld.sock", "mariadb:///run/mysqld/mysqld.sock:3306/shop"]
   ] as const) {
     it.effect(`takes ${given}`, () =>
       Effect.gen(function* () {
@@ -36,13 +39,23 @@ describe("DATABASE_URL of a server", () => {
     "postgres://ann:secret@db.example/shop?host=/run",
     "postgres:///shop?host=db.example",
     "postgres://ann:%secret@db.example/shop",
-    "postgres:shop"
+    "postgres:shop",
+    "mariadb://ann:secret@db.example",
+    "mariadb://ann:secret@db.example/shop?sslmode=require",
+    "mariadb://ann:secret@db.example/shop?ssl-mode=PREFERRED",
+    "mariadb://ann:secret@192.0.2.1/shop?ssl-mode=VERIFY_IDENTITY",
+    "mariadb://ann:secret@[::1]/shop?ssl-mode=VERIFY_IDENTITY",
+    "mariadb://ann:secret@db.example/shop?socket=/run/mysqld/mysqld.sock",
+    "mysql://ann:secret@db.example/shop?multipleStatements=true"
   ]) {
     it.effect(`refuses ${given} in one line, and does not show the password`, () =>
       Effect.gen(function* () {
         const lines = yield* mistakesIn({ DATABASE_URL: given })
         assert.lengthOf(lines, 1)
-        assert.match(lines[0] ?? "", /^DATABASE_URL: given .*, allowed is postgres:\/\/user@host:port\/database/)
+        assert.match(
+          lines[0] ?? "",
+          /^DATABASE_URL: given .*, allowed is (postgres|mariadb):\/\/user@host:port\/database/
+        )
         assert.notInclude(lines[0] ?? "", "secret")
       })
     )
@@ -86,6 +99,13 @@ describe("DATABASE_URL of a server", () => {
       assert.deepStrictEqual(yield* tlsBy("?sslmode=require"), ["none", undefined])
       assert.deepStrictEqual(yield* tlsBy(`?sslmode=verify-ca&sslrootcert=${file}`), ["chain", "PEM"])
       assert.deepStrictEqual(yield* tlsBy(`?sslmode=verify-full&sslrootcert=${file}`), ["full", "PEM"])
+      const mariaDb = yield* serverBy({
+        DATABASE_URL: `mariadb://db.example/shop?ssl-mode=VERIFY_IDENTITY&ssl-ca=${file}`
+      })
+      assert.deepStrictEqual(
+        Option.getOrUndefined(Option.map(mariaDb.tls, ({ ca, verification }) => [verification, Option.getOrNull(ca)])),
+        ["full", "PEM"]
+      )
       assert.deepStrictEqual(
         yield* mistakesIn({ DATABASE_URL: `postgres://db.example/shop?sslmode=require&sslrootcert=${file}.gone` }),
         [`DATABASE_URL: sslrootcert "${file}.gone" cannot be read: ENOENT: no such file or directory`]

@@ -19,6 +19,7 @@ const base = [
   "Redaction.ts",
   "RegularFile.ts",
   "SecretFile.ts",
+  "ServerUrl.ts",
   "Setting.ts",
   "StartupError.ts",
   "TelemetrySettings.ts"
@@ -33,6 +34,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
   store: ["order", "base"],
   "store/sqlite": ["store", "order", "base"],
   "store/postgres": ["store", "order", "base"],
+  "store/mariadb": ["store", "order", "base"],
   observe: ["store", "order", "base"],
   work: ["observe", "store", "order", "base"],
   Orders: ["observe", "store", "order", "base"],
@@ -48,6 +50,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "store",
     "store/sqlite",
     "store/postgres",
+    "store/mariadb",
     "api",
     "order",
     "base"
@@ -74,6 +77,7 @@ const keptApart = [
   { name: /^node:|platform-node/, to: Object.keys(mayImport).filter((room) => room !== "api" && room !== "dashboard") },
   { name: /^better-sqlite3|sql-sqlite-node/, to: ["store/sqlite", "cli/DatabaseReader.ts"] },
   { name: /^pg(-|$)|sql-pg/, to: ["store/postgres"] },
+  { name: /^mysql2/, to: ["store/mariadb"] },
   { name: /^@effect\/cli/, to: ["cli"] }
 ]
 
@@ -86,7 +90,7 @@ const files = Fs.readdirSync("src", { recursive: true, encoding: "utf8" })
 
 const roomOf = (file: string) => {
   const folder = Path.dirname(file)
-  const database = /^store\/(sqlite|postgres)/.exec(folder)?.[0]
+  const database = /^store\/(sqlite|postgres|mariadb)/.exec(folder)?.[0]
   if (database !== undefined) return database
   if (folder !== ".") return folder.split("/")[0] ?? folder
   if (base.includes(file)) return "base"
@@ -137,7 +141,9 @@ describe("The rooms", () => {
     ["api/Client.ts", 'import * as Fs from "node:fs"'],
     ["store/OrdersRepoSql.ts", 'import { SqliteClient } from "@effect/sql-sqlite-node"'],
     ["store/sql/Dialect.ts", 'import { sqliteDialect } from "../sqlite/SqliteDialect.ts"'],
-    ["store/sqlite/Sqlite.ts", 'import * as Pg from "pg"']
+    ["store/sqlite/Sqlite.ts", 'import * as Pg from "pg"'],
+    ["store/postgres/Postgres.ts", 'import * as Mysql from "mysql2"'],
+    ["store/mariadb/MariaDb.ts", 'import { setUp } from "../postgres/SetUp.ts"']
   ] as const) {
     it(`keep ${source} out of ${file}`, () => {
       assert.lengthOf(breaks(file, source), 1)
@@ -151,7 +157,7 @@ describe("The rooms", () => {
       const source = Fs.readFileSync(Path.join("src", tag), "utf8")
       assert.deepStrictEqual(
         importsOf(tag, source).filter(
-          (file) => implementations.includes(file) || /^store\/(sqlite|postgres|memory)\//.test(file)
+          (file) => implementations.includes(file) || /^store\/(sqlite|postgres|mariadb|memory)\//.test(file)
         ),
         []
       )

@@ -55,19 +55,22 @@ interface Ends {
 }
 
 /** What a database needs is loaded only for it. */
-const endsOf = (place: Place): Effect.Effect<Ends> =>
-  "file" in place
-    ? Effect.map(
-        Effect.promise(() => import("../store/sqlite/SqliteMove.ts")),
-        ({ openSource, openTarget }) => ({ source: openSource(place.file), target: openTarget(place.file) })
-      )
-    : Effect.map(
-        Effect.promise(() => import("../store/postgres/PostgresMove.ts")),
-        ({ openSource, openTarget }) => ({ source: openSource(place.server), target: openTarget(place.server) })
-      )
+const endsOf = (place: Place): Effect.Effect<Ends, Failure> => {
+  if ("file" in place) {
+    return Effect.map(
+      Effect.promise(() => import("../store/sqlite/SqliteMove.ts")),
+      ({ openSource, openTarget }) => ({ source: openSource(place.file), target: openTarget(place.file) })
+    )
+  }
+  if (place.server.kind === "mariadb") return misused(`${place.server.shown}: MariaDB is not moved from or to yet.`)
+  return Effect.map(
+    Effect.promise(() => import("../store/postgres/PostgresMove.ts")),
+    ({ openSource, openTarget }) => ({ source: openSource(place.server), target: openTarget(place.server) })
+  )
+}
 
 const opened = <A>(end: (ends: Ends) => Effect.Effect<A, StartupError, Scope.Scope>, place: Place) =>
-  Effect.mapError(Effect.flatMap(endsOf(place), end), refused)
+  Effect.flatMap(endsOf(place), (ends) => Effect.mapError(end(ends), refused))
 
 const percent = (count: number, total: number) => `${total === 0 ? 100 : Math.floor((100 * count) / total)} %`
 

@@ -8,6 +8,7 @@ import { Command, type Commit, type CommittedChange, type Filter } from "../../s
 import { addTo, noTotals } from "../../src/store/CommandGroups.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { longTest } from "../support/Limits.ts"
+import { hasMariaDb, mariaDbDatabases, mariaDbRepo, unlessMariaDb } from "../support/MariaDb.ts"
 import { hasPostgres, postgresRepo, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
 import {
   at,
@@ -210,3 +211,4 @@ const agrees = (layer: Layer.Layer<OrdersRepo | SqlClient.SqlClient, unknown, Ap
 agrees(sqlRepo, 60)
 // Each run makes all tables anew, which takes a while.
 describe.skipIf(!hasPostgres)(`On PostgreSQL${unlessPostgres}`, () => agrees(postgresRepo(postgresSchemas()), 20))
+describe.skipIf(!hasMariaDb)(`On MariaDB${unlessMariaDb}`, () => agrees(mariaDbRepo(mariaDbDatabases()), 40))

@@ -4,7 +4,7 @@ import type { Dialect } from "../sql/Dialect.ts"
 import { isOf } from "../sql/PartialIndexes.ts"
 import { returning } from "../sql/Returning.ts"
 
-const typeOf = { integer: "bigint", text: "text" } as const
+const typeOf = { integer: "bigint", name: "text", text: "text" } as const
 
 /**
  * In the words of PostgreSQL. It cannot be named an index, so a slice is said in a way that only that index fits: its columns

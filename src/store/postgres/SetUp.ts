@@ -1,7 +1,8 @@
+import * as Migrator from "@effect/sql/Migrator"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
-import { checkCurrent, migrate, removeChanges } from "../server/Tables.ts"
+import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
 import { checkSchema } from "./SchemaCheck.ts"
 
@@ -70,6 +71,7 @@ const present = (sql: SqlClient.SqlClient) =>
     (rows) => rows.map(({ name }) => name)
   )
 
+/** As the migrator would, after a statement that fails when it is not there: that would end the transaction. */
 const journal = (sql: SqlClient.SqlClient) => sql`
   CREATE TABLE IF NOT EXISTS effect_sql_migrations (
     migration_id  integer PRIMARY KEY,
@@ -80,7 +82,7 @@ const journal = (sql: SqlClient.SqlClient) => sql`
 /** Refuses a server, or tables on it, that this service does not use just as they are. Reads only. */
 export const checkReady = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const found = yield* checkedFacts(sql, shown)
-  yield* checkCurrent(sql, shown, { present: present(sql), migrations })
+  yield* checkCurrent(sql, shown, { present: present(sql), latest: latestOf(migrations) })
   yield* checkSchema(sql, shown)
   return found
 })
@@ -92,7 +94,12 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
   isHistoryKept: boolean
 ) {
   const found = yield* checkedFacts(sql, shown)
-  yield* migrate(sql, shown, { present: present(sql), journal: journal(sql), migrations })
+  yield* migrate(sql, shown, {
+    present: present(sql),
+    journal: journal(sql),
+    latest: latestOf(migrations),
+    apply: () => Migrator.make({})({ loader: Migrator.fromRecord({ ...migrations }) })
+  })
   yield* checkSchema(sql, shown)
   if (!isHistoryKept) yield* removeChanges(sql)
   const why = weakened(found)

@@ -1,4 +1,3 @@
-import * as Migrator from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
@@ -12,39 +11,37 @@ type Migrations = Readonly<Record<string, Effect.Effect<void, SqlError, SqlClien
 export const latestOf = (migrations: Migrations) =>
   Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
 
-/**
- * Brings the tables to the latest migration; refuses those of another program, or of a newer version.
- *
- * @param present the names of the tables that are there
- * @param journal makes the table of migrations, unless it is there
- */
-export const migrate = Effect.fnUntraced(function* (
+/** How the tables of a database are kept. */
+interface Kept<E> {
+  /** The names of the tables that are there. */
+  readonly present: Effect.Effect<ReadonlyArray<string>, SqlError>
+  /** Makes the table of migrations, unless it is there. */
+  readonly journal: Effect.Effect<unknown, SqlError>
+  /** The number of the last migration. */
+  readonly latest: number
+  /** Applies the migrations behind that one. */
+  readonly apply: (last: number) => Effect.Effect<unknown, E, SqlClient.SqlClient>
+}
+
+/** Brings the tables to the latest migration; refuses those of another program, or of a newer version. */
+export const migrate = Effect.fnUntraced(function* <E>(
   sql: SqlClient.SqlClient,
   shown: string,
-  {
-    journal,
-    migrations,
-    present
-  }: {
-    readonly present: Effect.Effect<ReadonlyArray<string>, SqlError>
-    readonly journal: Effect.Effect<unknown, SqlError>
-    readonly migrations: Migrations
-  }
+  { apply, journal, latest, present }: Kept<E>
 ) {
   const tables = yield* present
+  let last = 0
   if (tables.includes("effect_sql_migrations")) {
-    const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
-    if ((last?.id ?? 0) > latestOf(migrations)) {
+    const [row] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
+    last = row?.id ?? 0
+    if (last > latest) {
       return yield* refuse(shown, "a database of a newer version of this service", "start that version")
     }
   } else if (tables.some((name) => ourTables.includes(name))) {
     return yield* refuse(shown, "its tables are of another program", "give a database or a schema of its own")
   }
-  // As the migrator would, after a statement that fails when it is not there: that may end the transaction.
   yield* journal
-  yield* Migrator.make({})({ loader: Migrator.fromRecord({ ...migrations }) }).pipe(
-    Effect.provideService(SqlClient.SqlClient, sql)
-  )
+  yield* Effect.provideService(apply(last), SqlClient.SqlClient, sql)
   const counted = yield* sql`SELECT * FROM totals`
   if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
 })
@@ -53,10 +50,7 @@ export const migrate = Effect.fnUntraced(function* (
 export const checkCurrent = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
   shown: string,
-  {
-    migrations,
-    present
-  }: { readonly present: Effect.Effect<ReadonlyArray<string>, SqlError>; readonly migrations: Migrations }
+  { latest, present }: Pick<Kept<never>, "latest" | "present">
 ) {
   const tables = yield* present
   if (!tables.includes("effect_sql_migrations") || !tables.includes("totals")) {
@@ -67,7 +61,7 @@ export const checkCurrent = Effect.fnUntraced(function* (
     )
   }
   const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
-  const [is, latest] = [last?.id ?? 0, latestOf(migrations)]
+  const is = last?.id ?? 0
   if (is > latest) return yield* refuse(shown, "a database of a newer version of this service", "use that version")
   if (is < latest) {
     return yield* refuse(shown, "a database of an older version", "start the service of this version on it once")

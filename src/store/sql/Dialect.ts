@@ -17,6 +17,9 @@ export interface Slice {
 /** An index that has only some of the orders. */
 export type PartialIndex = "orders_pending" | "orders_suspect" | "orders_failed_at" | "orders_prunable"
 
+/** The columns of a table made of objects. A `name` is a text of 255 characters at most, such as an id or a status. */
+export type Columns = Readonly<Record<string, "integer" | "name" | "text">>
+
 /** A change of orders, and what is to be known of each of them then. */
 export interface Update {
   /** The table of orders, if it is to be read by an index. */
@@ -32,13 +35,10 @@ export interface Update {
 /** What databases say in different ways: everything else of the statements is common to all. */
 export interface Dialect {
   /**
-   * A table made of objects: one parameter of the statement, however many they are. What is not an integer is a text, and
-   * a property that is not there is NULL. JSON is handed on as a text, so that no database reads it.
+   * A table made of objects: one parameter of the statement, however many they are. A property that is not there is NULL.
+   * JSON is handed on as a text, so that no database reads it.
    */
-  readonly rows: (
-    objects: ReadonlyArray<object>,
-    columns: Readonly<Record<string, "integer" | "text">>
-  ) => Statement.Fragment
+  readonly rows: (objects: ReadonlyArray<object>, columns: Columns) => Statement.Fragment
   /** The values of a list, as one parameter, for `IN`. */
   readonly anyOf: {
     readonly keys: (keys: ReadonlyArray<number>) => Statement.Fragment

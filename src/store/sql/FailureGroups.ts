@@ -17,7 +17,7 @@ const Details = Schema.Array(
   })
 )
 
-const codeColumns = { place: "integer", shown_code: "text", shown_count: "integer" } as const
+const codeColumns = { place: "integer", shown_code: "name", shown_count: "integer" } as const
 
 /** The Failed orders by error code: how many is kept by triggers, the rest is looked up for the codes that are shown. */
 export const failureGroups = ({ idList, partial, rows, slice, sql }: Fragments) => {

@@ -38,15 +38,15 @@ export const changeRow = ({
 const changeColumns = {
   id: "integer",
   seq: "integer",
-  from_status: "text",
-  to_status: "text",
+  from_status: "name",
+  to_status: "name",
   at: "integer",
   run: "integer",
   attempt: "integer",
-  reason: "text",
+  reason: "name",
   error: "text",
   due_at: "integer",
-  asked_by: "text"
+  asked_by: "name"
 } as const
 
 const keepChanges =

@@ -29,13 +29,13 @@ const newRow = ({ order, traceparent }: CommandOf<"Insert">, place: number) => (
 
 const newColumns = {
   place: "integer",
-  new_id: "text",
-  new_user: "text",
+  new_id: "name",
+  new_user: "name",
   new_items: "text",
   new_amount: "integer",
-  new_currency: "text",
+  new_currency: "name",
   new_metadata: "text",
-  new_trace: "text"
+  new_trace: "name"
 } as const
 
 const insert =
@@ -116,13 +116,13 @@ const recordRow = ({ at, key, outcome, run, took }: CommandOf<"Record">) => ({
 const recordColumns = {
   row_key: "integer",
   row_run: "integer",
-  next_status: "text",
+  next_status: "name",
   ended_at: "integer",
   new_took: "integer",
   new_wait: "integer",
   new_result: "text",
   new_error: "text",
-  new_code: "text",
+  new_code: "name",
   uncounted: "integer"
 } as const
 
@@ -220,7 +220,7 @@ const reopenMany =
     })
   }
 
-const prunedColumns = { order_id: "text", fingerprint: "text", status: "text", finished_at: "integer" } as const
+const prunedColumns = { order_id: "name", fingerprint: "name", status: "name", finished_at: "integer" } as const
 
 const encodePruned = Schema.encodeSync(PrunedRows)
 
