@@ -14,6 +14,8 @@ export interface WaitingCommand {
 /** What may stand in line: beyond it the storage is so far behind that one more would only be answered too late. */
 const maxCommands = 10_000
 const maxWeight = 64 * 1024 * 1024
+/** What one transaction takes beside its first command: its statements are to be small enough for any server. */
+const maxBatchWeight = 4 * 1024 * 1024
 
 /** About the bytes that a value from JSON takes in memory. */
 const weightOf = (value: unknown): number => {
@@ -22,10 +24,14 @@ const weightOf = (value: unknown): number => {
   return Object.values(value).reduce((sum: number, part) => sum + 8 + weightOf(part), 64)
 }
 
-const weigh = (command: Command) =>
-  command._tag === "Insert"
-    ? 256 + weightOf(command.order.item_ids) + weightOf(Option.getOrUndefined(command.order.metadata))
+const weigh = (command: Command) => {
+  if (command._tag === "Insert") {
+    return 256 + weightOf(command.order.item_ids) + weightOf(Option.getOrUndefined(command.order.metadata))
+  }
+  return command._tag === "Record" && command.outcome._tag === "Completed"
+    ? 256 + weightOf(Option.getOrUndefined(command.outcome.result))
     : 256
+}
 
 /** The commands whose transaction has not begun, in the order they came. */
 export const makeCommitLine = () => {
@@ -47,7 +53,18 @@ export const makeCommitLine = () => {
       line.push(entry)
       return entry
     },
-    take: (count: number) => leave(line.splice(0, count)),
+    /** The first commands, `count` at most, and no more than one transaction is to take. */
+    take: (count: number) => {
+      let [taken, sum] = [0, 0]
+      while (
+        taken < Math.min(count, line.length) &&
+        (taken === 0 || sum + (line[taken]?.weight ?? 0) <= maxBatchWeight)
+      ) {
+        sum += line[taken]?.weight ?? 0
+        taken += 1
+      }
+      return leave(line.splice(0, taken))
+    },
     dropOverdue: (now: number) => {
       leave(line.filter(({ deadline }) => deadline <= now))
       line = line.filter(({ deadline }) => deadline > now)

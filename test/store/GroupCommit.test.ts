@@ -108,6 +108,23 @@ describe("batches", () => {
     })
   )
 
+  const weights: Array<number> = []
+  test(
+    "take no more at once than a statement may have, but one command of any size",
+    (write) => (commands) => {
+      weights.push(commands.length)
+      return write(commands)
+    },
+    Effect.gen(function* () {
+      const { writeAll } = yield* GroupCommit
+      const large = (id: number) => insert(id, { metadata: { text: "x".repeat(8000) } })
+      yield* writeAll(Arr.range(1, 900).map(large))
+      assert.strictEqual(yield* storedCount, 900)
+      assert.isAtLeast(weights.length, 2)
+      assert.isAtMost(Math.max(...weights) * 8000, 4 * 1024 * 1024)
+    })
+  )
+
   const latch = Deferred.unsafeMake<void>(FiberId.none)
   test(
     "nobody is answered before the commit",

@@ -47,6 +47,9 @@ const prepare = [
   "SET SESSION innodb_lock_wait_timeout = 5"
 ]
 
+/** What a statement may have beside its texts, in bytes. */
+const packetRest = 64 * 1024
+
 /** The oldest version that has all that the statements need: JSON_TABLE. */
 const oldest = [10, 6] as const
 
@@ -67,6 +70,13 @@ const failure = (cause: unknown) => {
   return new SqlError({ cause, message: "Failed to execute statement" })
 }
 
+/** Whether a server takes statements of that size. One that does not would end the connection. */
+const fits = (params: ReadonlyArray<unknown>, most: number) => {
+  const texts = params.filter(Predicate.isString)
+  const atMost = texts.reduce((sum, { length }) => sum + 3 * length, packetRest)
+  return atMost <= most || texts.reduce((sum, text) => sum + Buffer.byteLength(text), packetRest) <= most
+}
+
 type Answer = Effect.Effect<unknown, SqlError>
 
 /** A connection that can be given up while the server owes an answer. */
@@ -74,6 +84,8 @@ export class Client {
   readonly #connection: Mysql.Connection
   readonly #socket: Net.Socket
   #isOpen = true
+  /** What the server takes as one statement, in bytes. */
+  #mostBytes = Number.POSITIVE_INFINITY
 
   constructor({ address, ...config }: ClientConfig) {
     this.#socket = Net.connect(address)
@@ -105,6 +117,10 @@ export class Client {
 
   /** Runs a statement. It goes on when the fiber is interrupted: a connection is not free before its answer has come. */
   ask(text: string, params: ReadonlyArray<unknown>, rowsAsArray: boolean, answer: (answer: Answer) => void) {
+    if (!fits(params, this.#mostBytes)) {
+      const why = `The statement is larger than max_allowed_packet, which is ${this.#mostBytes}`
+      return answer(failure(Object.assign(new Error(why), { code: "ER_NET_PACKET_TOO_LARGE" })))
+    }
     const timer = setTimeout(() => this.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
     const answered = (error: unknown, result: unknown) => {
       clearTimeout(timer)
@@ -130,7 +146,8 @@ export class Client {
       this.#connection.connect((error) => resume(error ? failure(error) : Effect.void))
     )
     const { execute } = connectionOf(this)
-    const [row] = yield* execute("SELECT VERSION() AS version", [], undefined)
+    const [row] = yield* execute("SELECT VERSION() AS version, @@max_allowed_packet AS most", [], undefined)
+    this.#mostBytes = Number(row?.most)
     const why = unsupported(String(row?.version))
     if (why !== undefined) return yield* failure(Object.assign(new Error(why), { code: "UNSUPPORTED_VERSION" }))
     for (const statement of prepare) yield* execute(statement, [], undefined)

@@ -1,0 +1,297 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Cause, Context, Deferred, Effect, Exit, Layer, Option, type Scope } from "effect"
+import * as Mysql from "mysql2/promise"
+import { StorageUnavailable } from "../../../src/order/Order.ts"
+import { GroupCommit } from "../../../src/store/GroupCommit.ts"
+import { unsupported } from "../../../src/store/mariadb/MariaDbClient.ts"
+import * as OrdersRepoMariaDb from "../../../src/store/mariadb/OrdersRepoMariaDb.ts"
+import { weakened } from "../../../src/store/mariadb/SetUp.ts"
+import { OrderEvents } from "../../../src/store/OrderEvents.ts"
+import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
+import { messageOf } from "../../../src/store/server/ServerErrors.ts"
+import { longTest } from "../../support/Limits.ts"
+import { hasMariaDb, mariaDbDatabases, queryMariaDb, unlessMariaDb } from "../../support/MariaDb.ts"
+import { serverBy } from "../../support/Postgres.ts"
+import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
+import { config, type Settings } from "../../support/TestLayers.ts"
+
+describe("A server that is not supported", () => {
+  for (const [version, why] of [
+    ["8.0.36", "MySQL 8.0.36"],
+    ["9.1.0-commercial", "MySQL 9.1.0-commercial"],
+    ["10.5.23-MariaDB", "MariaDB 10.5.23"],
+    ["10.6.0-MariaDB-log", undefined],
+    ["11.4.2-MariaDB-ubu2404", undefined]
+  ] as const) {
+    it(`${version} is ${why ?? "none"}`, () => assert.strictEqual(unsupported(version), why))
+  }
+
+  it("is not one that may lose what it committed, but that is said", () => {
+    assert.isUndefined(weakened({ flush_log: 1, log_bin: 0, sync_binlog: 0 }))
+    assert.isUndefined(weakened({ flush_log: 1, log_bin: 1, sync_binlog: 1 }))
+    assert.match(weakened({ flush_log: 2, log_bin: 0, sync_binlog: 0 }) ?? "", /^innodb_flush_log_at_trx_commit is 2: /)
+    assert.match(weakened({ flush_log: 1, log_bin: 1, sync_binlog: 0 }) ?? "", /^sync_binlog is 0: /)
+  })
+})
+
+describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
+  const { clean, fresh } = mariaDbDatabases()
+  const query = (url: string, ...statements: ReadonlyArray<string>) =>
+    Effect.promise(() => queryMariaDb(url, ...statements))
+
+  /** The repository on that database, which lives as long as the test. */
+  const open = (url: string, settings: Settings = {}) =>
+    Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoMariaDb.layer(server))).pipe(
+      Effect.provide(config(settings))
+    )
+  const refusal = (url: string) =>
+    Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
+
+  const refused = (title: string, why: RegExp, prepare: (url: string) => Effect.Effect<string>) =>
+    it.live(
+      `does not start ${title}`,
+      () =>
+        Effect.gen(function* () {
+          const lines = yield* refusal(yield* prepare(yield* fresh))
+          assert.lengthOf(lines, 1)
+          assert.match(lines[0] ?? "", why)
+        }),
+      longTest
+    )
+
+  refused("on a database that is not there", /^DATABASE_URL: mariadb:.*nowhere.*: create it/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { pathname: "/nowhere_at_all" }).href)
+  )
+  refused("where no server is", /ECONNREFUSED.*: start the server, or correct/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { port: "1" }).href)
+  )
+  refused("as a user that is not there", /Access denied.*: correct the user or the password/, (url) =>
+    Effect.succeed(Object.assign(new URL(url), { username: "nobody_at_all", password: "x" }).href)
+  )
+  refused("beside tables of another program", /its tables are of another program/, (url) =>
+    Effect.as(query(url, "CREATE TABLE orders (id integer)"), url)
+  )
+  refused("on tables of a newer version", /a database of a newer version/, (url) =>
+    Effect.as(
+      query(
+        url,
+        "CREATE TABLE effect_sql_migrations (migration_id integer PRIMARY KEY, name text)",
+        "INSERT INTO effect_sql_migrations VALUES (999, 'later')"
+      ),
+      url
+    )
+  )
+
+  it.scopedLive(
+    "does not start beside another process, and does after it; on another database it does",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* clean
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* open(url)
+            assert.match(
+              (yield* refusal(url)).join("\n"),
+              /^DATABASE_URL: .*: in use by another process: stop that one first$/
+            )
+            yield* open(yield* clean)
+          })
+        )
+        yield* open(url)
+      }),
+    longTest
+  )
+
+  it.scopedLive(
+    "goes on with a first start that was cut short anywhere",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* fresh
+        yield* Effect.scoped(open(url))
+        yield* query(
+          url,
+          "DELETE FROM effect_sql_migrations",
+          "DROP TRIGGER failures_removed",
+          "DROP TABLE failures",
+          "DELETE FROM totals"
+        )
+        const repo = Context.get(yield* open(url), OrdersRepo)
+        yield* repo.write([insert(1)])
+        assert.strictEqual((yield* repo.totals).Pending, 1)
+        assert.lengthOf(yield* query(url, "SELECT * FROM effect_sql_migrations"), 1)
+        assert.lengthOf(yield* query(url, "SHOW TRIGGERS"), 5)
+      }),
+    longTest
+  )
+
+  it.scopedLive(
+    "finds all as it was when it is opened again",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* clean
+        const before = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const repo = Context.get(yield* open(url), OrdersRepo)
+            yield* repo.write([insert(1, { metadata: { a: "\u0000\ud800é😀Я", b: "\\'\"" } }), insert(2), claim(1)])
+            yield* repo.write([record(1, 1, completed(Option.some([1, null])))])
+            return yield* repo.list({}, Option.none(), 9)
+          })
+        )
+        const repo = Context.get(yield* open(url), OrdersRepo)
+        same(yield* repo.list({}, Option.none(), 9), before)
+        same((yield* repo.write([insert(3)])).results.length, 1)
+      }),
+    longTest
+  )
+
+  it.scopedLive(
+    "removes the history when it is started with HISTORY=off",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* clean
+        const inserting = (id: number, settings: Settings) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const repo = Context.get(yield* open(url, settings), OrdersRepo)
+              yield* repo.write([insert(id)])
+              return [yield* repo.historyRange, (yield* repo.changes({}, 0, 9)).found.map(({ id }) => id)]
+            })
+          )
+        same(yield* inserting(1, {}), [{ from: 1, last: 1 }, [1]])
+        same(yield* inserting(2, { history: Option.none() }), [{ from: 3, last: 2 }, []])
+        same(yield* inserting(3, {}), [{ from: 3, last: 3 }, [3]])
+      }),
+    longTest
+  )
+
+  const running = <E>(
+    title: string,
+    body: (
+      url: string,
+      fault: Deferred.Deferred<string>
+    ) => Effect.Effect<void, E, GroupCommit | OrdersRepo | Scope.Scope>
+  ) =>
+    it.scopedLive(
+      title,
+      () =>
+        Effect.gen(function* () {
+          const url = yield* clean
+          const server = yield* serverBy(url)
+          const layer = GroupCommit.layer.pipe(
+            Layer.provideMerge(OrderEvents.layer),
+            Layer.provideMerge(OrdersRepoMariaDb.layer(server)),
+            Layer.provideMerge(config())
+          )
+          yield* Effect.flatMap(OrdersRepo, ({ fault }) => body(url, fault)).pipe(Effect.provide(layer))
+        }),
+      longTest
+    )
+
+  const lock = "CONCAT('orders ', MD5(DATABASE()))"
+  /** Ends a session, which may have ended by itself. */
+  const kill = (url: string, session: unknown) =>
+    Effect.promise(() => queryMariaDb(url, `KILL ${session}`).catch(() => {}))
+  const writerOf = (url: string) => Effect.map(query(url, `SELECT IS_USED_LOCK(${lock}) AS id`), ([row]) => row?.id)
+  const endWriter = (url: string) => Effect.flatMap(writerOf(url), (id) => (id === null ? Effect.void : kill(url, id)))
+
+  /** Another session that gets the lock as soon as nobody has it. */
+  const waitingForLock = (url: string) =>
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        const client = await Mysql.createConnection({ uri: url })
+        client.on("error", () => {})
+        client.query(`SELECT GET_LOCK(${lock}, 60)`).catch(() => {})
+        const waits = "SELECT 1 FROM information_schema.processlist WHERE state = 'User lock' AND db = DATABASE()"
+        while ((await queryMariaDb(url, waits)).length === 0);
+        return client
+      }),
+      (client) => Effect.promise(() => client.end().catch(() => {}))
+    )
+
+  running("goes on when its connections are ended by the server", (url) =>
+    Effect.gen(function* () {
+      const repo = yield* OrdersRepo
+      yield* write(insert(1))
+      yield* find(1)
+      const sessions = yield* query(
+        url,
+        "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+      )
+      assert.isAtLeast(sessions.length, 2)
+      for (const { id } of sessions) yield* kill(url, id)
+      while ((yield* writerOf(url)) !== null);
+      assert.deepStrictEqual(yield* tags(insert(2), insert(1)), ["Inserted", "Known"])
+      yield* find(2)
+      assert.strictEqual((yield* repo.totals).Pending, 2)
+    })
+  )
+
+  running("loses nothing that it acknowledged, whenever its connection is ended", (url) =>
+    Effect.gen(function* () {
+      const { settle, write } = yield* GroupCommit
+      const repo = yield* OrdersRepo
+      const acknowledged: Array<number> = []
+      let isOver = false
+      const submit = Effect.forEach(
+        Arr.range(1, 800),
+        (id) =>
+          Effect.flatMap(Effect.exit(write(insert(id))), (exit) =>
+            Effect.sync(() => {
+              if (Exit.isSuccess(exit)) acknowledged.push(id)
+            })
+          ),
+        { concurrency: 20, discard: true }
+      )
+      const ending = Effect.whileLoop({
+        while: () => !isOver,
+        body: () => Effect.zipRight(Effect.sleep("60 millis"), endWriter(url)),
+        step: () => {}
+      })
+      const over = Effect.sync(() => {
+        isOver = true
+      })
+      yield* Effect.all([Effect.ensuring(submit, over), ending], { concurrency: 2 })
+      assert.strictEqual((yield* settle(insert(9001)))._tag, "Inserted")
+      assert.isAbove(acknowledged.length, 0)
+      for (const id of acknowledged) yield* find(id)
+      const { Pending: stored } = yield* repo.totals
+      const [row] = yield* query(
+        url,
+        "SELECT count(*) AS orders, (SELECT count(*) FROM changes) AS changes, max(seq) AS last FROM orders"
+      )
+      assert.deepStrictEqual({ ...row }, { orders: stored, changes: stored, last: stored })
+      assert.isAtLeast(stored, acknowledged.length + 1)
+    })
+  )
+
+  running("takes no order any more once another process has the lock", (url, fault) =>
+    Effect.gen(function* () {
+      yield* write(insert(1))
+      yield* waitingForLock(url)
+      yield* endWriter(url)
+      // The first may only find out that its session was ended.
+      while (!(yield* Deferred.isDone(fault))) {
+        assert.deepStrictEqual(yield* Effect.exit(write(insert(2))), Exit.fail(new StorageUnavailable({})))
+      }
+      assert.strictEqual(yield* Deferred.await(fault), "another process uses the database")
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(3))), Exit.fail(new StorageUnavailable({})))
+      yield* find(1)
+    })
+  )
+
+  running("writes many large orders that are too much for one statement", (url) =>
+    Effect.gen(function* () {
+      const [packet] = yield* query(url, "SELECT @@max_allowed_packet AS most")
+      const count = Math.ceil((1.5 * Number(packet?.most)) / 15_000)
+      const repo = yield* OrdersRepo
+      const many = Arr.range(1, count).map((id) => insert(id, { metadata: { text: '"'.repeat(3900) } }))
+      const { writeAll } = yield* GroupCommit
+      yield* writeAll(many)
+      assert.strictEqual((yield* repo.totals).Pending, count)
+      if (!Arr.isNonEmptyReadonlyArray(many)) return
+      const cause = yield* Effect.flip(Effect.sandbox(repo.write(many)))
+      assert.isTrue(Cause.isDie(cause))
+      assert.include(messageOf(Cause.squash(cause)), "larger than max_allowed_packet")
+    })
+  )
+})
