@@ -59,18 +59,21 @@ export class Client extends Pg.Client {
 
 const failure = (cause: unknown) => new SqlError({ cause, message: "Failed to execute statement" })
 
-/** Runs a statement. It goes on when the fiber is interrupted: a connection is not free before its answer has come. */
+/** Runs a statement. One that gets no answer is the end of its connection. */
+const send = (client: Client, query: Pg.QueryConfig, done: (error: Error | null, result: Pg.QueryResult) => void) => {
+  const timer = setTimeout(() => client.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
+  client.query(query, (error, result) => {
+    clearTimeout(timer)
+    done(error, result)
+  })
+}
+
+/** The same as an effect. It goes on when the fiber is interrupted: a connection is not free before its answer has come. */
 const ask = (
   client: Client,
   query: Pg.QueryConfig,
   answer: (answer: Effect.Effect<Pg.QueryResult, SqlError>) => void
-) => {
-  const timer = setTimeout(() => client.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
-  client.query(query, (error, result) => {
-    clearTimeout(timer)
-    answer(error ? failure(error) : Effect.succeed(result))
-  })
-}
+) => send(client, query, (error, result) => answer(error ? failure(error) : Effect.succeed(result)))
 
 /** Statements with parameters are few and come again and again: a connection prepares each of them once. */
 const names = new Map<string, string>()
@@ -122,11 +125,26 @@ export const connectionOfPool = (pool: Pg.Pool) =>
     false
   )
 
-/** A pool of connections, closed with the scope. */
+/**
+ * Has a session go by indices. Every statement is made for one; but the planner goes through a table from end to end where
+ * that is small, and what it has prepared goes on so while the table grows, until autovacuum counts its rows again.
+ */
+export const byIndices = `
+  SELECT
+    set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)`
+
+/** A pool of connections that read, closed with the scope. */
 export const makePool = (config: Pg.ClientConfig, max: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const pool = new Pg.Pool({ ...config, Client, max, idleTimeoutMillis: 60_000 })
+      const onConnect = (client: Pg.ClientBase) =>
+        new Promise<void>((resolve, reject) => {
+          if (client instanceof Client)
+            send(client, { text: byIndices }, (error) => (error ? reject(error) : resolve()))
+          else reject(new Error("The pool has a client that is not ours"))
+        })
+      const pool = new Pg.Pool({ ...config, Client, max, idleTimeoutMillis: 60_000, onConnect })
       pool.on("error", () => {})
       return pool
     }),

@@ -4,7 +4,7 @@ import { Effect, Predicate } from "effect"
 import type * as Pg from "pg"
 import { LockTaken, type WriterDriver } from "../server/Writer.ts"
 import { checkOwnSession } from "./Pooler.ts"
-import { Client, connectionOf } from "./PostgresDriver.ts"
+import { byIndices, Client, connectionOf } from "./PostgresDriver.ts"
 import { postgresErrors } from "./PostgresErrors.ts"
 import { takeLock } from "./SessionLock.ts"
 
@@ -43,6 +43,7 @@ const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
     return connect(client).pipe(
       Effect.zipRight(checkOwnSession(client, connection, anotherConnection(config))),
       Effect.zipRight(connection.execute(prepare, [], undefined)),
+      Effect.zipRight(connection.execute(byIndices, [], undefined)),
       Effect.zipRight(takeLock(connection, name)),
       Effect.filterOrFail(
         (isTaken) => isTaken,

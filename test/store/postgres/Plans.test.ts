@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Effect, Option } from "effect"
+import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
+import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
+import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
+import { claim, find, insert, record, write } from "../../support/RepoKit.ts"
+import { config } from "../../support/TestLayers.ts"
+
+describe.skipIf(!hasPostgres)(`What PostgreSQL prepares${unlessPostgres}`, () => {
+  const schemas = postgresSchemas()
+
+  it.live("while few orders are there reads no table from end to end when there are many", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const server = yield* serverBy(url)
+      const query = (statement: string) => Effect.promise(() => queryPostgres(url, statement))
+      const many = Arr.range(1, 10)
+      /** Often enough for the server to keep one plan for all values. */
+      const work = (first: number) =>
+        Effect.forEach(many, (n) => {
+          const [id, key] = [first + n, first + n]
+          return Effect.gen(function* () {
+            yield* write(insert(id), claim(key), record(key, 1))
+            yield* find(id)
+            const repo = yield* OrdersRepo
+            yield* repo.window("open", 10)
+            yield* repo.list({ user_id: "1" }, Option.none(), 5)
+            yield* repo.changes({}, 0, 5)
+          })
+        })
+      yield* Effect.gen(function* () {
+        yield* work(0)
+        yield* query("VACUUM ANALYZE")
+        yield* work(many.length)
+      }).pipe(Effect.provide(OrdersRepoPostgres.layer(server)), Effect.provide(config()))
+      // The sessions have ended, and with that have told what they read.
+      const read = yield* query(
+        "SELECT relname AS name, seq_tup_read AS rows FROM pg_stat_user_tables WHERE schemaname = current_schema() ORDER BY 1"
+      )
+      assert.includeDeepMembers(
+        [...read],
+        [
+          { name: "changes", rows: "0" },
+          { name: "orders", rows: "0" },
+          { name: "pruned", rows: "0" }
+        ]
+      )
+    })
+  )
+})
