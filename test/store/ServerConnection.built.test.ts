@@ -23,8 +23,8 @@ const Metrics = Schema.Struct({
 })
 const Changes = Schema.Struct({ next: Schema.String, changes: Schema.Array(Schema.Struct({ id: Schema.Int })) })
 
-/** To insert an order, to claim it and to record its end takes that many messages of the connection that writes. */
-const messages = 15
+/** To insert an order, to claim it and to record its end takes at least that many messages. */
+const fewest = 15
 
 for (const { isThere, make, name } of serverKinds) {
   describe.skipIf(!isThere)(`The connection to ${name}`, () => {
@@ -42,7 +42,7 @@ for (const { isThere, make, name } of serverKinds) {
         let place = "0"
         let orders = 0
         const consumed: Array<number> = []
-        for (let message = 0; message < messages; message++) {
+        for (let message = 0; message === 0 || relay.hasCut(); message++) {
           relay.cutAt(message)
           orders += 1
           yield* until(async () => [200, 202].includes(await submit(orders)))
@@ -60,8 +60,8 @@ for (const { isThere, make, name } of serverKinds) {
               (now) => now.orders_completed === orders && now.total_orders === orders
             )
           )
-          assert.isTrue(relay.hasCut())
         }
+        assert.isAbove(orders, fewest)
         const ledger = yield* readLedger(server.query)
         checkLedger(ledger)
         assert.deepStrictEqual(
@@ -83,8 +83,7 @@ for (const { isThere, make, name } of serverKinds) {
         const metrics = read(`${url}/api/metrics`, Metrics)
         assert.strictEqual((yield* Effect.promise(() => post(url, aNewOrder(1)))).status, 202)
         yield* until(Effect.map(metrics, (now) => now.orders_processing === 1))
-        // BEGIN, the two reads and the change of the order, the totals, the history, COMMIT.
-        relay.cutAt(6)
+        relay.cutAtCommit()
         const answer = yield* Effect.promise(() => fetch(`${url}/api/order/1/cancel`, { method: "POST" }))
         assert.isTrue(relay.hasCut())
         assert.strictEqual(answer.status, 503)

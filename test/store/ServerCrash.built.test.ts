@@ -109,7 +109,7 @@ for (const { isThere, make, name } of serverKinds) {
           service.child.kill("SIGTERM")
           assert.strictEqual(yield* service.exited, 0)
         }),
-      Math.max(300_000, rounds * 15_000)
+      Math.max(300_000, rounds * 30_000)
     )
   })
 }

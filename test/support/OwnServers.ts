@@ -1,4 +1,6 @@
 import { Effect, type Scope } from "effect"
+import { queryMariaDb } from "./MariaDb.ts"
+import { hasMariaDbServer, startMariaDbServer, unlessMariaDbServer } from "./MariaDbServer.ts"
 import { queryPostgres } from "./Postgres.ts"
 import { hasServer, startServer, unlessServer } from "./PostgresServer.ts"
 import { temporaryFolder } from "./TestLayers.ts"
@@ -34,4 +36,15 @@ const postgres: ServerKind = {
   })
 }
 
-export const serverKinds: ReadonlyArray<ServerKind> = [postgres]
+const mariaDb: ServerKind = {
+  name: `MariaDB${unlessMariaDbServer}`,
+  isThere: hasMariaDbServer,
+  make: Effect.map(Effect.flatMap(temporaryFolder, startMariaDbServer), ({ start, stop, url }) => ({
+    url,
+    kill: stop("SIGKILL"),
+    start,
+    query: (statement) => queryMariaDb(url, statement)
+  }))
+}
+
+export const serverKinds: ReadonlyArray<ServerKind> = [postgres, mariaDb]

@@ -10,12 +10,10 @@ export const relayTo = (url: string) =>
     Effect.promise(async () => {
       const target = new URL(url)
       const sockets = new Set<Net.Socket>()
-      /** Behind how many messages from the next BEGIN on the next answer is to be lost. */
-      let messagesLeft: number | undefined
-      let isDown = false
+      /** Whether the answer to a message of the connection that writes is to be lost. */
+      let isDue: ((sent: Buffer) => boolean) | undefined
 
       const server = Net.createServer((near) => {
-        if (isDown) return near.destroy()
         const far = Net.connect(Number(target.port), target.hostname)
         let isWriter = false
         let isAnswerLost = false
@@ -33,10 +31,10 @@ export const relayTo = (url: string) =>
           })
         }
         near.on("data", (sent) => {
-          isWriter ||= messagesLeft !== undefined && sent.includes("BEGIN")
-          if (isWriter && messagesLeft !== undefined) {
-            isAnswerLost = messagesLeft === 0
-            messagesLeft = isAnswerLost ? undefined : messagesLeft - 1
+          isWriter ||= isDue !== undefined && sent.includes("BEGIN")
+          if (isWriter && isDue?.(sent) === true) {
+            isAnswerLost = true
+            isDue = undefined
           }
           far.write(sent)
         })
@@ -55,17 +53,14 @@ export const relayTo = (url: string) =>
         url: through.href,
         /** Cuts the connection that writes, once, in place of the answer to that message from the next BEGIN on. */
         cutAt: (message: number) => {
-          messagesLeft = message
+          let left = message
+          isDue = () => left-- === 0
         },
-        hasCut: () => messagesLeft === undefined,
-        /** Cuts all, and lets none through until it is `up`. */
-        down: Effect.sync(() => {
-          isDown = true
-          cutAll()
-        }),
-        up: Effect.sync(() => {
-          isDown = false
-        }),
+        /** The same in place of the answer to the next COMMIT. */
+        cutAtCommit: () => {
+          isDue = (sent) => sent.includes("COMMIT")
+        },
+        hasCut: () => isDue === undefined,
         close: () => {
           cutAll()
           server.close()
