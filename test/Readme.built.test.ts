@@ -178,6 +178,8 @@ const runElsewhere: Record<string, string> = {
   "API_KEYS_FILE=keys": "below",
   "orders keys new --name ops": "test/cli/Keys.built.test.ts",
   "sudo install": "the unit: test/SystemdUnit.built.test.ts",
+  "(umask 022; openssl": "the file: test/ComposePostgres.built.test.ts",
+  pg_dump: "test/store/postgres/Backup.built.test.ts",
   "docker compose -f compose.yaml": "the files: test/observe/Observability.built.test.ts",
   "prometheus --config.file": "promtool in test/observe/Observability.built.test.ts",
   OTEL_EXPORTER_OTLP_ENDPOINT: "test/observe/Telemetry.built.test.ts"
