@@ -4,6 +4,7 @@ import { hashOf, randomKey } from "../src/access/ApiKey.ts"
 import { formatKeyLine } from "../src/access/KeyLine.ts"
 import { databaseName, emptyDatabase } from "./Databases.ts"
 import { makeFolder, removeFolder } from "./Folder.ts"
+import { createMariadb } from "./Mariadb.ts"
 import { createPostgres } from "./Postgres.ts"
 import { cpuMillis } from "./ProcessTable.ts"
 import { dist, type Program, startProgram } from "./Program.ts"
@@ -99,7 +100,8 @@ const oursOn = (database: string, create: () => Promise<OnServer>): Contestant =
 /** The service on each database that it runs on. */
 export const oursByDatabase: ReadonlyArray<Contestant> = [
   { ...ours, name: "ours on SQLite" },
-  oursOn("PostgreSQL", createPostgres)
+  oursOn("PostgreSQL", createPostgres),
+  oursOn("MariaDB", createMariadb)
 ]
 
 /** The same with a file of keys, of which each request has to bring one. */

@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { Schema } from "effect"
 import { fileSystem, syncMillis } from "./Folder.ts"
 import { generator } from "./Load.ts"
+import { versionOfMariadb } from "./Mariadb.ts"
 import { versionOfPostgres } from "./Postgres.ts"
 
 const Package = Schema.parseJson(
@@ -41,6 +42,7 @@ export const machine = async (): Promise<Record<string, string>> => {
       .join(", "),
     Redis: /v=(\S+)/.exec(firstLine("redis-server", ["--version"]))?.[1] ?? "none",
     PostgreSQL: await versionOfPostgres(),
+    MariaDB: await versionOfMariadb(),
     commit: firstLine("git", ["-C", import.meta.dirname, "describe", "--always", "--dirty"])
   }
 }
