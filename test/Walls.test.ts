@@ -69,7 +69,10 @@ const onDatabase: Record<string, ReadonlyArray<string>> = {
   "DatabaseReader.ts": ofSqlite,
   "Migrate.ts": ["store", "store/sqlite", "store/postgres"],
   "OrderChecks.ts": ["store", "store/sqlite"],
-  "Restore.ts": ofSqlite
+  "Restore.ts": ofSqlite,
+  "ServerChecks.ts": ["store", "store/sqlite"],
+  "ServerCheckup.ts": ["store", "store/postgres"],
+  "Verdicts.ts": ["store"]
 }
 
 /** What only some rooms or files may import: a client of the API runs in a browser, and one folder knows its database. */

@@ -10,6 +10,13 @@ export const database = Options.text("database").pipe(
   Options.withDescription("A path, with or without file: before it [default: DATABASE_URL, or file:./data/orders.db]")
 )
 
+/** The same for commands that know servers, too. */
+export const databaseOrServer = Options.text("database").pipe(
+  Options.withPseudoName("database"),
+  Options.optional,
+  Options.withDescription("A path, or postgres://user@host/name [default: DATABASE_URL, or file:./data/orders.db]")
+)
+
 /** A shell reads `~` as the home folder only where it begins a word, and nobody means a folder of that name. */
 export const pathOf = (given: string, name: string) =>
   given === "" || given.startsWith("~")

@@ -1,5 +1,6 @@
-import { type Check, error, notByUs, ok } from "./Check.ts"
+import { type Check, ok } from "./Check.ts"
 import type { DatabaseReader } from "./DatabaseReader.ts"
+import { found, historyVerdict } from "./Verdicts.ts"
 
 const migrationOfHistory = 6
 
@@ -21,12 +22,7 @@ export const checkHistory = (reader: DatabaseReader, latest: number): Check => {
   if (latest < migrationOfHistory) return ok("history", "not kept by the version that wrote this")
   const wrong = Object.entries(findings).flatMap(([what, query]) => {
     const count = reader.number(`SELECT count(*) FROM (${query})`)
-    if (count === 0) return []
-    const some = reader.db.prepare(`${query} LIMIT 3`).pluck().all()
-    return [`${what}: ${count} (${some.join(", ")}${count > some.length ? ", ..." : ""})`]
+    return count === 0 ? [] : [found(what, count, reader.db.prepare(`${query} LIMIT 3`).pluck().all())]
   })
-  const changes = reader.number("SELECT count(*) FROM changes")
-  return wrong.length === 0
-    ? ok("history", `${changes === 1 ? "1 change" : `${changes} changes`}, the last of each order as the order is`)
-    : error("history", wrong.join("; "), notByUs)
+  return historyVerdict(wrong, reader.number("SELECT count(*) FROM changes"))
 }

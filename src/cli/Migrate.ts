@@ -37,13 +37,16 @@ const areSame = (one: Place, other: Place) => {
   return of(one.server) === of(other.server)
 }
 
-/** Refuses a file that is damaged. What is on a server is compared with its totals while it is moved. */
-const examined = Effect.fnUntraced(function* (file: string) {
-  const { examine } = yield* Effect.promise(() => import("./Checkup.ts"))
-  const wrong = (yield* examine(file)).filter(({ state }) => state === "error")
+/** Refuses what the doctor finds damaged. */
+const examined = Effect.fnUntraced(function* (place: Place, shown: string) {
+  const checks =
+    "file" in place
+      ? (yield* Effect.promise(() => import("./Checkup.ts"))).examine(place.file)
+      : (yield* Effect.promise(() => import("./ServerCheckup.ts"))).examineServer(place.server)
+  const wrong = (yield* checks).filter(({ state }) => state === "error")
   if (wrong.length === 0) return
   return yield* failed(
-    `${file} is damaged, so it is not moved. What the doctor finds:`,
+    `${shown} is damaged, so it is not moved. What the doctor finds:`,
     ...wrong.map(({ found, name }) => `  ${name}: ${found}`)
   )
 })
@@ -112,7 +115,7 @@ export const migrate = Command.make(
     const target = yield* settled(yield* placeOf("to", to), false)
     if (areSame(source, target)) return yield* misused("--from and --to name the same database.")
     const one = yield* opened(({ source }) => source, source)
-    if ("file" in source) yield* examined(source.file)
+    yield* examined(source, one.shown)
     const other = yield* opened(({ target }) => target, target)
     const progress: MoveProgress = { total: 0, copied: 0, compared: 0 }
     const { move } = yield* Effect.promise(() => import("../store/move/Move.ts"))

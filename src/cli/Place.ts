@@ -1,5 +1,5 @@
 import * as Options from "@effect/cli/Options"
-import { ConfigProvider, Effect, Option } from "effect"
+import { Config, ConfigProvider, Effect, Option } from "effect"
 import type { DatabaseServer } from "../DatabaseServer.ts"
 import { databaseOf } from "./Database.ts"
 import { misused } from "./Failure.ts"
@@ -20,6 +20,31 @@ export const placeOptions = (end: End, about: string) =>
       Options.withDescription(`A file with the password for --${end}; in the URL all users of this machine can see it`)
     )
   })
+
+/** The server that the option or DATABASE_URL names, with the password of the settings; none for a file. */
+export const serverOf = Effect.fnUntraced(function* (given: Option.Option<string>) {
+  const [{ databaseServer, namesServer }, { EnvironmentLive, settingsError }] = yield* Effect.promise(() =>
+    Promise.all([import("../DatabaseServer.ts"), import("../AppConfig.ts")])
+  )
+  const settings = Effect.gen(function* () {
+    const named = Option.isSome(given) ? given : yield* Config.option(Config.string("DATABASE_URL"))
+    if (!Option.exists(named, (url) => namesServer(url.trim()))) return Option.none<DatabaseServer>()
+    const read = Effect.suspend(() => databaseServer)
+    if (Option.isNone(given)) return yield* read
+    const others = yield* Effect.configProviderWith(Effect.succeed)
+    const first = ConfigProvider.fromMap(new Map([["DATABASE_URL", given.value]]))
+    return yield* Effect.withConfigProvider(
+      read,
+      ConfigProvider.orElse(first, () => others)
+    )
+  })
+  return yield* Effect.provide(settings, EnvironmentLive).pipe(
+    Effect.mapError((error) => {
+      const name = Option.isSome(given) ? "--database" : "DATABASE_URL"
+      return misused(...settingsError(error).lines.map((line) => line.replaceAll("DATABASE_URL", name)))
+    })
+  )
+})
 
 /** What the options name. The settings of the service mean nothing to it. */
 export const placeOf = Effect.fnUntraced(function* (

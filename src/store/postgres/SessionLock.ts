@@ -15,6 +15,13 @@ const holders = `
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = 1330791506 AND objid = (hashtext(COALESCE(current_schema(), ''))::bigint & 4294967295)::oid`
 
+/** Whether a process has the lock. */
+export const isLocked = (connection: Connection) =>
+  Effect.map(
+    Effect.flatMap(connection.execute(holders, [], undefined), Schema.decodeUnknown(Holders)),
+    (found) => found.length > 0
+  )
+
 /**
  * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a
  * former session of the same name still has, because the server did not notice its end, is taken from it.

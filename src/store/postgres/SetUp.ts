@@ -45,7 +45,7 @@ const checkServer = (
 }
 
 /** What the server says of itself. One that this service cannot work with is refused. */
-const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+export const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const found = yield* facts(sql)
   if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
   yield* checkServer(shown, found)

@@ -11,6 +11,13 @@ type Migrations = Readonly<Record<string, Effect.Effect<void, SqlError, SqlClien
 export const latestOf = (migrations: Migrations) =>
   Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name, 10)))
 
+/** The number of the last migration that was applied. */
+export const applied = (sql: SqlClient.SqlClient) =>
+  Effect.map(
+    sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`,
+    ([row]) => row?.id ?? 0
+  )
+
 /** How the tables of a database are kept. */
 interface Kept<E> {
   /** The names of the tables that are there. */
@@ -32,8 +39,7 @@ export const migrate = Effect.fnUntraced(function* <E>(
   const tables = yield* present
   let last = 0
   if (tables.includes("effect_sql_migrations")) {
-    const [row] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
-    last = row?.id ?? 0
+    last = yield* applied(sql)
     if (last > latest) {
       return yield* refuse(shown, "a database of a newer version of this service", "start that version")
     }
@@ -60,8 +66,7 @@ export const checkCurrent = Effect.fnUntraced(function* (
       "name the database or the schema that has them"
     )
   }
-  const [last] = yield* sql<{ id: number }>`SELECT COALESCE(max(migration_id), 0) AS id FROM effect_sql_migrations`
-  const is = last?.id ?? 0
+  const is = yield* applied(sql)
   if (is > latest) return yield* refuse(shown, "a database of a newer version of this service", "use that version")
   if (is < latest) {
     return yield* refuse(shown, "a database of an older version", "start the service of this version on it once")

@@ -1,0 +1,24 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+
+/** A database on a server that is looked at, running service or not: all statements read one state of it. */
+export interface Examination {
+  readonly shown: string
+  readonly sql: SqlClient.SqlClient
+  /** Such as `PostgreSQL 15.20, encoding UTF8`. */
+  readonly server: string
+  /** What of the promise the settings of the server take back. */
+  readonly weakened: string | undefined
+  /** How what is sent is encoded, such as `TLSv1.3`. */
+  readonly tls: string | undefined
+  /** Whether a service has the database. */
+  readonly isHeld: boolean
+  readonly migrations: { readonly applied: number; readonly latest: number }
+  /** How the tables differ from ours. */
+  readonly differences: ReadonlyArray<string>
+  /** Whether a statement was given up, because it took longer than {@link mostSeconds}. */
+  readonly tookTooLong: (error: SqlError) => boolean
+}
+
+/** For how long a statement may look. */
+export const mostSeconds = 25

@@ -1,0 +1,132 @@
+import * as Path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { checkTls } from "../../src/cli/ServerCheckup.ts"
+import * as OrdersRepoPostgres from "../../src/store/postgres/OrdersRepoPostgres.ts"
+import { command } from "../support/CliCommand.ts"
+import { fill } from "../support/MovedOrders.ts"
+import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../support/Postgres.ts"
+import { config, temporaryFolder } from "../support/TestLayers.ts"
+
+interface Found {
+  readonly name: string
+  readonly state: string
+  readonly found: string
+}
+
+const wellNames = [
+  ...["service", "server", "tls", "durability", "migrations", "schema", "totals", "listings", "processing", "pending"],
+  ...["suspects", "clock", "orders", "history"]
+]
+
+describe("what orders doctor says of TLS", () => {
+  it("warns where what is sent leaves this machine as it is", () => {
+    for (const host of ["127.0.0.1", "localhost", "::1", "/run/postgresql"]) {
+      assert.strictEqual(checkTls({ host }, { tls: undefined }).state, "ok", host)
+    }
+    assert.strictEqual(checkTls({ host: "db.shop.test" }, { tls: undefined }).state, "warning")
+    assert.include(checkTls({ host: "db.shop.test" }, { tls: "TLSv1.3" }), { state: "ok", found: "TLSv1.3" })
+  })
+})
+
+describe.skipIf(!hasPostgres)(`orders doctor, PostgreSQL${unlessPostgres}`, () => {
+  const schemas = postgresSchemas()
+  const query = (url: string, ...statements: ReadonlyArray<string>) =>
+    Effect.promise(() => queryPostgres(url, ...statements))
+
+  /** A database with orders, as the URL of its schema, and a service on it for as long as the scope. */
+  const filled = Effect.gen(function* () {
+    const url = yield* schemas
+    const server = yield* serverBy(url)
+    yield* fill(20).pipe(Effect.provide(OrdersRepoPostgres.layer(server)), Effect.provide(config()), Effect.orDie)
+    return { url, server }
+  })
+
+  const examine = (url: string, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
+    Effect.map(
+      command(["doctor", "--json", ...args], { env: { DATABASE_URL: url, ...env } }),
+      ({ code, stderr, stdout }) => {
+        assert.strictEqual(stderr, "")
+        const { checks, ok }: { checks: ReadonlyArray<Found>; ok: boolean } = JSON.parse(stdout)
+        assert.strictEqual(code, ok ? 0 : 1)
+        return { checks, problems: checks.filter(({ state }) => state !== "ok") }
+      }
+    )
+  const of = (checks: ReadonlyArray<Found>, name: string) => checks.find((check) => check.name === name)
+
+  it.scopedLive("finds a database well, whether a service has it or not, and changes nothing", () =>
+    Effect.gen(function* () {
+      const { server, url } = yield* filled
+      // Of orders with times soon after 1970, those that wait are long due.
+      yield* query(url, "UPDATE orders SET due_at = 10000000000000 WHERE status = 'Pending'")
+      const { checks, problems } = yield* examine(url)
+      assert.deepStrictEqual(problems, [])
+      assert.deepStrictEqual(
+        checks.map(({ name }) => name),
+        wellNames
+      )
+      assert.strictEqual(of(checks, "service")?.found, "not running")
+      assert.match(of(checks, "server")?.found ?? "", /^PostgreSQL \d+.*, encoding UTF8, takes writes$/)
+      assert.strictEqual(of(checks, "totals")?.found, "28 orders, as counted")
+      yield* Layer.build(OrdersRepoPostgres.layer(server)).pipe(Effect.provide(config()))
+      assert.strictEqual(of((yield* examine(url)).checks, "service")?.found, "running")
+    })
+  )
+
+  it.scopedLive("takes the place by --database, and says in a line why it cannot look", () =>
+    Effect.gen(function* () {
+      const { url } = yield* filled
+      assert.isNotEmpty((yield* examine("file:./none.db", ["--database", url])).checks)
+      const folder = yield* temporaryFolder
+      const fails = Effect.fnUntraced(function* (url: string, line: RegExp) {
+        const { code, stderr, stdout } = yield* command(["doctor"], { env: { DATABASE_URL: url } })
+        assert.deepStrictEqual([code, stdout], [2, ""])
+        assert.match(stderr, line)
+        assert.notInclude(stderr, "s3cret")
+      })
+      yield* fails(yield* schemas, /^postgres:.*: there are no tables of this service in it: name/)
+      yield* fails(
+        Object.assign(new URL(url), { port: "1", password: "s3cret" }).href,
+        /ECONNREFUSED.*: start the server/
+      )
+      yield* fails("postgres://x:s3cret@", /^DATABASE_URL: given "postgres:/)
+      yield* fails(`file:${Path.join(folder, "none.db")}`, /^There is no database at/)
+      yield* query(url, "INSERT INTO effect_sql_migrations (migration_id, name) VALUES (999, 'later')")
+      yield* fails(url, /is of a newer version of this service/)
+    })
+  )
+
+  it.scopedLive("warns of settings that weaken the promise", () =>
+    Effect.gen(function* () {
+      const { url } = yield* filled
+      const { problems } = yield* examine(`${url}%20-c%20synchronous_commit%3Doff`)
+      assert.strictEqual(of(problems, "durability")?.state, "warning")
+      assert.match(of(problems, "durability")?.found ?? "", /^synchronous_commit is off/)
+    })
+  )
+
+  for (const [change, name, found] of [
+    ["UPDATE totals SET failed = 9", "totals", /Failed 9, but \d are there/],
+    ["UPDATE totals SET processing_ms = 1", "totals", /processing time 1 ms, but the orders took/],
+    ["DELETE FROM totals", "totals", /lost its row/],
+    ["UPDATE failures SET count = count + 1", "listings", /error codes counted otherwise than their Failed orders: \d/],
+    ["UPDATE totals SET failure_codes = 90", "listings", /error codes more or fewer than are counted: \d/],
+    ["UPDATE spans SET latest = 0", "listings", /orders accepted outside of the time noted for their block: \d/],
+    ["UPDATE orders SET started_at = NULL WHERE seq = 1", "orders", /without a run: 1 order \(A\)/],
+    ["INSERT INTO pruned VALUES ('A', '', 'Completed', 0)", "orders", /also among the removed: 1 order \(A\)/],
+    ["UPDATE orders SET run = 7 WHERE seq = 1", "history", /orders that differ from their last change: 1 \(A\)/],
+    ["UPDATE changes SET seq = 500 WHERE seq = 1", "history", /changes of no order: \d/],
+    ["UPDATE totals SET last_change = 1", "history", /changes with ids that are still to come/],
+    ["ALTER TABLE orders ADD COLUMN mine text", "schema", /column orders.mine text is not ours/]
+  ] as const) {
+    it.scopedLive(`finds what was changed: ${change}`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* filled
+        yield* query(url, change)
+        const check = of((yield* examine(url)).checks, name)
+        assert.strictEqual(check?.state, "error")
+        assert.match(check?.found ?? "", found)
+      })
+    )
+  }
+})
