@@ -7,6 +7,7 @@ import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
+import { longTest } from "../../support/Limits.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
 import { config, type Settings } from "../../support/TestLayers.ts"
@@ -218,17 +219,20 @@ describe.skipIf(!hasPostgres)(name, () => {
       fault: Deferred.Deferred<string>
     ) => Effect.Effect<void, E, GroupCommit | OrdersRepo | Scope.Scope>
   ) =>
-    it.scopedLive(title, () =>
-      Effect.gen(function* () {
-        const url = yield* schemas
-        const server = yield* serverBy(url)
-        const layer = GroupCommit.layer.pipe(
-          Layer.provideMerge(OrderEvents.layer),
-          Layer.provideMerge(OrdersRepoPostgres.layer(server)),
-          Layer.provideMerge(config())
-        )
-        yield* Effect.flatMap(OrdersRepo, ({ fault }) => body(url, fault)).pipe(Effect.provide(layer))
-      })
+    it.scopedLive(
+      title,
+      () =>
+        Effect.gen(function* () {
+          const url = yield* schemas
+          const server = yield* serverBy(url)
+          const layer = GroupCommit.layer.pipe(
+            Layer.provideMerge(OrderEvents.layer),
+            Layer.provideMerge(OrdersRepoPostgres.layer(server)),
+            Layer.provideMerge(config())
+          )
+          yield* Effect.flatMap(OrdersRepo, ({ fault }) => body(url, fault)).pipe(Effect.provide(layer))
+        }),
+      longTest
     )
 
   /** The sessions that write, as the server sees them. */
@@ -286,10 +290,14 @@ describe.skipIf(!hasPostgres)(name, () => {
           ),
         { concurrency: 20, discard: true }
       )
+      // Not for ever, or a slow machine would never get to writing.
+      let ends = 0
       const ending = Effect.whileLoop({
-        while: () => !isOver,
+        while: () => !isOver && ends < 30,
         body: () => Effect.zipRight(Effect.sleep("60 millis"), endWriter(url)),
-        step: () => {}
+        step: () => {
+          ends += 1
+        }
       })
       yield* Effect.all(
         [
