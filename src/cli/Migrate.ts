@@ -58,17 +58,21 @@ interface Ends {
 }
 
 /** What a database needs is loaded only for it. */
-const endsOf = (place: Place): Effect.Effect<Ends, Failure> => {
+const endsOf = (place: Place): Effect.Effect<Ends> => {
   if ("file" in place) {
     return Effect.map(
       Effect.promise(() => import("../store/sqlite/SqliteMove.ts")),
       ({ openSource, openTarget }) => ({ source: openSource(place.file), target: openTarget(place.file) })
     )
   }
-  if (place.server.kind === "mariadb") return misused(`${place.server.shown}: MariaDB is not moved from or to yet.`)
+  const { server } = place
   return Effect.map(
-    Effect.promise(() => import("../store/postgres/PostgresMove.ts")),
-    ({ openSource, openTarget }) => ({ source: openSource(place.server), target: openTarget(place.server) })
+    Effect.promise(() =>
+      server.kind === "mariadb"
+        ? import("../store/mariadb/MariaDbMove.ts")
+        : import("../store/postgres/PostgresMove.ts")
+    ),
+    ({ openSource, openTarget }) => ({ source: openSource(server), target: openTarget(server) })
   )
 }
 

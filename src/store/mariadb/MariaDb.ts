@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as Statement from "@effect/sql/Statement"
 import { Context, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../../AppConfig.ts"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
 import { makeWriter, ServerWriter } from "../server/Writer.ts"
 import { clientConfig } from "./MariaDbClient.ts"
+import { mariaDbCompiler } from "./MariaDbCompiler.ts"
 import { mariaDbDriver } from "./MariaDbSession.ts"
 import { makeReaders } from "./Readers.ts"
 import { setUp } from "./SetUp.ts"
@@ -15,14 +15,6 @@ import { startAdvice } from "./StartAdvice.ts"
 
 /** Connections that read: as many as one service keeps busy beside the one that writes. */
 const readers = 4
-
-const compiler = Statement.makeCompiler({
-  dialect: "mysql",
-  placeholder: () => "?",
-  onIdentifier: Statement.defaultEscape("`"),
-  onCustom: () => ["", []],
-  onRecordUpdate: () => ["", []]
-})
 
 /**
  * The SQL client, ready for use: the database locked against other processes, and migrated. Statements of a transaction of the
@@ -38,7 +30,7 @@ export const sqlLive = (server: DatabaseServer) =>
       const sql = yield* SqlClient.make({
         acquirer: Effect.succeed(yield* makeReaders(config, readers)),
         transactionAcquirer: Effect.dieMessage("Only the writer makes transactions"),
-        compiler,
+        compiler: mariaDbCompiler,
         spanAttributes: [
           ["db.system.name", "mariadb"],
           ["db.namespace", server.database],

@@ -1,7 +1,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
-import { latestOf, migrate, removeChanges } from "../server/Tables.ts"
+import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
 
 /** As large as the largest order is in a statement, and some. */
@@ -48,6 +48,14 @@ export const weakened = ({
     : undefined
 }
 
+/** What the server says of itself. One that this service cannot work with is refused. */
+const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  const found = yield* facts(sql)
+  if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
+  yield* checkServer(shown, found)
+  return found
+})
+
 const present = (sql: SqlClient.SqlClient) =>
   Effect.map(
     sql<{ name: string }>`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()`,
@@ -77,15 +85,20 @@ const apply = (sql: SqlClient.SqlClient) => (last: number) =>
     { discard: true }
   )
 
+/** Refuses a server, or tables on it, that this service does not use just as they are. Reads only. */
+export const checkReady = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  const found = yield* checkedFacts(sql, shown)
+  yield* checkCurrent(sql, shown, { present: present(sql), latest: latestOf(migrations) })
+  return found
+})
+
 /** Makes a database one of ours, of the latest migration, or refuses it. To be run in a transaction of the writer. */
 export const setUp = Effect.fn("Sql.setUp")(function* (
   sql: SqlClient.SqlClient,
   shown: string,
   isHistoryKept: boolean
 ) {
-  const found = yield* facts(sql)
-  if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
-  yield* checkServer(shown, found)
+  const found = yield* checkedFacts(sql, shown)
   yield* migrate(sql, shown, {
     present: present(sql),
     journal: journal(sql),

@@ -2,6 +2,8 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
+import * as MariaDbMove from "../../../src/store/mariadb/MariaDbMove.ts"
+import * as OrdersRepoMariaDb from "../../../src/store/mariadb/OrdersRepoMariaDb.ts"
 import { move } from "../../../src/store/move/Move.ts"
 import { movedTables, totalsColumns } from "../../../src/store/move/MovedTables.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
@@ -10,6 +12,8 @@ import * as PostgresMove from "../../../src/store/postgres/PostgresMove.ts"
 import * as SqliteMove from "../../../src/store/sqlite/SqliteMove.ts"
 import { command } from "../../support/CliCommand.ts"
 import { connect, vacuumed } from "../../support/Database.ts"
+import { longTest } from "../../support/Limits.ts"
+import { hasMariaDb, mariaDbDatabases, queryMariaDb, unlessMariaDb } from "../../support/MariaDb.ts"
 import { fill } from "../../support/MovedOrders.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { insert } from "../../support/RepoKit.ts"
@@ -315,4 +319,80 @@ describe.skipIf(!hasPostgres)(`orders migrate, PostgreSQL${unlessPostgres}`, () 
       yield* isEmpty(yield* schemas)
     })
   )
+})
+
+describe.skipIf(!hasMariaDb)(`orders migrate, MariaDB${unlessMariaDb}`, () => {
+  const { fresh } = mariaDbDatabases()
+  const query = (url: string, ...statements: ReadonlyArray<string>) =>
+    Effect.promise(() => queryMariaDb(url, ...statements))
+  const open = (url: string) =>
+    Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoMariaDb.layer(server))).pipe(
+      Effect.provide(config()),
+      Effect.map((context) => Context.get(context, OrdersRepo)),
+      Effect.orDie
+    )
+
+  it.scopedLive(
+    "there and back, and all is as it was",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* filled
+        const [file, back] = [Path.join(folder, "orders.db"), Path.join(folder, "back.db")]
+        const url = yield* fresh
+        const there = yield* migrate(file, url, "--json")
+        assert.deepStrictEqual([there.code, there.stderr], [0, ""])
+        assert.strictEqual(JSON.parse(there.stdout).next_key, 49)
+        const again = yield* migrate(url, back)
+        assert.strictEqual(again.code, 0, again.stderr)
+        assert.deepStrictEqual(contents(back), contents(file))
+        yield* fails(migrate(file, url), /^mariadb:.*: it is not empty, for it has orders: name a new database$/m)
+      }),
+    longTest
+  )
+
+  it.scopedLive(
+    "goes on with the next key and the next change",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* fresh
+        const moved = JSON.parse((yield* migrate(Path.join(yield* filled, "orders.db"), url, "--json")).stdout)
+        const repo = yield* open(url)
+        yield* repo.write([insert("next")])
+        assert.strictEqual((yield* repo.historyRange).last, moved.last_change + 1)
+        const [row] = yield* query(url, "SELECT max(seq) AS seq FROM orders")
+        assert.strictEqual(Number(row?.seq), moved.next_key)
+        assert.strictEqual((yield* repo.failures).other.groups, 0)
+        yield* fails(migrate(url, "nowhere.db"), /: in use by another process: stop that one first$/m)
+      }),
+    longTest
+  )
+
+  for (const [change, found] of [
+    ["UPDATE orders SET user_id = '5' WHERE seq = 20", "orders seq 20, user_id"],
+    ["UPDATE orders SET order_id = 'A-._:b' WHERE order_id = 'a-._:b'", "orders seq 3, order_id"],
+    ["DELETE FROM changes ORDER BY id DESC LIMIT 1", "changes id 133, (missing)"],
+    ["UPDATE totals SET last_key = 99", "the key of the next order is 100, and was 49"]
+  ] as const) {
+    it.scopedLive(
+      `commits nothing when what is read is not what was written: ${change}`,
+      () =>
+        Effect.gen(function* () {
+          const file = Path.join(yield* filled, "orders.db")
+          const url = yield* fresh
+          const source = yield* SqliteMove.openSource(file)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const target = yield* MariaDbMove.openTarget(yield* serverBy(url))
+              const end = Effect.zipRight(target.end, Effect.asVoid(target.sql.unsafe(change)))
+              const error = yield* Effect.flip(move(source, { ...target, end }, { total: 0, copied: 0, compared: 0 }))
+              assert.isTrue(error.message.endsWith(`: ${found}`), error.message)
+            })
+          )
+          const repo = yield* open(url)
+          assert.strictEqual((yield* repo.totals).Failed, 0)
+          assert.deepStrictEqual(yield* query(url, "SELECT * FROM orders"), [])
+        }),
+      longTest
+    )
+  }
 })
