@@ -4,11 +4,14 @@ import { Effect } from "effect"
 import type { Dialect, PartialIndex, Update } from "../sql/Dialect.ts"
 import { everyTime } from "../sql/EveryTime.ts"
 
-/** What a text of a database's own character set cannot hold would be lost. A `name` that is longer is cut, so that no column takes it. */
+/**
+ * What a text of a database's own character set cannot hold would be lost, and by the collation of that set `A` would be `a`. A
+ * `name` that is longer is cut, so that no column takes it.
+ */
 const typeOf = {
   integer: "BIGINT",
-  name: "VARCHAR(300) CHARACTER SET utf8mb4",
-  text: "LONGTEXT CHARACTER SET utf8mb4"
+  name: "VARCHAR(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+  text: "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 } as const
 
 /** There are no indices of some rows: a column says which rows are meant, and is the index's first. */

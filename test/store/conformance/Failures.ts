@@ -20,6 +20,26 @@ export const failureGroups = (layer: RepoLayer) => {
   const test = testOf(layer)
 
   test(
+    "shows for each code the orders of that code alone, not of one that is almost it",
+    Effect.gen(function* () {
+      const codes = ["BUSY", "busy", "busy ", "e\u0301", "é"]
+      for (const [index, code] of codes.entries()) {
+        yield* write(insert(index + 1), claim(index + 1), record(index + 1, 1, failed("no", code), index))
+      }
+      same(
+        (yield* failures).failures,
+        codes.map((error_code, index) => ({
+          error_code,
+          count: 1,
+          first_at: at(index),
+          last_at: at(index),
+          order_ids: [String(index + 1)]
+        }))
+      )
+    })
+  )
+
+  test(
     "groups the Failed by error code, the most frequent first",
     Effect.gen(function* () {
       const none = { count: 0, groups: 0 }

@@ -4,7 +4,7 @@ import { OrderId } from "../../../src/order/Order.ts"
 import { fingerprint } from "../../../src/order/OrderContent.ts"
 import { Command } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
-import { at, cancel, claim, completed, failed, insert, record, reopen, write } from "../../support/RepoKit.ts"
+import { at, cancel, claim, completed, failed, insert, record, reopen, tags, write } from "../../support/RepoKit.ts"
 import { newOrder } from "../../support/TestLayers.ts"
 import { type RepoLayer, testOf } from "./Test.ts"
 
@@ -28,6 +28,19 @@ const kept = Effect.flatMap(OrdersRepo, (repo) =>
 export const prunes = (layer: RepoLayer) =>
   describe("Prune", () => {
     const test = testOf(layer)
+
+    test(
+      "leaves free the ids that differ from one that it removed in the case of a letter",
+      Effect.gen(function* () {
+        yield* write(insert("old"), cancel("old"))
+        yield* prune(1)
+        assert.deepStrictEqual(yield* tags(insert("Old"), insert("old"), insert("OLD")), [
+          "Inserted",
+          "Gone",
+          "Inserted"
+        ])
+      })
+    )
 
     test(
       "removes what is Completed or Cancelled and was so before, and nothing else",
