@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { hasMariaDb, mariaDbDatabases, unlessMariaDb } from "../support/MariaDb.ts"
 import { hasPostgres, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
 import { startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
@@ -55,5 +56,8 @@ describe("The answers of a service on SQLite", () => {
 describe("are those of a service on", () => {
   answersAsSqlite(`PostgreSQL${unlessPostgres}`, hasPostgres, () =>
     Effect.map(postgresSchemas(), (url) => ({ DATABASE_URL: url }))
+  )
+  answersAsSqlite(`MariaDB${unlessMariaDb}`, hasMariaDb, () =>
+    Effect.map(mariaDbDatabases().fresh, (url) => ({ DATABASE_URL: url }))
   )
 })

@@ -20,7 +20,6 @@ const moments: Record<string, string> = {
   at: "ended",
   completed: "ended",
   failed: "ended",
-  retry_scheduled: "ended",
   cancelled: "ended"
 }
 
