@@ -64,7 +64,8 @@ export const unsupported = (version: string) => {
 
 /** The driver knows no names for the newer of the server's own numbers. */
 const failure = (cause: unknown) => {
-  if (cause instanceof Error && !Predicate.hasProperty(cause, "code") && Predicate.hasProperty(cause, "errno")) {
+  const isNamed = Predicate.hasProperty(cause, "code") && cause.code !== undefined
+  if (cause instanceof Error && !isNamed && Predicate.hasProperty(cause, "errno")) {
     Object.assign(cause, { code: `ER_${cause.errno}` })
   }
   return new SqlError({ cause, message: "Failed to execute statement" })

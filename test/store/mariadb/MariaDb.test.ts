@@ -3,12 +3,13 @@ import { Array as Arr, Cause, Context, Deferred, Effect, Exit, Layer, Option, ty
 import * as Mysql from "mysql2/promise"
 import { StorageUnavailable } from "../../../src/order/Order.ts"
 import { GroupCommit } from "../../../src/store/GroupCommit.ts"
-import { unsupported } from "../../../src/store/mariadb/MariaDbClient.ts"
+import { Client, clientConfig, connectionOf, unsupported } from "../../../src/store/mariadb/MariaDbClient.ts"
+import { mariaDbErrors } from "../../../src/store/mariadb/MariaDbErrors.ts"
 import * as OrdersRepoMariaDb from "../../../src/store/mariadb/OrdersRepoMariaDb.ts"
 import { weakened } from "../../../src/store/mariadb/SetUp.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
-import { messageOf } from "../../../src/store/server/ServerErrors.ts"
+import { errorCode, messageOf } from "../../../src/store/server/ServerErrors.ts"
 import { longTest } from "../../support/Limits.ts"
 import { hasMariaDb, mariaDbDatabases, queryMariaDb, unlessMariaDb } from "../../support/MariaDb.ts"
 import { serverBy } from "../../support/Postgres.ts"
@@ -46,6 +47,25 @@ describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
     )
   const refusal = (url: string) =>
     Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
+
+  it.scopedLive(
+    "has a code for errors that the driver has no name for",
+    () =>
+      Effect.gen(function* () {
+        const config = clientConfig(yield* serverBy(yield* fresh))
+        const client = yield* Effect.acquireRelease(
+          Effect.sync(() => new Client(config)),
+          (client) => Effect.sync(() => client.abort("done"))
+        )
+        yield* client.ready
+        const { executeRaw } = connectionOf(client)
+        yield* executeRaw("SET SESSION max_statement_time = 0.05", [])
+        const late = errorCode(yield* Effect.flip(executeRaw("SELECT SLEEP(60)", [])))
+        assert.strictEqual(late, "ER_1969")
+        assert.isTrue(mariaDbErrors.isUnavailable(late))
+      }),
+    longTest
+  )
 
   const refused = (title: string, why: RegExp, prepare: (url: string) => Effect.Effect<string>) =>
     it.live(
