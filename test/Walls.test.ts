@@ -67,11 +67,11 @@ const onDatabase: Record<string, ReadonlyArray<string>> = {
   "Database.ts": ofSqlite,
   "DatabaseCopy.ts": ofSqlite,
   "DatabaseReader.ts": ofSqlite,
-  "Migrate.ts": ["store", "store/sqlite", "store/postgres"],
+  "Migrate.ts": ["store", "store/sqlite", "store/postgres", "store/mariadb"],
   "OrderChecks.ts": ["store", "store/sqlite"],
   "Restore.ts": ofSqlite,
   "ServerChecks.ts": ["store", "store/sqlite"],
-  "ServerCheckup.ts": ["store", "store/postgres"],
+  "ServerCheckup.ts": ["store", "store/postgres", "store/mariadb"],
   "Verdicts.ts": ["store"]
 }
 

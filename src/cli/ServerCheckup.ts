@@ -42,7 +42,7 @@ const settings = ({ differences, isHeld, server, weakened }: Examination) => ({
       : error(
           "schema",
           differences.join(", "),
-          "Undo that: the service does not start on it. Nothing else was looked at."
+          "Undo that: the service may not start on it, or fail. Nothing else was looked at."
         )
 })
 
@@ -58,13 +58,21 @@ const looked = ({ sql, tookTooLong }: Examination, name: string, check: Effect.E
     )
   )
 
-const load = Effect.promise(() => import("../store/postgres/PostgresExamination.ts"))
+const open = (server: DatabaseServer) =>
+  server.kind === "postgres"
+    ? Effect.flatMap(
+        Effect.promise(() => import("../store/postgres/PostgresExamination.ts")),
+        ({ openExamination }) => openExamination(server)
+      )
+    : Effect.flatMap(
+        Effect.promise(() => import("../store/mariadb/MariaDbExamination.ts")),
+        ({ openExamination }) => openExamination(server)
+      )
 
 /** Looks at a database on a server, running service or not, all in one state of it. Nothing is written. */
 export const examineServer = (server: DatabaseServer) =>
   Effect.gen(function* () {
-    if (server.kind === "mariadb") return yield* misused(`${server.shown}: MariaDB is not looked at yet.`)
-    const examination = yield* Effect.flatMap(load, ({ openExamination }) => openExamination(server)).pipe(
+    const examination = yield* open(server).pipe(
       Effect.mapError(({ lines }) => misused(...lines.map((line) => line.replace("DATABASE_URL: ", ""))))
     )
     const { applied, latest } = examination.migrations

@@ -7,6 +7,16 @@ const lock = "CONCAT('orders ', MD5(IF(@@lower_case_table_names = 0, DATABASE(),
 const Taken = Schema.Tuple(Schema.Struct({ taken: Schema.NullOr(Schema.Int) }))
 const Holder = Schema.Tuple(Schema.Struct({ session: Schema.NullOr(Schema.Int) }))
 
+/** Whether a session has the lock. */
+export const isLocked = (connection: Connection) =>
+  Effect.map(
+    Effect.flatMap(
+      connection.execute(`SELECT IS_USED_LOCK(${lock}) AS session`, [], undefined),
+      Schema.decodeUnknown(Holder)
+    ),
+    ([{ session }]) => session !== null
+  )
+
 /**
  * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a
  * former session of the same process still has, because the server did not notice its end, is taken from it.

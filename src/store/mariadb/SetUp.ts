@@ -8,6 +8,7 @@ import { migrations } from "./Migrations.ts"
 const leastPacket = 1024 * 1024
 
 interface ServerFacts {
+  readonly version: string
   readonly read_only: string | number
   readonly max_packet: number
   readonly flush_log: number
@@ -19,7 +20,7 @@ const facts = (sql: SqlClient.SqlClient) =>
   Effect.map(
     sql<ServerFacts>`
       SELECT
-        @@global.read_only AS read_only, @@session.max_allowed_packet AS max_packet,
+        VERSION() AS version, @@global.read_only AS read_only, @@session.max_allowed_packet AS max_packet,
         @@global.innodb_flush_log_at_trx_commit AS flush_log, @@global.log_bin AS log_bin,
         @@global.sync_binlog AS sync_binlog`,
     ([row]) => row
@@ -49,7 +50,7 @@ export const weakened = ({
 }
 
 /** What the server says of itself. One that this service cannot work with is refused. */
-const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+export const checkedFacts = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const found = yield* facts(sql)
   if (found === undefined) return yield* Effect.dieMessage("The server says nothing of itself")
   yield* checkServer(shown, found)

@@ -6,8 +6,8 @@ import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import { type Examination, mostSeconds } from "../server/Examination.ts"
 import { errorCode } from "../server/ServerErrors.ts"
-import { orRefuse, refuse } from "../server/StartRefusal.ts"
-import { applied, latestOf } from "../server/Tables.ts"
+import { orRefuse } from "../server/StartRefusal.ts"
+import { applied, latestOf, refuseNoTables } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
 import { Client, clientConfig, connectionOf } from "./PostgresDriver.ts"
 import { compareSchema, present } from "./SchemaCheck.ts"
@@ -44,13 +44,7 @@ export const openExamination = (server: DatabaseServer) =>
     })
     const found = yield* checkedFacts(sql, server.shown)
     const there = yield* present(sql)
-    if (!there.includes("table totals")) {
-      return yield* refuse(
-        server.shown,
-        "there are no tables of this service in it",
-        "name the database or the schema that has them"
-      )
-    }
+    if (!there.includes("table totals")) return yield* refuseNoTables(server.shown)
     const [session] = yield* sql<{ version: string | null }>`
       SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()`
     return {

@@ -52,6 +52,9 @@ export const migrate = Effect.fnUntraced(function* <E>(
   if (counted.length !== 1) return yield* refuse(shown, "the totals are gone", "put a backup in place")
 })
 
+export const refuseNoTables = (shown: string) =>
+  refuse(shown, "there are no tables of this service in it", "name the database or the schema that has them")
+
 /** Refuses tables that the service of this version does not use just as they are. Reads only. */
 export const checkCurrent = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
@@ -60,11 +63,7 @@ export const checkCurrent = Effect.fnUntraced(function* (
 ) {
   const tables = yield* present
   if (!tables.includes("effect_sql_migrations") || !tables.includes("totals")) {
-    return yield* refuse(
-      shown,
-      "there are no tables of this service in it",
-      "name the database or the schema that has them"
-    )
+    return yield* refuseNoTables(shown)
   }
   const is = yield* applied(sql)
   if (is > latest) return yield* refuse(shown, "a database of a newer version of this service", "use that version")
