@@ -6,7 +6,8 @@ import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables
 import { migrations } from "./Migrations.ts"
 import { checkSchema } from "./SchemaCheck.ts"
 
-interface ServerFacts {
+/** What a server says of itself. */
+export interface ServerFacts {
   readonly version: number
   readonly version_name: string
   readonly encoding: string
@@ -31,7 +32,7 @@ const facts = (sql: SqlClient.SqlClient) =>
   )
 
 /** Refuses a server that this service cannot work with. */
-const checkServer = (
+export const checkServer = (
   shown: string,
   { encoding, is_standby, read_only, schema, version, version_name }: ServerFacts
 ) => {

@@ -7,6 +7,7 @@ import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
+import { checkServer } from "../../../src/store/postgres/SetUp.ts"
 import { longTest } from "../../support/Limits.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
@@ -64,6 +65,29 @@ describe.skipIf(!hasPostgres)(name, () => {
   refused("where nothing can be written", /it takes no writes/, (url) =>
     Effect.succeed(`${url}%20-c%20default_transaction_read_only%3Don`)
   )
+
+  for (const [what, facts, why] of [
+    ["an older server", { version: 140_019, version_name: "14.19" }, "PostgreSQL 14.19: PostgreSQL 15 is the oldest"],
+    ["a standby", { is_standby: true }, "it takes no writes: name the server that does"],
+    [
+      "a database in Latin-1",
+      { encoding: "LATIN1" },
+      "its encoding is LATIN1: create the database WITH ENCODING 'UTF8'"
+    ]
+  ] as const) {
+    it.effect(`does not start on ${what}`, () =>
+      Effect.gen(function* () {
+        const fit = {
+          ...{ version: 150_000, version_name: "15.0", encoding: "UTF8", is_standby: false, read_only: "off" },
+          ...{ schema: "public", synchronous_commit: "on", fsync: "on", standbys: "" }
+        }
+        yield* checkServer("postgres://shop", fit)
+        const { lines } = yield* Effect.flip(checkServer("postgres://shop", { ...fit, ...facts }))
+        assert.lengthOf(lines, 1)
+        assert.isTrue(lines[0]?.startsWith(`DATABASE_URL: postgres://shop: ${why}`), lines[0])
+      })
+    )
+  }
 
   const changed = (what: string, why: string, ...statements: ReadonlyArray<string>) =>
     refused(
