@@ -33,15 +33,33 @@ const submit = async (url: string, count: number) => {
   }
 }
 
-/** Runs the consumer, and kills it again and again, after some time that is never the same, until it is stopped. */
+const sizeOf = (file: string) => (Fs.existsSync(file) ? Fs.statSync(file).size : 0)
+
+/** Until the consumer has stored something more; for a second at most, as there may be nothing. */
+const stored = async (file: string) => {
+  const before = sizeOf(file)
+  for (let look = 0; look < 50 && sizeOf(file) === before; look++) await sleep(20)
+}
+
+/**
+ * Runs the consumer, and kills it fifty times, after some time that is never the same since it has stored something: on a slow
+ * machine its start alone would take longer. From then on it lives until it is stopped.
+ */
 const makeConsumer = (url: string, file: string) => {
   let stopped = false
   let kills = 0
+  const life = async () => {
+    if (kills < 50) {
+      await stored(file)
+      return sleep((kills * 7919) % 400)
+    }
+    while (!stopped) await sleep(20)
+  }
   const run = async () => {
     while (!stopped) {
       const child = spawn(process.execPath, [program, url, file], { stdio: ["ignore", "ignore", "inherit"] })
       const ended = once(child, "exit")
-      await Promise.race([ended, sleep(150 + ((kills * 7919) % 400))])
+      await Promise.race([ended, life()])
       assert.isNull(child.exitCode, "the consumer ended by itself")
       child.kill("SIGKILL")
       await ended
