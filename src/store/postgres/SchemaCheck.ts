@@ -1,6 +1,6 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
-import { inLine } from "../../Redaction.ts"
+import { schemaDifferences, schemaList } from "../server/SchemaList.ts"
 import { refuse } from "../server/StartRefusal.ts"
 
 const columns = {
@@ -44,13 +44,7 @@ const tables = Object.keys(columns)
  * What a schema must have, as {@link present} lists it. Names and types stand for the rest: the server's own words for a
  * definition are not the same in all its versions.
  */
-export const expected = [
-  ...tables.map((table) => `table ${table}`),
-  ...Object.entries(columns).flatMap(([table, list]) => list.split(", ").map((column) => `column ${table}.${column}`)),
-  ...indices.split(", ").map((name) => `index ${name}`),
-  ...constraints.split(", ").map((name) => `constraint ${name}`),
-  ...triggers.map((trigger) => `trigger ${trigger}`)
-]
+export const expected = schemaList({ columns, indices, constraints, triggers })
 
 /**
  * What there is of our tables, and on them. An index that somebody made to look something up is left out, unless it is
@@ -92,11 +86,8 @@ export const present = (sql: SqlClient.SqlClient) =>
     (rows) => rows.map(({ what }) => what)
   )
 
-/** How a schema differs from ours: what is missing, and what stands beside it and runs with our statements. */
-export const compareSchema = (is: ReadonlyArray<string>) => [
-  ...expected.filter((what) => !is.includes(what)).map((what) => `${what} is missing`),
-  ...is.filter((what) => !expected.includes(what)).map((what) => `${inLine(what)} is not ours`)
-]
+/** How a schema differs from ours. */
+export const compareSchema = (is: ReadonlyArray<string>) => schemaDifferences(is, expected)
 
 /** Refuses tables that somebody else changed: statements of ours might fail, or do something else. */
 export const checkSchema = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
