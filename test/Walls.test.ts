@@ -62,17 +62,15 @@ const ofSqlite = ["store/sqlite"]
 /** The commands that open a database themselves: they alone see its folder, and what explains what is in it. */
 const onDatabase: Record<string, ReadonlyArray<string>> = {
   "Backup.ts": ofSqlite,
-  "Check.ts": ofSqlite,
   "Checkup.ts": ofSqlite,
   "Database.ts": ofSqlite,
   "DatabaseCopy.ts": ofSqlite,
   "DatabaseReader.ts": ofSqlite,
   "Migrate.ts": ["store", "store/sqlite", "store/postgres", "store/mariadb"],
-  "OrderChecks.ts": ["store", "store/sqlite"],
+  "OrderChecks.ts": ["store"],
   "Restore.ts": ofSqlite,
-  "ServerChecks.ts": ["store", "store/sqlite"],
-  "ServerCheckup.ts": ["store", "store/postgres", "store/mariadb"],
-  "Verdicts.ts": ["store"]
+  "ServerChecks.ts": ["store"],
+  "ServerCheckup.ts": ["store", "store/postgres", "store/mariadb"]
 }
 
 /** What only some rooms or files may import: a client of the API runs in a browser, and one folder knows its database. */

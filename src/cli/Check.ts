@@ -1,5 +1,3 @@
-import { messageOf } from "../store/sqlite/SqliteErrors.ts"
-
 export interface Check {
   readonly name: string
   readonly state: "ok" | "warning" | "error"
@@ -22,12 +20,3 @@ export const restore =
   "them comes out by: sqlite3 FILE .recover"
 export const notByUs =
   "Something other than this service changed the database. Stop the service, and go back to a backup by `orders restore`."
-
-/** A check of damaged pages may find out by failing. */
-export const attempt = (name: string, check: () => Check): Check => {
-  try {
-    return check()
-  } catch (cause) {
-    return error(name, `cannot be read: ${messageOf(cause)}`, restore)
-  }
-}

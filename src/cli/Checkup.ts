@@ -5,24 +5,19 @@ import { othersAccess } from "../store/sqlite/FileAccess.ts"
 import { latestMigration, migrations } from "../store/sqlite/Migrations.ts"
 import { applicationId } from "../store/sqlite/SetUp.ts"
 import { messageOf, resultCode } from "../store/sqlite/SqliteErrors.ts"
-import { attempt, type Check, error, notByUs, ok, restore, warning } from "./Check.ts"
+import { type Check, error, notByUs, ok, restore, warning } from "./Check.ts"
 import { CannotRead, type DatabaseReader, isHeld, open, wasOurs } from "./DatabaseReader.ts"
 import { misused } from "./Failure.ts"
-import { checkHistory } from "./HistoryChecks.ts"
-import {
-  checkClock,
-  checkListings,
-  checkPending,
-  checkProcessing,
-  checkRows,
-  checkSuspects,
-  checkTotals
-} from "./OrderChecks.ts"
+import { contentChecks } from "./FileChecks.ts"
 
 /** SQLite says that pages are damaged. */
 const isDamage = (cause: unknown) => resultCode(cause).startsWith("SQLITE_CORRUPT")
 
-const damaged = (cause: unknown) => error("integrity", `cannot be read: ${messageOf(cause)}`, restore)
+const unread = (name: string, cause: unknown) => error(name, `cannot be read: ${messageOf(cause)}`, restore)
+
+/** A check of damaged pages may find out by failing. */
+const attempt = (name: string, check: Effect.Effect<Check, CannotRead>) =>
+  Effect.catchAll(check, ({ cause }) => Effect.succeed(unread(name, cause)))
 
 /** The checks that need no page of the database, and the one that found it damaged. */
 const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
@@ -31,7 +26,7 @@ const unreadable = Effect.fnUntraced(function* (file: string, cause: unknown) {
     ok("service", held ? "running" : "not running"),
     yield* checkDisk(file),
     yield* checkAccess(file),
-    damaged(cause)
+    unread("integrity", cause)
   ]
 })
 
@@ -193,16 +188,17 @@ export const examine = Effect.fnUntraced(function* (given: string) {
   if (compared.refused.length > 0) return first
   return [
     ...first,
-    attempt("integrity", () => checkIntegrity(reader)),
-    attempt("settings", () => checkSettings(reader, held)),
+    yield* attempt(
+      "integrity",
+      reader.read(() => checkIntegrity(reader))
+    ),
+    yield* attempt(
+      "settings",
+      reader.read(() => checkSettings(reader, held))
+    ),
     checkMigrations(latest),
-    attempt("totals", () => checkTotals(reader, latest)),
-    attempt("listings", () => checkListings(reader, latest)),
-    attempt("processing", () => checkProcessing(reader, held, now)),
-    attempt("pending", () => checkPending(reader, held, now)),
-    attempt("suspects", () => checkSuspects(reader)),
-    attempt("clock", () => checkClock(reader, now)),
-    attempt("orders", () => checkRows(reader)),
-    attempt("history", () => checkHistory(reader, latest))
+    ...(yield* Effect.forEach(contentChecks(reader, { latest, isHeld: held, now }), ([name, check]) =>
+      attempt(name, check)
+    ))
   ]
 }, Effect.scoped)

@@ -1,10 +1,11 @@
 import * as Fs from "node:fs/promises"
 import type Sqlite from "better-sqlite3"
-import { Data, Effect, Schema } from "effect"
+import { Data, Effect } from "effect"
 import { lockSuffix } from "../store/sqlite/LockFile.ts"
 import { applicationId } from "../store/sqlite/SetUp.ts"
 import { openDatabase } from "../store/sqlite/SqliteDriver.ts"
 import { resultCode } from "../store/sqlite/SqliteErrors.ts"
+import type { Row } from "./TableQueries.ts"
 
 export class CannotRead extends Data.TaggedError("CannotRead")<{ readonly cause: unknown }> {}
 
@@ -16,18 +17,15 @@ export class DatabaseReader {
   }
 
   /** The one number that a query answers with. */
-  number(query: string, ...values: ReadonlyArray<number>): number {
-    return Number(
-      this.db
-        .prepare(query)
-        .pluck()
-        .get(...values)
-    )
+  number(query: string): number {
+    return Number(this.db.prepare(query).pluck().get())
   }
 
-  rows<A, I>(schema: Schema.Schema<A, I>, query: string): ReadonlyArray<A> {
-    return Schema.decodeUnknownSync(Schema.Array(schema))(this.db.prepare(query).all())
-  }
+  /** The rows that a query answers with. */
+  readonly rows = (query: string) => this.read(() => this.db.prepare<[], Row>(query).all())
+
+  /** A read of damaged pages may find out by failing. */
+  readonly read = <A>(read: () => A) => Effect.try({ try: read, catch: (cause) => new CannotRead({ cause }) })
 }
 
 export const open = (file: string) =>

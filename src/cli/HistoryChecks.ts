@@ -1,28 +1,27 @@
-import { type Check, ok } from "./Check.ts"
-import type { DatabaseReader } from "./DatabaseReader.ts"
-import { found, historyVerdict } from "./Verdicts.ts"
-
-const migrationOfHistory = 6
-
-/** The last change of each order that has any. Found by an index alone, and so quick. */
-const lastChanges = "(SELECT seq, max(id) AS id FROM changes GROUP BY seq) AS last"
+import { Effect } from "effect"
+import { error, notByUs, ok } from "./Check.ts"
+import { findings, numberOf, type Tables } from "./TableQueries.ts"
 
 /** What must find no row, by name. Each has the id of an order, or what stands for it. */
-const findings = {
+const queries = (low: number) => ({
+  // The last change of each order that has any is found by an index alone, and so quick.
   "orders that differ from their last change": `
-    SELECT order_id FROM ${lastChanges} CROSS JOIN changes ON changes.id = last.id CROSS JOIN orders ON orders.seq = last.seq
+    SELECT order_id
+    FROM (SELECT seq, max(id) AS id FROM changes WHERE seq > ${low} GROUP BY seq) AS last_change_of
+      JOIN changes ON changes.id = last_change_of.id JOIN orders ON orders.seq = last_change_of.seq
     WHERE status <> to_status OR orders.run <> changes.run OR attempts <> attempt`,
-  "changes of no order": "SELECT id FROM changes WHERE seq NOT IN (SELECT seq FROM orders)",
+  "changes of no order": `
+    SELECT id FROM changes LEFT JOIN orders ON orders.seq = changes.seq
+    WHERE changes.seq > ${low} AND orders.seq IS NULL`,
   "changes with ids that are still to come": "SELECT changes.id FROM totals, changes WHERE changes.id > last_change",
   "changes that are kept only later": "SELECT history_from FROM totals WHERE history_from > last_change + 1"
-}
+})
 
 /** The history against the orders. Those from before it was kept have no changes. */
-export const checkHistory = (reader: DatabaseReader, latest: number): Check => {
-  if (latest < migrationOfHistory) return ok("history", "not kept by the version that wrote this")
-  const wrong = Object.entries(findings).flatMap(([what, query]) => {
-    const count = reader.number(`SELECT count(*) FROM (${query})`)
-    return count === 0 ? [] : [found(what, count, reader.db.prepare(`${query} LIMIT 3`).pluck().all())]
-  })
-  return historyVerdict(wrong, reader.number("SELECT count(*) FROM changes"))
-}
+export const checkHistory = Effect.fnUntraced(function* <E>(tables: Tables<E>, low: number) {
+  const wrong = yield* findings(tables, queries(low))
+  const changes = yield* numberOf(tables, `SELECT count(*) FROM changes WHERE seq > ${low}`)
+  return wrong.length === 0
+    ? ok("history", `${changes === 1 ? "1 change" : `${changes} changes`}, the last of each order as the order is`)
+    : error("history", wrong.join("; "), notByUs)
+})

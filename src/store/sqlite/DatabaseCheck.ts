@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs"
 import { Effect } from "effect"
 import { StartupError } from "../../StartupError.ts"
+import { countedTotals } from "../sql/CountedTotals.ts"
 import { readSchema, runsWhenRead, schemaQuery } from "./DatabaseSchema.ts"
 import { statOf } from "./RestoreSwitch.ts"
 import { openDatabase } from "./SqliteDriver.ts"
@@ -33,22 +34,6 @@ const suspicion = ([main, wal, index]: ReadonlyArray<Stats | undefined>) => {
   if (wal === undefined) return index && "its -wal is gone, though it was not closed"
   return wal.size > 0 && main.ctimeMs > wal.mtimeMs ? "it was changed after its -wal was last written" : undefined
 }
-
-/** The totals by status as they are kept, and as the orders and what remains of pruned ones are counted. */
-export const countedTotals = `
-    WITH
-      present AS (SELECT status, count(*) AS orders FROM orders GROUP BY status),
-      removed AS (SELECT status, count(*) AS orders FROM pruned GROUP BY status),
-      kept (name, kept) AS (
-        SELECT 'Pending', pending FROM totals UNION ALL SELECT 'Processing', processing FROM totals
-        UNION ALL SELECT 'Completed', completed FROM totals UNION ALL SELECT 'Failed', failed FROM totals
-        UNION ALL SELECT 'Cancelled', cancelled FROM totals
-      )
-    SELECT
-      name, kept,
-      COALESCE((SELECT orders FROM present WHERE status = name), 0)
-        + COALESCE((SELECT orders FROM removed WHERE status = name), 0) AS counted
-    FROM kept`
 
 /** Reads every page, and counts the orders: what is found wrong. Changes nothing, so that the evidence stays. */
 const faultOf = (file: string): string | undefined => {
