@@ -1,16 +1,15 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
-import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
-import { type Examination, mostSeconds } from "../server/Examination.ts"
+import { type Examination, examineTables, mostSeconds } from "../server/Examination.ts"
 import { errorCode } from "../server/ServerErrors.ts"
+import { sqlOfSession } from "../server/ServerSql.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
-import { applied, latestOf, refuseNoTables } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
 import { Client, clientConfig, connectionOf } from "./PostgresDriver.ts"
-import { compareSchema, present } from "./SchemaCheck.ts"
+import { expected, present } from "./SchemaCheck.ts"
 import { isLocked } from "./SessionLock.ts"
 import { checkedFacts, weakened } from "./SetUp.ts"
 import { startAdvice } from "./StartAdvice.ts"
@@ -36,15 +35,9 @@ const connect = (server: DatabaseServer) =>
 export const openExamination = (server: DatabaseServer) =>
   Effect.gen(function* () {
     const connection = yield* connect(server)
-    const sql = yield* SqlClient.make({
-      acquirer: Effect.succeed(connection),
-      transactionAcquirer: Effect.dieMessage("It is in a transaction"),
-      compiler: makeCompiler(),
-      spanAttributes: []
-    })
+    const sql = yield* sqlOfSession(connection, makeCompiler())
     const found = yield* checkedFacts(sql, server.shown)
-    const there = yield* present(sql)
-    if (!there.includes("table totals")) return yield* refuseNoTables(server.shown)
+    const tables = yield* examineTables(sql, server.shown, yield* present(sql), { migrations, expected })
     const [session] = yield* sql<{ version: string | null }>`
       SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()`
     return {
@@ -54,8 +47,7 @@ export const openExamination = (server: DatabaseServer) =>
       weakened: weakened(found),
       tls: session?.version ?? undefined,
       isHeld: yield* isLocked(connection),
-      migrations: { applied: yield* applied(sql), latest: latestOf(migrations) },
-      differences: compareSchema(there),
+      ...tables,
       tookTooLong: (error) => errorCode(error) === "57014"
     } satisfies Examination
   }).pipe(orRefuse(server.shown, startAdvice), Effect.provide(Reactivity.layer))

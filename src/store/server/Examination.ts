@@ -1,5 +1,8 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import { Effect } from "effect"
+import { schemaDifferences } from "./SchemaList.ts"
+import { applied, latestOf, type Migrations, refuseNoTables } from "./Tables.ts"
 
 /** A database on a server that is looked at, running service or not: all statements read one state of it. */
 export interface Examination {
@@ -22,3 +25,17 @@ export interface Examination {
 
 /** For how long a statement may look. */
 export const mostSeconds = 25
+
+/** Looks at the tables, which have to be of this service. `there` is what there is of them, as in `schemaList`. */
+export const examineTables = Effect.fnUntraced(function* (
+  sql: SqlClient.SqlClient,
+  shown: string,
+  there: ReadonlyArray<string>,
+  ours: { readonly migrations: Migrations; readonly expected: ReadonlyArray<string> }
+) {
+  if (!there.includes("table totals")) return yield* refuseNoTables(shown)
+  return {
+    migrations: { applied: yield* applied(sql), latest: latestOf(ours.migrations) },
+    differences: schemaDifferences(there, ours.expected)
+  }
+})

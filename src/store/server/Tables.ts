@@ -5,7 +5,7 @@ import { refuse } from "./StartRefusal.ts"
 
 const ourTables = ["orders", "pruned", "changes", "totals", "probe", "spans", "failures"]
 
-type Migrations = Readonly<Record<string, Effect.Effect<void, SqlError, SqlClient.SqlClient>>>
+export type Migrations = Readonly<Record<string, Effect.Effect<void, SqlError, SqlClient.SqlClient>>>
 
 /** The number of the last of these migrations. */
 export const latestOf = (migrations: Migrations) =>
