@@ -81,6 +81,9 @@ export const databaseServer: Config.Config<Option.Option<DatabaseServer>> = Conf
   Config.mapOrFail(([parsed, password]) =>
     Either.transposeMapOption(parsed, (parsed) =>
       Either.gen(function* () {
+        if (parsed.server.user === "") {
+          yield* Either.left(mistake("DATABASE_URL", "names no user, and the user of this process has no name to take"))
+        }
         return { ...(yield* withPassword(parsed.server, password)), tls: yield* tlsOf(parsed) }
       })
     )

@@ -26,6 +26,7 @@ export interface UrlForm {
 
 /** A server as its URL has it: the files of certificates are not read yet. */
 export interface ParsedUrl {
+  /** Its user is empty if none is known. */
   readonly server: Omit<DatabaseServer, "tls">
   readonly verification: Option.Option<Verification>
   /** The files of TLS with the names of their parameters, as far as they are given. */
@@ -73,6 +74,9 @@ export const mariaDbUrl: UrlForm = {
     "that is given by its name), ssl-ca=, ssl-cert=, ssl-key= or socket= (its path) behind it"
 }
 
+/** The user of this process; none if the system has no name for it, as in a container that runs as a number. */
+const ownUser = () => Option.getOrElse(Option.liftThrowable(() => Os.userInfo().username)(), () => "")
+
 /** What the parts of a URL are; none if anything in it is not understood. */
 export const parseServerUrl = (form: UrlForm, given: string): Option.Option<ParsedUrl> =>
   Option.liftThrowable(() => {
@@ -104,14 +108,16 @@ export const parseServerUrl = (form: UrlForm, given: string): Option.Option<Pars
       kind,
       host,
       port,
-      user: decodeURIComponent(url.username) || Os.userInfo().username,
+      user: decodeURIComponent(url.username) || ownUser(),
       password: Option.map(
         Option.liftPredicate(decodeURIComponent(url.password), (password) => password !== ""),
         Redacted.make
       ),
       database,
       options: Option.fromNullable(parameters.options && searchParams.get(parameters.options)),
-      shown: `${shownScheme}://${host.includes(":") ? `[${host}]` : host}:${port}/${database}`
+      shown: socket
+        ? `${shownScheme}://localhost${url.port && `:${url.port}`}/${database}?${parameters.socket}=${socket}`
+        : `${shownScheme}://${host.includes(":") ? `[${host}]` : host}:${port}/${database}`
     }
     const file = (name: string) => ({ name, path: searchParams.get(name) })
     return {

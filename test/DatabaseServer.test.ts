@@ -1,4 +1,6 @@
 import * as Fs from "node:fs/promises"
+import { syncBuiltinESMExports } from "node:module"
+import Os from "node:os"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option, Redacted } from "effect"
@@ -15,11 +17,15 @@ describe("DATABASE_URL of a server", () => {
     ["postgres://ann@db.example/shop", "postgres://db.example:5432/shop"],
     ["postgresql://ann@db.example:6543/shop", "postgres://db.example:6543/shop"],
     ["postgres://ann@[::1]/shop?sslmode=disable", "postgres://[::1]:5432/shop"],
-    ["postgres:///shop?host=/run/postgresql", "postgres:///run/postgresql:5432/shop"],
+    ["postgres:///shop?host=/run/postgresql", "postgres://localhost/shop?host=/run/postgresql"],
+    ["postgres://localhost:6543/shop?host=/run/pg", "postgres://localhost:6543/shop?host=/run/pg"],
     ["postgres:///shop", "postgres://localhost:5432/shop"],
     ["mariadb://ann@db.example/shop", "mariadb://db.example:3306/shop"],
     ["mysql://ann@db.example:3307/shop?ssl-mode=DISABLED", "mariadb://db.example:3307/shop"],
-    ["mariadb://ann@localhost/shop?socket=/run/mysqld/mysqld.sock", "mariadb:///run/mysqld/mysqld.sock:3306/shop"]
+    [
+      "mariadb://ann@localhost/shop?socket=/run/mysqld/mysqld.sock",
+      "mariadb://localhost/shop?socket=/run/mysqld/mysqld.sock"
+    ]
   ] as const) {
     it.effect(`takes ${given}`, () =>
       Effect.gen(function* () {
@@ -60,6 +66,26 @@ describe("DATABASE_URL of a server", () => {
       })
     )
   }
+
+  it.scoped("takes the user of this process, and says that one is missing where that has no name", () =>
+    Effect.gen(function* () {
+      const { userInfo } = Os
+      const replace = (by: typeof userInfo) => {
+        Os.userInfo = by
+        syncBuiltinESMExports()
+      }
+      const given = { DATABASE_URL: "postgres://db.example/shop" }
+      assert.strictEqual((yield* serverBy(given)).user, userInfo().username)
+      yield* Effect.addFinalizer(() => Effect.sync(() => replace(userInfo)))
+      replace(() => {
+        throw new Error("ENOENT: no such file or directory, uv_os_get_passwd")
+      })
+      assert.deepStrictEqual(yield* mistakesIn(given), [
+        "DATABASE_URL: names no user, and the user of this process has no name to take"
+      ])
+      assert.strictEqual((yield* serverBy({ DATABASE_URL: "postgres://ann@db.example/shop" })).user, "ann")
+    })
+  )
 
   it.effect("keeps the password, decoded, where nothing shows it", () =>
     Effect.gen(function* () {

@@ -13,7 +13,7 @@ import { showProgress } from "./Progress.ts"
 /** A move is refused as a start is, but no setting is meant. */
 const refused = ({ lines }: StartupError) => failed(...lines.map((line) => line.replace("DATABASE_URL: ", "")))
 
-/** The path that links lead to. */
+/** The place with links in its path resolved. */
 const settled = (place: Place, isThere: boolean): Effect.Effect<Place, Failure> =>
   "file" in place
     ? Effect.tryPromise({
@@ -29,7 +29,7 @@ const settled = (place: Place, isThere: boolean): Effect.Effect<Place, Failure> 
       })
     : Effect.succeed(place)
 
-/** Whether it can be seen from what was given. Otherwise the lock that both need tells. */
+/** Whether both are given as the same place. One database by two names is found by its lock, which can be had once only. */
 const areSame = (one: Place, other: Place) => {
   if ("file" in one) return "file" in other && one.file === other.file
   if ("file" in other) return false

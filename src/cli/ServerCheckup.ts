@@ -11,17 +11,23 @@ import { contentChecks } from "./ServerChecks.ts"
 const otherwise =
   "Something other than this service changed the database. Stop the service, and put a backup of the server in place."
 
+/** How the URL of a kind of server asks for TLS with a certificate that is checked. */
+const checkedTls = {
+  postgres: "sslmode=verify-full and sslrootcert",
+  mariadb: "ssl-mode=VERIFY_IDENTITY and ssl-ca"
+} as const
+
 /** Nothing but this machine sees what is sent. */
 const isPrivate = ({ host }: Pick<DatabaseServer, "host">) => host.startsWith("/") || isLoopback(host)
 
-export const checkTls = (server: Pick<DatabaseServer, "host">, { tls }: Pick<Examination, "tls">): Check => {
+export const checkTls = (server: Pick<DatabaseServer, "host" | "kind">, { tls }: Pick<Examination, "tls">): Check => {
   if (tls !== undefined) return ok("tls", tls)
   return isPrivate(server)
     ? ok("tls", "not used, and nothing leaves this machine")
     : warning(
         "tls",
         "not used: orders and the password's proof go over the network as they are",
-        "Name sslmode=verify-full and sslrootcert in the URL."
+        `Name ${checkedTls[server.kind]} in the URL.`
       )
 }
 

@@ -57,9 +57,9 @@ const makeCommitBatch = Effect.fnUntraced(function* (
 })
 
 /**
- * The fiber that commits what has been added: all that one turn of the event loop brought in one transaction. One more
- * fails those that have waited too long, and one tries a write where it is not known whether the last
- * one was committed.
+ * Starts three fibers. The first commits what has been added: all that one turn of the event loop brought, in one
+ * transaction. The second fails the commands that have waited too long. The third tries a write while it is not known
+ * whether the last one was committed.
  */
 export const makeCommitFiber = Effect.gen(function* () {
   const { isUnsure } = yield* OrdersRepo

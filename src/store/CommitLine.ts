@@ -14,14 +14,18 @@ export interface WaitingCommand {
 /** What may stand in line: beyond it the storage is so far behind that one more would only be answered too late. */
 const maxCommands = 10_000
 const maxWeight = 64 * 1024 * 1024
-/** What one transaction takes beside its first command: its statements are to be small enough for any server. */
-const maxBatchWeight = 4 * 1024 * 1024
+/**
+ * What one transaction takes, unless its first command alone has more. A character that is escaped takes up to seven bytes
+ * in a statement, which is to have less than the 16 MiB that a MariaDB takes.
+ */
+const maxBatchWeight = 2 * 1024 * 1024
 
 /** About the bytes that a value from JSON takes in memory. */
 const weightOf = (value: unknown): number => {
   if (typeof value === "string") return 24 + value.length
   if (typeof value !== "object" || value === null) return 8
-  return Object.values(value).reduce((sum: number, part) => sum + 8 + weightOf(part), 64)
+  if (Array.isArray(value)) return value.reduce((sum: number, part) => sum + 8 + weightOf(part), 64)
+  return Object.entries(value).reduce((sum, [name, part]) => sum + 8 + name.length + weightOf(part), 64)
 }
 
 const weigh = (command: Command) => {

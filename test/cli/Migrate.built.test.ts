@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import * as Pg from "pg"
 import { cli, startCli } from "../support/CliProcess.ts"
 import { connect } from "../support/Database.ts"
@@ -19,7 +19,9 @@ interface Meta {
   >
 }
 
-const count = 5000
+/** How many orders are moved, or as many as are asked for: then it is also shown how long that took. */
+const asked = process.env.MIGRATE_ORDERS
+const count = Number(asked ?? 5000)
 
 /** A folder with a database of many orders. */
 const filled = copyOf(
@@ -109,8 +111,9 @@ describe.skipIf(!hasPostgres)(`orders migrate${unlessPostgres}`, { timeout: 300_
         [file, url],
         [url, back]
       ] as const) {
-        const { code, stderr, stdout } = yield* cli(words(from, to))
+        const [took, { code, stderr, stdout }] = yield* Effect.timed(cli(words(from, to)))
         assert.strictEqual(code, 0, stderr)
+        if (asked !== undefined) yield* Effect.log(`${count} orders in ${Duration.format(took)}`)
         assert.match(stdout, /^compared +every column of every row, read again on both sides: equal$/m)
       }
       assert.deepStrictEqual(orders(back), orders(file))

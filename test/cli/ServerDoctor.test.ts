@@ -25,10 +25,16 @@ const wellNames = [
 describe("what orders doctor says of TLS", () => {
   it("warns where what is sent leaves this machine as it is", () => {
     for (const host of ["127.0.0.1", "localhost", "::1", "/run/postgresql"]) {
-      assert.strictEqual(checkTls({ host }, { tls: undefined }).state, "ok", host)
+      assert.strictEqual(checkTls({ kind: "postgres", host }, { tls: undefined }).state, "ok", host)
     }
-    assert.strictEqual(checkTls({ host: "db.shop.test" }, { tls: undefined }).state, "warning")
-    assert.include(checkTls({ host: "db.shop.test" }, { tls: "TLSv1.3" }), { state: "ok", found: "TLSv1.3" })
+    const host = "db.shop.test"
+    assert.include(checkTls({ kind: "postgres", host }, { tls: "TLSv1.3" }), { state: "ok", found: "TLSv1.3" })
+    for (const [kind, advice] of [
+      ["postgres", "Name sslmode=verify-full and sslrootcert in the URL."],
+      ["mariadb", "Name ssl-mode=VERIFY_IDENTITY and ssl-ca in the URL."]
+    ] as const) {
+      assert.include(checkTls({ kind, host }, { tls: undefined }), { state: "warning", advice })
+    }
   })
 })
 

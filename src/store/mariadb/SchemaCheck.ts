@@ -1,6 +1,6 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
-import { schemaDifferences, schemaList } from "../server/SchemaList.ts"
+import { refuseDifferences, schemaDifferences, schemaList } from "../server/SchemaList.ts"
 
 const columns = {
   orders:
@@ -42,7 +42,10 @@ const triggers = [
 
 const tables = Object.keys(columns)
 
-/** What a database must have, as {@link present} lists it. Names and types stand for the rest. */
+/**
+ * What a database must have, as {@link present} lists it. Names and types stand for the rest: the server's own words for a
+ * definition are not the same in all its versions.
+ */
 export const expected = schemaList({ columns, indices, constraints, triggers })
 
 /**
@@ -93,3 +96,7 @@ export const present = (sql: SqlClient.SqlClient) =>
 
 /** How a schema differs from ours. */
 export const compareSchema = (is: ReadonlyArray<string>) => schemaDifferences(is, expected)
+
+/** Refuses a schema that differs from ours. */
+export const checkSchema = (sql: SqlClient.SqlClient, shown: string) =>
+  Effect.flatMap(present(sql), (is) => refuseDifferences(shown, compareSchema(is)))

@@ -3,9 +3,10 @@ import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
 import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
+import { checkSchema } from "./SchemaCheck.ts"
 
-/** As large as the largest order is in a statement, and some. */
-const leastPacket = 1024 * 1024
+/** The server's own default, and more than a statement has: see the weight of a batch in `CommitLine`. */
+const leastPacket = 16 * 1024 * 1024
 
 interface ServerFacts {
   readonly version: string
@@ -27,10 +28,17 @@ const facts = (sql: SqlClient.SqlClient) =>
   )
 
 /** Refuses a server that this service cannot work with. */
-const checkServer = (shown: string, { max_packet, read_only }: ServerFacts) => {
+export const checkServer = (
+  shown: string,
+  { max_packet, read_only }: Pick<ServerFacts, "max_packet" | "read_only">
+) => {
   if (!["0", "OFF"].includes(String(read_only))) return refuse(shown, "it takes no writes", "name the server that does")
   if (max_packet < leastPacket) {
-    return refuse(shown, `max_allowed_packet is ${max_packet}`, `let the server take ${leastPacket} bytes or more`)
+    return refuse(
+      shown,
+      `max_allowed_packet is ${max_packet}`,
+      `set it to ${leastPacket} bytes or more in the server's configuration`
+    )
   }
   return Effect.void
 }
@@ -90,6 +98,7 @@ const apply = (sql: SqlClient.SqlClient) => (last: number) =>
 export const checkReady = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const found = yield* checkedFacts(sql, shown)
   yield* checkCurrent(sql, shown, { present: present(sql), latest: latestOf(migrations) })
+  yield* checkSchema(sql, shown)
   return found
 })
 
@@ -106,6 +115,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
     latest: latestOf(migrations),
     apply: apply(sql)
   })
+  yield* checkSchema(sql, shown)
   if (!isHistoryKept) yield* removeChanges(sql)
   const why = weakened(found)
   if (why !== undefined) yield* Effect.logWarning(`${shown}: ${why}`)

@@ -13,8 +13,8 @@ const pidOf = (connection: Connection) =>
     Effect.map(([{ pid }]) => pid)
   )
 
-/** The number of the session as the client was told at its start: a pooler tells one of its own. */
-const toldPid = (client: Client) => (Predicate.hasProperty(client, "processID") ? client.processID : undefined)
+/** The number of the session that was announced to the client at its start: a pooler announces one of its own. */
+const announcedPid = (client: Client) => (Predicate.hasProperty(client, "processID") ? client.processID : undefined)
 
 /**
  * Fails if the session is not this client's alone. A pooler that hands out sessions by the transaction (PgBouncer with
@@ -29,7 +29,7 @@ export const checkOwnSession = Effect.fnUntraced(function* (
   other: Effect.Effect<Connection, SqlError, Scope.Scope>
 ) {
   const pid = yield* pidOf(connection)
-  if (toldPid(client) === pid) return
+  if (announcedPid(client) === pid) return
   const isOwn = yield* Effect.scoped(
     Effect.gen(function* () {
       const neighbour = yield* other

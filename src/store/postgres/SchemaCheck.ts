@@ -1,7 +1,6 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import { Effect } from "effect"
-import { schemaDifferences, schemaList } from "../server/SchemaList.ts"
-import { refuse } from "../server/StartRefusal.ts"
+import { refuseDifferences, schemaDifferences, schemaList } from "../server/SchemaList.ts"
 
 const columns = {
   orders:
@@ -89,15 +88,6 @@ export const present = (sql: SqlClient.SqlClient) =>
 /** How a schema differs from ours. */
 export const compareSchema = (is: ReadonlyArray<string>) => schemaDifferences(is, expected)
 
-/** Refuses tables that somebody else changed: statements of ours might fail, or do something else. */
-export const checkSchema = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
-  const differences = compareSchema(yield* present(sql))
-  if (differences.length === 0) return
-  const some = differences.slice(0, 5).join(", ")
-  const more = differences.length > 5 ? `, and ${differences.length - 5} more` : ""
-  yield* refuse(
-    shown,
-    `its tables were changed by somebody else (${some}${more})`,
-    "undo that, or put a backup in place"
-  )
-})
+/** Refuses a schema that differs from ours. */
+export const checkSchema = (sql: SqlClient.SqlClient, shown: string) =>
+  Effect.flatMap(present(sql), (is) => refuseDifferences(shown, compareSchema(is)))

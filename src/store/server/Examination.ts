@@ -12,7 +12,7 @@ export interface Examination {
   readonly server: string
   /** What of the promise the settings of the server take back. */
   readonly weakened: string | undefined
-  /** How what is sent is encoded, such as `TLSv1.3`. */
+  /** How what is sent is encrypted, such as `TLSv1.3`. */
   readonly tls: string | undefined
   /** Whether a service has the database. */
   readonly isHeld: boolean

@@ -1,4 +1,6 @@
+import { Effect } from "effect"
 import { inLine } from "../../Redaction.ts"
+import { refuse } from "./StartRefusal.ts"
 
 /** The tables of a database by their columns, and lists of what is on them, as a database names it. */
 interface Parts {
@@ -22,3 +24,15 @@ export const schemaDifferences = (is: ReadonlyArray<string>, expected: ReadonlyA
   ...expected.filter((what) => !is.includes(what)).map((what) => `${what} is missing`),
   ...is.filter((what) => !expected.includes(what)).map((what) => `${inLine(what)} is not ours`)
 ]
+
+/** Refuses tables that somebody else changed: statements of ours might fail, or do something else. */
+export const refuseDifferences = (shown: string, differences: ReadonlyArray<string>) => {
+  if (differences.length === 0) return Effect.void
+  const some = differences.slice(0, 5).join(", ")
+  const more = differences.length > 5 ? `, and ${differences.length - 5} more` : ""
+  return refuse(
+    shown,
+    `its tables were changed by somebody else (${some}${more})`,
+    "undo that, or put a backup in place"
+  )
+}

@@ -1,12 +1,25 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Cause, Context, Deferred, Effect, Exit, Layer, Option, type Scope } from "effect"
+import {
+  Array as Arr,
+  Cause,
+  Chunk,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  type Scope,
+  TestClock
+} from "effect"
 import * as Mysql from "mysql2/promise"
-import { StorageUnavailable } from "../../../src/order/Order.ts"
+import { OrderId, StorageUnavailable } from "../../../src/order/Order.ts"
 import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { Client, clientConfig, connectionOf, unsupported } from "../../../src/store/mariadb/MariaDbClient.ts"
 import { mariaDbErrors } from "../../../src/store/mariadb/MariaDbErrors.ts"
 import * as OrdersRepoMariaDb from "../../../src/store/mariadb/OrdersRepoMariaDb.ts"
-import { weakened } from "../../../src/store/mariadb/SetUp.ts"
+import { checkServer, weakened } from "../../../src/store/mariadb/SetUp.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { errorCode, messageOf } from "../../../src/store/server/ServerErrors.ts"
@@ -33,6 +46,20 @@ describe("A server that is not supported", () => {
     assert.match(weakened({ flush_log: 2, log_bin: 0, sync_binlog: 0 }) ?? "", /^innodb_flush_log_at_trx_commit is 2: /)
     assert.match(weakened({ flush_log: 1, log_bin: 1, sync_binlog: 0 }) ?? "", /^sync_binlog is 0: /)
   })
+})
+
+describe("A server whose packets are small", () => {
+  it.effect("is refused in a line that says what to set", () =>
+    Effect.gen(function* () {
+      const facts = { read_only: "OFF", max_packet: 16 * 1024 * 1024 }
+      yield* checkServer("mariadb://shop", facts)
+      const { lines } = yield* Effect.flip(checkServer("mariadb://shop", { ...facts, max_packet: 4 * 1024 * 1024 }))
+      assert.deepStrictEqual(lines, [
+        "DATABASE_URL: mariadb://shop: max_allowed_packet is 4194304: set it to 16777216 bytes or more in the server's " +
+          "configuration"
+      ])
+    })
+  )
 })
 
 describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
@@ -100,6 +127,70 @@ describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
       ),
       url
     )
+  )
+
+  const changed = (what: string, why: string, ...statements: ReadonlyArray<string>) =>
+    refused(
+      `on tables where ${what}`,
+      new RegExp(`^DATABASE_URL: mariadb:.*: its tables were changed by somebody else \\(${why}\\): undo that`),
+      (url) =>
+        Effect.gen(function* () {
+          yield* Effect.scoped(Effect.orDie(open(url)))
+          yield* query(url, ...statements)
+          return url
+        })
+    )
+  changed("a trigger is gone", "trigger orders_span after insert on orders is missing", "DROP TRIGGER orders_span")
+  changed(
+    "a column was added",
+    "column orders.mine text is not ours",
+    "ALTER TABLE orders ADD mine text COLLATE utf8mb4_nopad_bin"
+  )
+
+  it.scopedLive(
+    "starts beside tables, views and plain indices of others",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* fresh
+        yield* Effect.scoped(open(url))
+        yield* query(
+          url,
+          "CREATE INDEX mine ON orders (accepted_at)",
+          "CREATE VIEW mine_too AS SELECT * FROM orders",
+          "CREATE TABLE others (id integer PRIMARY KEY)"
+        )
+        const repo = Context.get(yield* open(url), OrdersRepo)
+        yield* repo.write([insert(1)])
+      }),
+    longTest
+  )
+
+  it.scoped(
+    "answers reads that no connection is free for within seconds, and loses no connection by them",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* clean
+        const repo = Context.get(yield* open(url), OrdersRepo)
+        yield* repo.write([insert(1)])
+        const blocker = yield* Effect.acquireRelease(
+          Effect.promise(() => Mysql.createConnection({ uri: url })),
+          (client) => Effect.promise(() => client.end())
+        )
+        yield* Effect.promise(() => blocker.query("LOCK TABLES orders WRITE"))
+        const read = Effect.exit(repo.find(OrderId.make("1")))
+        const reading = yield* Effect.replicateEffect(Effect.fork(read), 4)
+        const givenUp = yield* Effect.fork(read)
+        const late = yield* Effect.fork(read)
+        while (Chunk.size(yield* TestClock.sleeps()) < 2) yield* Effect.yieldNow()
+        yield* Fiber.interrupt(givenUp)
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(yield* Fiber.join(late), Exit.fail(new StorageUnavailable({})))
+        assert.isTrue(reading.every((fiber) => fiber.unsafePoll() === null))
+        yield* Effect.promise(() => blocker.query("UNLOCK TABLES"))
+        const found = [...(yield* Effect.forEach(reading, Fiber.join)), ...(yield* Effect.replicateEffect(read, 9))]
+        assert.isTrue(found.every(Exit.isSuccess))
+      }),
+    longTest
   )
 
   it.scopedLive(
