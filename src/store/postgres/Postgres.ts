@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto"
-import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import * as ServerSql from "../server/ServerSql.ts"
+import { postgresCompiler } from "./PostgresCompiler.ts"
 import { clientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
 import { postgresDriver } from "./PostgresSession.ts"
 import { setUp } from "./SetUp.ts"
@@ -14,7 +14,7 @@ const connections = (server: DatabaseServer) =>
     const config = clientConfig(server, name)
     return {
       system: "postgresql",
-      compiler: makeCompiler(),
+      compiler: postgresCompiler,
       writer: postgresDriver(config, name),
       reading: Effect.map(makePool(config, ServerSql.readers), connectionOfPool)
     }

@@ -1,6 +1,5 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqlError } from "@effect/sql/SqlError"
-import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import { type Examination, examineTables, mostSeconds } from "../server/Examination.ts"
@@ -8,6 +7,7 @@ import { errorCode } from "../server/ServerErrors.ts"
 import { sqlOfSession } from "../server/ServerSql.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
 import { migrations } from "./Migrations.ts"
+import { postgresCompiler } from "./PostgresCompiler.ts"
 import { Client, clientConfig, connectionOf } from "./PostgresDriver.ts"
 import { expected, present } from "./SchemaCheck.ts"
 import { isLocked } from "./SessionLock.ts"
@@ -35,7 +35,7 @@ const connect = (server: DatabaseServer) =>
 export const openExamination = (server: DatabaseServer) =>
   Effect.gen(function* () {
     const connection = yield* connect(server)
-    const sql = yield* sqlOfSession(connection, makeCompiler())
+    const sql = yield* sqlOfSession(connection, postgresCompiler)
     const found = yield* checkedFacts(sql, server.shown)
     const tables = yield* examineTables(sql, server.shown, yield* present(sql), { migrations, expected })
     const [session] = yield* sql<{ version: string | null }>`

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto"
 import * as Reactivity from "@effect/experimental/Reactivity"
-import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import type { MoveSide, MoveTarget } from "../move/MoveSide.ts"
 import { makeEmpty, openSession } from "../server/ServerMove.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
+import { postgresCompiler } from "./PostgresCompiler.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
 import { clientConfig } from "./PostgresDriver.ts"
 import { postgresDriver } from "./PostgresSession.ts"
@@ -18,7 +18,7 @@ const open = Effect.fnUntraced(function* (server: DatabaseServer, begin: string)
   const name = `orders move ${randomUUID().slice(0, 8)}`
   const session = yield* openSession(server.shown, {
     driver: postgresDriver(clientConfig(server, name), name),
-    compiler: makeCompiler(),
+    compiler: postgresCompiler,
     dialect: postgresDialect,
     nextKey: (sql) => sql`
       SELECT COALESCE(pg_sequence_last_value(${sql.literal(sequence)}::regclass), 0) + 1 AS next`

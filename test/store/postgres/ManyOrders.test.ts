@@ -1,7 +1,6 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import { makeCompiler } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Predicate } from "effect"
 import * as Pg from "pg"
@@ -9,6 +8,7 @@ import { OrderId } from "../../../src/order/Order.ts"
 import { Command, type Filter } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoSql from "../../../src/store/OrdersRepoSql.ts"
+import { postgresCompiler } from "../../../src/store/postgres/PostgresCompiler.ts"
 import { postgresDialect } from "../../../src/store/postgres/PostgresDialect.ts"
 import { byIndices, clientConfig, connectionOfPool, makePool } from "../../../src/store/postgres/PostgresDriver.ts"
 import { postgresErrors } from "../../../src/store/postgres/PostgresErrors.ts"
@@ -100,7 +100,7 @@ const noting = (settings: Pg.ClientConfig, shown: string) =>
     const sql = yield* SqlClient.make({
       acquirer: Effect.succeed(notingOf(connectionOfPool(pool), false)),
       transactionAcquirer: Effect.dieMessage("Only the writer makes transactions"),
-      compiler: makeCompiler(),
+      compiler: postgresCompiler,
       spanAttributes: []
     }).pipe(Effect.provide(Reactivity.layer))
     yield* writer.transaction(setUp(sql, shown, true))
