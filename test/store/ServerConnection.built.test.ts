@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { checkLedger, readLedger } from "../support/Ledger.ts"
+import { longTest } from "../support/Limits.ts"
 import { serverKinds } from "../support/OwnServers.ts"
 import { relayTo } from "../support/Relay.ts"
 import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
@@ -91,6 +92,38 @@ for (const { isThere, make, name } of serverKinds) {
         const { changes } = yield* read(`${url}/api/changes?after=2`, Changes)
         assert.deepStrictEqual(changes, [{ id: 3 }])
       })
+    )
+
+    it.scopedLive(
+      "may be lost while the server cannot end its session: the service goes on once that has ended",
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* temporaryFolder
+          const server = yield* make
+          const relay = yield* relayTo(server.url)
+          const { output, url } = yield* startService(folder, { PROCESSING_TIME: "1 hour", DATABASE_URL: relay.url })
+          const submit = async (id: number) => (await post(url, aNewOrder(id))).status
+          assert.strictEqual(yield* Effect.promise(() => submit(1)), 202)
+          const end = yield* server.stall
+          const stalled = submit(2)
+          yield* until(server.isStalled)
+          relay.cutAll()
+          assert.strictEqual(yield* Effect.promise(() => stalled), 503)
+          yield* until(() => /FORMER_SESSION|another process/.test(output.stdout))
+          assert.notInclude(output.stdout, "another process")
+          const ready = async () => (await fetch(`${url}/readyz`)).status
+          assert.strictEqual(yield* Effect.promise(ready), 503)
+          yield* end
+          yield* until(async () => [200, 202].includes(await submit(2)))
+          yield* until(async () => (await ready()) === 200)
+          assert.notInclude(output.stdout, "another process")
+          const { orders } = yield* readLedger(server.query)
+          assert.deepStrictEqual(
+            orders.map(({ order_id }) => order_id),
+            ["1", "2"]
+          )
+        }),
+      longTest
     )
   })
 }

@@ -76,6 +76,8 @@ export const startMariaDbServer = (folder: string) =>
       await queryMariaDb(url(""), "CREATE DATABASE orders")
       return {
         url: url("orders"),
+        /** A path at which there is nothing yet, for a pipe that the server can read. */
+        fifo: Path.join(home, "fifo"),
         start: Effect.promise(start),
         stop: (signal: "SIGTERM" | "SIGKILL") => Effect.promise(() => end(signal))
       }

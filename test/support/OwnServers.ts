@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
 import { Effect, type Scope } from "effect"
 import { queryMariaDb } from "./MariaDb.ts"
 import { hasMariaDbServer, startMariaDbServer, unlessMariaDbServer } from "./MariaDbServer.ts"
@@ -11,6 +13,13 @@ export interface OwnServer {
   /** Ends it at once, as a crash would. */
   readonly kill: Effect.Effect<unknown>
   readonly start: Effect.Effect<unknown>
+  /**
+   * From then on the session of a service stops where it writes next, and can be ended by nobody, as one that waits for a
+   * disk. Gives what ends it.
+   */
+  readonly stall: Effect.Effect<Effect.Effect<void>>
+  /** Whether it has stopped. */
+  readonly isStalled: () => Promise<boolean>
   /** Runs a statement on a connection of its own. */
   readonly query: (statement: string) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
 }
@@ -29,6 +38,15 @@ const postgres: ServerKind = {
     const url = server.url("postgres")
     return {
       url,
+      stall: Effect.promise(async () => {
+        const [holder] = await queryPostgres(url, "SELECT pid FROM pg_locks WHERE classid = 1330791506 AND granted")
+        const pid = Number(holder?.pid)
+        process.kill(pid, "SIGSTOP")
+        return Effect.sync(() => {
+          process.kill(pid, "SIGCONT")
+        })
+      }),
+      isStalled: async () => true,
       kill: server.stop("immediate"),
       start: server.start,
       query: (statement) => queryPostgres(url, statement)
@@ -39,8 +57,27 @@ const postgres: ServerKind = {
 const mariaDb: ServerKind = {
   name: `MariaDB${unlessMariaDbServer}`,
   isThere: hasMariaDbServer,
-  make: Effect.map(Effect.flatMap(temporaryFolder, startMariaDbServer), ({ start, stop, url }) => ({
+  make: Effect.map(Effect.flatMap(temporaryFolder, startMariaDbServer), ({ fifo, start, stop, url }) => ({
     url,
+    stall: Effect.promise(async () => {
+      execFileSync("mkfifo", ["-m", "644", fifo])
+      await queryMariaDb(
+        url,
+        `CREATE TRIGGER stall BEFORE INSERT ON orders FOR EACH ROW SET @stalled = LOAD_FILE('${fifo}')`
+      )
+      return Effect.sync(() => {
+        const end = Fs.openSync(fifo, "r+")
+        Fs.rmSync(fifo)
+        Fs.closeSync(end)
+      })
+    }),
+    isStalled: async () =>
+      (
+        await queryMariaDb(
+          url,
+          "SELECT 1 FROM information_schema.processlist WHERE info LIKE '%@stalled%' AND id <> CONNECTION_ID()"
+        )
+      ).length > 0,
     kill: stop("SIGKILL"),
     start,
     query: (statement) => queryMariaDb(url, statement)

@@ -61,6 +61,8 @@ export const relayTo = (url: string) =>
           isDue = (sent) => sent.includes("COMMIT")
         },
         hasCut: () => isDue === undefined,
+        /** Cuts all connections. */
+        cutAll,
         close: () => {
           cutAll()
           server.close()

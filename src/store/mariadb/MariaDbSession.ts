@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { LockTaken, type WriterDriver } from "../server/Writer.ts"
+import type { WriterDriver } from "../server/Writer.ts"
 import { Client, type ClientConfig, connectionOf } from "./MariaDbClient.ts"
 import { mariaDbErrors } from "./MariaDbErrors.ts"
 import { takeLock } from "./SessionLock.ts"
@@ -19,10 +19,6 @@ export const mariaDbDriver = (config: ClientConfig, name: string): WriterDriver 
     return client.ready.pipe(
       Effect.zipRight(connection.execute(`SET SESSION wait_timeout = ${silenceSeconds}`, [], undefined)),
       Effect.zipRight(takeLock(connection, name)),
-      Effect.filterOrFail(
-        (isTaken) => isTaken,
-        () => new LockTaken()
-      ),
       Effect.map(() => {
         client.keepAlive(pingMillis)
         return { connection, isOpen: client.isOpen, abort: client.abort, end: client.end }

@@ -1,5 +1,6 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import { Effect, Schema } from "effect"
+import { formerSession, LockTaken } from "../server/Writer.ts"
 
 /** Of the database: two services may use two databases of a server. */
 const lock = "CONCAT('orders ', MD5(IF(@@lower_case_table_names = 0, DATABASE(), LOWER(DATABASE()))))"
@@ -18,10 +19,11 @@ export const isLocked = (connection: Connection) =>
   )
 
 /**
- * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a
- * former session of the same process still has, because the server did not notice its end, is taken from it.
+ * Takes the lock that one service has on its tables, for as long as this session lives. A former session of the same
+ * process that still lives is ended; while the server cannot end it, as in the midst of a COMMIT, nobody can tell what it
+ * writes.
  *
- * @param own the name of a second lock, by which the sessions of this process are known
+ * @param own the name of a second lock, which a session of this process has from before it takes the first
  */
 export const takeLock = Effect.fnUntraced(function* (connection: Connection, own: string) {
   const ask = (text: string) => connection.execute(text, [], undefined)
@@ -31,21 +33,22 @@ export const takeLock = Effect.fnUntraced(function* (connection: Connection, own
       ([{ taken }]) => taken === 1
     )
   const ownLock = `'${own}'`
-  const former = Effect.flatMap(
-    ask(`SELECT IF(IS_USED_LOCK(${lock}) = IS_USED_LOCK(${ownLock}), IS_USED_LOCK(${lock}), NULL) AS session`),
-    Schema.decodeUnknown(Holder)
-  )
+  const former = Effect.flatMap(ask(`SELECT IS_USED_LOCK(${ownLock}) AS session`), Schema.decodeUnknown(Holder))
 
+  let isAlone = false
+  let killed: number | null = null
   for (let tries = 0; tries < 30; tries++) {
-    if (yield* take(lock)) {
-      yield* take(ownLock)
-      return true
+    isAlone ||= yield* take(ownLock)
+    if (isAlone) {
+      if (yield* take(lock)) return
+    } else {
+      const [{ session }] = yield* former
+      // It may have ended by now. To end one that cannot be ended takes the server a second, each time.
+      if (session !== null && session !== killed) yield* Effect.ignore(ask(`KILL ${session}`))
+      killed = session
     }
-    const [{ session }] = yield* former
-    // It may have ended by now.
-    if (session !== null) yield* Effect.ignore(ask(`KILL ${session}`))
     // The session of a process that was killed ends within moments.
     yield* Effect.sleep("100 millis")
   }
-  return false
+  return yield* isAlone ? new LockTaken() : formerSession
 })

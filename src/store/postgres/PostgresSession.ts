@@ -2,7 +2,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Predicate } from "effect"
 import type * as Pg from "pg"
-import { LockTaken, type WriterDriver } from "../server/Writer.ts"
+import type { WriterDriver } from "../server/Writer.ts"
 import { checkOwnSession } from "./Pooler.ts"
 import { byIndices, Client, connectionOf } from "./PostgresDriver.ts"
 import { postgresErrors } from "./PostgresErrors.ts"
@@ -45,10 +45,6 @@ const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
       Effect.zipRight(connection.execute(prepare, [], undefined)),
       Effect.zipRight(connection.execute(byIndices, [], undefined)),
       Effect.zipRight(takeLock(connection, name)),
-      Effect.filterOrFail(
-        (isTaken) => isTaken,
-        () => new LockTaken()
-      ),
       Effect.as({ connection, isOpen: () => isOpen, abort, end: () => client.end() }),
       Effect.onError(() => Effect.sync(() => abort("given up")))
     )

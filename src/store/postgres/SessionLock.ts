@@ -1,5 +1,6 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import { Effect, Schema } from "effect"
+import { formerSession, LockTaken } from "../server/Writer.ts"
 
 /** "ORDR" and the schema: two services may use two schemas of one database. */
 const key = `1330791506, hashtext(COALESCE(current_schema(), ''))`
@@ -15,16 +16,16 @@ const holders = `
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = 1330791506 AND objid = (hashtext(COALESCE(current_schema(), ''))::bigint & 4294967295)::oid`
 
+const findHolders = (connection: Connection) =>
+  Effect.flatMap(connection.execute(holders, [], undefined), Schema.decodeUnknown(Holders))
+
 /** Whether a process has the lock. */
-export const isLocked = (connection: Connection) =>
-  Effect.map(
-    Effect.flatMap(connection.execute(holders, [], undefined), Schema.decodeUnknown(Holders)),
-    (found) => found.length > 0
-  )
+export const isLocked = (connection: Connection) => Effect.map(findHolders(connection), (found) => found.length > 0)
 
 /**
- * Takes the lock that one service has on its tables, for as long as this session lives: whether it was free. One that a
- * former session of the same name still has, because the server did not notice its end, is taken from it.
+ * Takes the lock that one service has on its tables, for as long as this session lives. A former session of the same
+ * name that still has it is ended; while the server cannot end it, as in the midst of a COMMIT, nobody can tell what it
+ * writes.
  */
 export const takeLock = Effect.fnUntraced(function* (connection: Connection, name: string) {
   const ask = (text: string) => connection.execute(text, [], undefined)
@@ -32,13 +33,16 @@ export const takeLock = Effect.fnUntraced(function* (connection: Connection, nam
     Effect.map((rows) => rows.some(({ taken }) => taken))
   )
 
+  let isOther = false
   for (let tries = 0; tries < 30; tries++) {
-    if (yield* attempt) return true
-    for (const { application_name, pid } of yield* Effect.flatMap(ask(holders), Schema.decodeUnknown(Holders))) {
+    if (yield* attempt) return
+    const found = yield* findHolders(connection)
+    isOther = found.some(({ application_name }) => application_name !== name)
+    for (const { application_name, pid } of found) {
       if (application_name === name) yield* ask(`SELECT pg_terminate_backend(${pid})`)
     }
     // The session of a process that was killed ends within moments.
     yield* Effect.sleep("100 millis")
   }
-  return false
+  return yield* isOther ? new LockTaken() : formerSession
 })

@@ -1,12 +1,18 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import { Context, Data, Deferred, Effect } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { errorCode, type ServerErrors } from "./ServerErrors.ts"
 
 /** Another process writes to the database. */
 export class LockTaken extends Data.TaggedError("LockTaken") {}
+
+/** A former session of this process still has the lock, and the server has not ended it yet: to be tried again. */
+export const formerSession = new SqlError({
+  cause: Object.assign(new Error("the server has not ended the last session yet"), { code: "FORMER_SESSION" }),
+  message: "Failed to take the lock"
+})
 
 /** A session on the server that has the lock which keeps other processes out. */
 export interface Session {
