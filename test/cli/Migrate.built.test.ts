@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Logger, LogLevel } from "effect"
 import * as Pg from "pg"
 import { cli, startCli } from "../support/CliProcess.ts"
 import { connect } from "../support/Database.ts"
@@ -113,7 +113,8 @@ describe.skipIf(!hasPostgres)(`orders migrate${unlessPostgres}`, { timeout: 300_
       ] as const) {
         const [took, { code, stderr, stdout }] = yield* Effect.timed(cli(words(from, to)))
         assert.strictEqual(code, 0, stderr)
-        if (asked !== undefined) yield* Effect.log(`${count} orders in ${Duration.format(took)}`)
+        if (asked !== undefined)
+          yield* Logger.withMinimumLogLevel(Effect.log(`${count} orders in ${Duration.format(took)}`), LogLevel.Info)
         assert.match(stdout, /^compared +every column of every row, read again on both sides: equal$/m)
       }
       assert.deepStrictEqual(orders(back), orders(file))
