@@ -191,7 +191,7 @@ const follow = (file: string, atLeast: number, processingTime = "8 seconds") =>
   Effect.gen(function* () {
     const folder = yield* temporaryFolder
     // Longer than the shell takes from one command of a block to the next.
-    const settings = { PROCESSING_TIME: processingTime, PROCESSING_JITTER: "0" }
+    const settings = { PROCESSING_TIME: processingTime, PROCESSING_JITTER: "0", SHUTDOWN_GRACE: "0 millis" }
     const first = yield* startService(folder, settings)
     const port = new URL(first.url).port
     const database = `file:${Path.join(folder, "data/orders.db")}`
@@ -234,7 +234,11 @@ const follow = (file: string, atLeast: number, processingTime = "8 seconds") =>
         yield* restart(settings, restore)
       } else if (/^orders /m.test(code)) {
         for (const line of code.split("\n").filter((line) => line !== "")) {
-          if (line.startsWith("orders watch")) yield* watchByCommand(folder, line, service.url, env)
+          if (line.startsWith("orders watch")) {
+            // What follows waits for orders to end, and needs none that is still under way.
+            yield* restart({ ...settings, PROCESSING_TIME: "1 second" }, Effect.void)
+            yield* watchByCommand(folder, line, service.url, env)
+          }
           // As there is no terminal to ask on.
           else yield* shell(folder, line.replace(/(orders retry --error-code \w+)/, "$1 --yes"), env)
         }
