@@ -27,7 +27,8 @@ const givesUp = (fresh: Effect.Effect<string>, lockFailures: Lock) =>
     })
   )
 
-describe.skipIf(!hasPostgres)(`orders doctor, PostgreSQL${unlessPostgres}`, () => {
+// What they wait for is the same on both servers: they wait at the same time.
+describe.skipIf(!hasPostgres).concurrent(`orders doctor, PostgreSQL${unlessPostgres}`, () => {
   givesUp(postgresSchemas(), (url) =>
     Effect.acquireRelease(
       Effect.promise(async () => {
@@ -41,7 +42,7 @@ describe.skipIf(!hasPostgres)(`orders doctor, PostgreSQL${unlessPostgres}`, () =
   )
 })
 
-describe.skipIf(!hasMariaDb)(`orders doctor, MariaDB${unlessMariaDb}`, () => {
+describe.skipIf(!hasMariaDb).concurrent(`orders doctor, MariaDB${unlessMariaDb}`, () => {
   givesUp(mariaDbDatabases().fresh, (url) =>
     Effect.acquireRelease(
       Effect.promise(async () => {
