@@ -4,6 +4,7 @@ import { StorageUnavailable } from "../../order/Order.ts"
 import { Statements } from "../Statements.ts"
 import type { Dialect } from "../sql/Dialect.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
+import { makeOwnChanges } from "./OwnChanges.ts"
 import { makeOrUnavailable, type ServerErrors } from "./ServerErrors.ts"
 import { ServerWriter } from "./Writer.ts"
 
@@ -15,22 +16,33 @@ export const layer = (dialect: (sql: SqlClient.SqlClient) => Dialect, errors: Se
       const sql = yield* SqlClient.SqlClient
       const { fault, transaction } = yield* ServerWriter
       const unavailable = yield* makeOrUnavailable(errors)
-      const takenOver = Effect.zipRight(
-        Effect.whenEffect(
-          Effect.logError(
-            "No order is taken until a restart: another process uses the database. Stop both, and start one again."
+      const statements = sqlStatements(sql, dialect(sql))
+      const own = makeOwnChanges(statements)
+      const takenOver = (what: string, todo: string) =>
+        Effect.zipRight(
+          Effect.whenEffect(
+            Effect.logError(`No order is taken until a restart: ${what}. ${todo}`),
+            Deferred.succeed(fault, what)
           ),
-          Deferred.succeed(fault, "another process uses the database")
-        ),
-        new StorageUnavailable({})
-      )
+          new StorageUnavailable({})
+        )
       return {
-        ...sqlStatements(sql, dialect(sql)),
+        ...statements,
+        addToTotals: own.addToTotals,
         reading: unavailable,
         transaction: (body) =>
           Effect.whenEffect(new StorageUnavailable({}), Deferred.isDone(fault)).pipe(
-            Effect.zipRight(transaction(body)),
-            Effect.catchTag("LockTaken", () => takenOver),
+            Effect.zipRight(transaction(own.before(body))),
+            Effect.tapBoth({ onFailure: () => own.failed, onSuccess: () => own.committed }),
+            Effect.uninterruptible,
+            Effect.catchTags({
+              LockTaken: () => takenOver("another process uses the database", "Stop both, and start one again."),
+              ChangedByOthers: () =>
+                takenOver(
+                  "the database is not as this service left it",
+                  "Another process wrote to it while the connection was lost, or an older state of it was put in its place."
+                )
+            }),
             unavailable
           ),
         fault

@@ -15,6 +15,7 @@ import {
 } from "effect"
 import * as Mysql from "mysql2/promise"
 import { OrderId, StorageUnavailable } from "../../../src/order/Order.ts"
+import type { Command } from "../../../src/store/Command.ts"
 import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { Client, clientConfig, connectionOf, unsupported } from "../../../src/store/mariadb/MariaDbClient.ts"
 import { mariaDbErrors } from "../../../src/store/mariadb/MariaDbErrors.ts"
@@ -372,6 +373,28 @@ describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
       )
       assert.deepStrictEqual({ ...row }, { orders: stored, changes: stored, last: stored })
       assert.isAtLeast(stored, acknowledged.length + 1)
+    })
+  )
+
+  running("takes no order any more once another process wrote while its connection was lost", (url, fault) =>
+    Effect.gen(function* () {
+      yield* write(insert(1))
+      const meanwhile = (...commands: ReadonlyArray<Command>) =>
+        Effect.zipRight(
+          endWriter(url),
+          Effect.scoped(
+            Effect.flatMap(open(url), (context) =>
+              Effect.forEach(commands, (command) => Context.get(context, OrdersRepo).write([command]))
+            )
+          )
+        )
+      yield* meanwhile()
+      assert.deepStrictEqual(yield* tags(insert(2)), ["Inserted"])
+      yield* meanwhile(insert(3))
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(4))), Exit.fail(new StorageUnavailable({})))
+      assert.strictEqual(yield* Deferred.await(fault), "the database is not as this service left it")
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(5))), Exit.fail(new StorageUnavailable({})))
+      yield* find(3)
     })
   )
 

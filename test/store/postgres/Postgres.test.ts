@@ -3,6 +3,7 @@ import { Array as Arr, Context, Deferred, Effect, Exit, Layer, Logger, Option, t
 import * as Pg from "pg"
 import { AppConfig } from "../../../src/AppConfig.ts"
 import { StorageUnavailable } from "../../../src/order/Order.ts"
+import type { Command } from "../../../src/store/Command.ts"
 import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
@@ -355,6 +356,28 @@ describe.skipIf(!hasPostgres)(name, () => {
       yield* waitingForLock(url, String(holder?.name))
       yield* endWriter(url)
       assert.strictEqual((yield* tags(insert(2)))[0], "Inserted")
+    })
+  )
+
+  running("takes no order any more once another process wrote while its connection was lost", (url, fault) =>
+    Effect.gen(function* () {
+      yield* write(insert(1))
+      const meanwhile = (...commands: ReadonlyArray<Command>) =>
+        Effect.zipRight(
+          endWriter(url),
+          Effect.scoped(
+            Effect.flatMap(open(url), (context) =>
+              Effect.forEach(commands, (command) => Context.get(context, OrdersRepo).write([command]))
+            )
+          )
+        )
+      yield* meanwhile()
+      assert.deepStrictEqual(yield* tags(insert(2)), ["Inserted"])
+      yield* meanwhile(insert(3))
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(4))), Exit.fail(new StorageUnavailable({})))
+      assert.strictEqual(yield* Deferred.await(fault), "the database is not as this service left it")
+      assert.deepStrictEqual(yield* Effect.exit(write(insert(5))), Exit.fail(new StorageUnavailable({})))
+      yield* find(3)
     })
   )
 
