@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import { checkLedger, readLedger } from "../support/Ledger.ts"
 import { longTest } from "../support/Limits.ts"
 import { serverKinds } from "../support/OwnServers.ts"
@@ -23,6 +23,9 @@ const Metrics = Schema.Struct({
   workers_busy: Schema.Int
 })
 const Changes = Schema.Struct({ next: Schema.String, changes: Schema.Array(Schema.Struct({ id: Schema.Int })) })
+
+/** What closing takes at most besides `SHUTDOWN_GRACE`, as docs/databases.md says. */
+const closingMillis = 20_000
 
 /** To insert an order, to claim it and to record its end takes at least that many messages. */
 const fewest = 15
@@ -122,6 +125,32 @@ for (const { isThere, make, name } of serverKinds) {
             orders.map(({ order_id }) => order_id),
             ["1", "2"]
           )
+        }),
+      longTest
+    )
+
+    it.scopedLive(
+      "may hang for ever: the service ends in time all the same",
+      () =>
+        Effect.gen(function* () {
+          const folder = yield* temporaryFolder
+          const server = yield* make
+          const { child, exited, url } = yield* startService(folder, {
+            PROCESSING_TIME: "1 hour",
+            SHUTDOWN_GRACE: "1 second",
+            DATABASE_URL: server.url
+          })
+          assert.strictEqual((yield* Effect.promise(() => post(url, aNewOrder(1)))).status, 202)
+          yield* until(Effect.map(read(`${url}/api/metrics`, Metrics), (now) => now.orders_processing === 1))
+          yield* server.pause
+          const hanging = post(url, aNewOrder(2)).catch(() => undefined)
+          const reading = fetch(`${url}/api/order/1`).catch(() => undefined)
+          yield* Effect.sleep("200 millis")
+          child.kill("SIGTERM")
+          const [took, code] = yield* Effect.timed(exited)
+          assert.strictEqual(code, 0)
+          assert.isBelow(Duration.toMillis(took), 1000 + closingMillis)
+          yield* Effect.promise(() => Promise.all([hanging, reading]))
         }),
       longTest
     )

@@ -4,7 +4,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
-import { Effect } from "effect"
+import { Effect, Predicate } from "effect"
 import { freePort } from "./FreePort.ts"
 import { queryMariaDb } from "./MariaDb.ts"
 
@@ -79,6 +79,8 @@ export const startMariaDbServer = (folder: string) =>
         /** A path at which there is nothing yet, for a pipe that the server can read. */
         fifo: Path.join(home, "fifo"),
         start: Effect.promise(start),
+        /** Its process. */
+        pids: () => [child?.pid].filter(Predicate.isNotUndefined),
         stop: (signal: "SIGTERM" | "SIGKILL") => Effect.promise(() => end(signal))
       }
     }),

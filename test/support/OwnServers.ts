@@ -13,6 +13,8 @@ export interface OwnServer {
   /** Ends it at once, as a crash would. */
   readonly kill: Effect.Effect<unknown>
   readonly start: Effect.Effect<unknown>
+  /** Stops it until the end of the scope: it answers nothing, and its connections stay open. */
+  readonly pause: Effect.Effect<void, never, Scope.Scope>
   /**
    * From then on the session of a service stops where it writes next, and can be ended by nobody, as one that waits for a
    * disk. Gives what ends it.
@@ -29,6 +31,22 @@ export interface ServerKind {
   readonly name: string
   readonly isThere: boolean
   readonly make: Effect.Effect<OwnServer, never, Scope.Scope>
+}
+
+const pause = (pids: () => ReadonlyArray<number>) => {
+  const signal = (pids: ReadonlyArray<number>, name: "SIGSTOP" | "SIGCONT") => {
+    for (const pid of pids) process.kill(pid, name)
+  }
+  return Effect.asVoid(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const stopped = pids()
+        signal(stopped, "SIGSTOP")
+        return stopped
+      }),
+      (stopped) => Effect.sync(() => signal(stopped, "SIGCONT"))
+    )
+  )
 }
 
 const postgres: ServerKind = {
@@ -48,6 +66,7 @@ const postgres: ServerKind = {
       }),
       isStalled: async () => true,
       kill: server.stop("immediate"),
+      pause: pause(server.pids),
       start: server.start,
       query: (statement) => queryPostgres(url, statement)
     }
@@ -57,7 +76,7 @@ const postgres: ServerKind = {
 const mariaDb: ServerKind = {
   name: `MariaDB${unlessMariaDbServer}`,
   isThere: hasMariaDbServer,
-  make: Effect.map(Effect.flatMap(temporaryFolder, startMariaDbServer), ({ fifo, start, stop, url }) => ({
+  make: Effect.map(Effect.flatMap(temporaryFolder, startMariaDbServer), ({ fifo, pids, start, stop, url }) => ({
     url,
     stall: Effect.promise(async () => {
       execFileSync("mkfifo", ["-m", "644", fifo])
@@ -79,6 +98,7 @@ const mariaDb: ServerKind = {
         )
       ).length > 0,
     kill: stop("SIGKILL"),
+    pause: pause(pids),
     start,
     query: (statement) => queryMariaDb(url, statement)
   }))

@@ -90,6 +90,12 @@ export const startServer = (folder: string, tls?: { readonly cert: string; reado
         url: (database: string, password = serverPassword) =>
           `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
         start: Effect.promise(start),
+        /** Its processes. */
+        pids: () => {
+          const [main] = Fs.readFileSync(Path.join(data, "postmaster.pid"), "utf8").split("\n")
+          const children = Fs.readFileSync(`/proc/${main}/task/${main}/children`, "utf8")
+          return [main, ...children.trim().split(" ")].map(Number)
+        },
         stop: (mode: "fast" | "immediate") => Effect.promise(() => stop(mode))
       }
     }),

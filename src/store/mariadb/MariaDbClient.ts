@@ -4,11 +4,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Option, Predicate, Redacted, Stream } from "effect"
 import * as Mysql from "mysql2"
 import type { DatabaseServer, DatabaseTls } from "../../DatabaseServer.ts"
-
-/** For how long a server may take to connect, in milliseconds. */
-const connectMillis = 5000
-/** For how long a statement waits for its answer. A server that vanished never gives one, nor closes the connection. */
-const answerMillis = 30_000
+import { answerMillis, connectMillis, endMillis } from "../server/Patience.ts"
 
 /** Names are checked by the driver where a host has one. */
 const tlsOptions = ({ ca, cert, key, verification }: DatabaseTls): Mysql.SslOptions => ({
@@ -20,7 +16,10 @@ const tlsOptions = ({ ca, cert, key, verification }: DatabaseTls): Mysql.SslOpti
 })
 
 /** What a connection needs to know. */
-export type ClientConfig = Omit<Mysql.ConnectionOptions, "stream"> & { readonly address: Net.NetConnectOpts }
+export type ClientConfig = Omit<Mysql.ConnectionOptions, "stream"> & {
+  readonly address: Net.NetConnectOpts
+  readonly answerMillis?: number
+}
 
 export const clientConfig = ({ database, host, password, port, tls, user }: DatabaseServer): ClientConfig => ({
   address: host.startsWith("/") ? { path: host } : { host, port, keepAlive: true, keepAliveInitialDelay: 10_000 },
@@ -84,11 +83,14 @@ type Answer = Effect.Effect<unknown, SqlError>
 export class Client {
   readonly #connection: Mysql.Connection
   readonly #socket: Net.Socket
+  /** For how long a statement waits for its answer, in milliseconds. */
+  readonly #answerMillis: number
   #isOpen = true
   /** What the server takes as one statement, in bytes. */
   #mostBytes = Number.POSITIVE_INFINITY
 
-  constructor({ address, ...config }: ClientConfig) {
+  constructor({ address, answerMillis: millis = answerMillis, ...config }: ClientConfig) {
+    this.#answerMillis = millis
     this.#socket = Net.connect(address)
     this.#socket.setNoDelay(true)
     this.#connection = Mysql.createConnection({ ...config, stream: () => this.#socket })
@@ -110,10 +112,18 @@ export class Client {
     this.#socket.destroy(new Error(why))
   }
 
+  /** Ends it in order, or at once if that takes long. */
   end = () =>
     new Promise<void>((resolve) => {
       this.#isOpen = false
-      this.#connection.end(() => resolve())
+      const timer = setTimeout(() => {
+        this.abort("closed")
+        resolve()
+      }, endMillis)
+      this.#connection.end(() => {
+        clearTimeout(timer)
+        resolve()
+      })
     })
 
   /** Runs a statement. It goes on when the fiber is interrupted: a connection is not free before its answer has come. */
@@ -122,7 +132,8 @@ export class Client {
       const why = `The statement is larger than max_allowed_packet, which is ${this.#mostBytes}`
       return answer(failure(Object.assign(new Error(why), { code: "ER_NET_PACKET_TOO_LARGE" })))
     }
-    const timer = setTimeout(() => this.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
+    const millis = this.#answerMillis
+    const timer = setTimeout(() => this.abort(`no answer within ${millis / 1000} seconds`), millis)
     const answered = (error: unknown, result: unknown) => {
       clearTimeout(timer)
       answer(error ? failure(error) : Effect.succeed(result))

@@ -3,6 +3,7 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import type { MoveSide, MoveTarget } from "../move/MoveSide.ts"
+import { moveAnswerMillis } from "../server/Patience.ts"
 import { makeEmpty, openSession } from "../server/ServerMove.ts"
 import { orRefuse, refuse } from "../server/StartRefusal.ts"
 import { clientConfig } from "./MariaDbClient.ts"
@@ -17,7 +18,7 @@ const leastPacket = 4 * 1024 * 1024
 
 const open = (server: DatabaseServer) =>
   openSession(server.shown, {
-    driver: mariaDbDriver(clientConfig(server), `orders move ${randomUUID()}`),
+    driver: mariaDbDriver({ ...clientConfig(server), answerMillis: moveAnswerMillis }, `orders move ${randomUUID()}`),
     compiler: mariaDbCompiler,
     dialect: mariaDbDialect,
     nextKey: (sql) => sql`

@@ -4,11 +4,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Option, Redacted, Stream } from "effect"
 import * as Pg from "pg"
 import type { DatabaseServer, DatabaseTls } from "../../DatabaseServer.ts"
-
-/** For how long a server may take to connect, in milliseconds. */
-export const connectMillis = 5000
-/** For how long a statement waits for its answer. A server that vanished never gives one, nor closes the connection. */
-const answerMillis = 30_000
+import { answerMillis, connectMillis, endMillis } from "../server/Patience.ts"
 
 /** Integers of eight bytes are numbers here: none is greater than JavaScript knows exactly. */
 const types: Pg.CustomTypesConfig = {
@@ -23,8 +19,11 @@ const tlsOptions = ({ ca, cert, key, verification }: DatabaseTls) => ({
   rejectUnauthorized: verification !== "none"
 })
 
-/** What a connection needs to know. `name` is the one that the server shows its sessions under. */
-export const clientConfig = (server: DatabaseServer, name: string): Pg.ClientConfig => ({
+/** What a connection needs to know. */
+export type ClientConfig = Pg.ClientConfig & { readonly answerMillis?: number }
+
+/** `name` is the one that the server shows its sessions under. */
+export const clientConfig = (server: DatabaseServer, name: string): ClientConfig => ({
   host: server.host,
   port: server.port,
   user: server.user,
@@ -41,12 +40,15 @@ export const clientConfig = (server: DatabaseServer, name: string): Pg.ClientCon
 /** A connection that can be given up while the server owes an answer. */
 export class Client extends Pg.Client {
   readonly #socket: Net.Socket
+  /** For how long a statement waits for its answer, in milliseconds. */
+  readonly answerMillis: number
 
-  constructor(config: Pg.ClientConfig = {}) {
+  constructor(config: ClientConfig = {}) {
     const socket = new Net.Socket()
     // A pool hides its password from copies.
     super({ ...config, password: config.password, stream: () => socket })
     this.#socket = socket
+    this.answerMillis = config.answerMillis ?? answerMillis
     // It is reported by the statement that meets it, and by the next one.
     this.on("error", () => {})
   }
@@ -55,13 +57,23 @@ export class Client extends Pg.Client {
   abort(why: string) {
     this.#socket.destroy(new Error(why))
   }
+
+  /** Ends it in order, or at once if that takes long. */
+  override end(): Promise<void>
+  override end(callback: (error: Error) => void): void
+  override end(callback?: (error: Error) => void): Promise<void> | void {
+    const timer = setTimeout(() => this.abort("closed"), endMillis)
+    this.once("end", () => clearTimeout(timer))
+    return callback ? super.end(callback) : super.end()
+  }
 }
 
 const failure = (cause: unknown) => new SqlError({ cause, message: "Failed to execute statement" })
 
 /** Runs a statement. One that gets no answer is the end of its connection. */
 const send = (client: Client, query: Pg.QueryConfig, done: (error: Error | null, result: Pg.QueryResult) => void) => {
-  const timer = setTimeout(() => client.abort(`no answer within ${answerMillis / 1000} seconds`), answerMillis)
+  const millis = client.answerMillis
+  const timer = setTimeout(() => client.abort(`no answer within ${millis / 1000} seconds`), millis)
   client.query(query, (error, result) => {
     clearTimeout(timer)
     done(error, result)
@@ -138,15 +150,25 @@ export const byIndices = `
 export const makePool = (config: Pg.ClientConfig, max: number) =>
   Effect.acquireRelease(
     Effect.sync(() => {
+      const clients = new Set<Client>()
       const onConnect = (client: Pg.ClientBase) =>
         new Promise<void>((resolve, reject) => {
-          if (client instanceof Client)
+          if (client instanceof Client) {
+            clients.add(client)
+            client.once("end", () => clients.delete(client))
             send(client, { text: byIndices }, (error) => (error ? reject(error) : resolve()))
-          else reject(new Error("The pool has a client that is not ours"))
+          } else reject(new Error("The pool has a client that is not ours"))
         })
       const pool = new Pg.Pool({ ...config, Client, max, idleTimeoutMillis: 60_000, onConnect })
       pool.on("error", () => {})
-      return pool
+      return { pool, clients }
     }),
-    (pool) => Effect.promise(() => pool.end())
-  )
+    ({ clients, pool }) =>
+      Effect.promise(() => {
+        // One that owes an answer is waited for by the pool, and ended by nobody.
+        const timer = setTimeout(() => {
+          for (const client of clients) client.abort("closed")
+        }, endMillis)
+        return pool.end().finally(() => clearTimeout(timer))
+      })
+  ).pipe(Effect.map(({ pool }) => pool))

@@ -3,6 +3,7 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import { Effect } from "effect"
 import type { DatabaseServer } from "../../DatabaseServer.ts"
 import type { MoveSide, MoveTarget } from "../move/MoveSide.ts"
+import { moveAnswerMillis } from "../server/Patience.ts"
 import { makeEmpty, openSession } from "../server/ServerMove.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
 import { postgresCompiler } from "./PostgresCompiler.ts"
@@ -17,7 +18,7 @@ const sequence = "pg_get_serial_sequence('orders', 'seq')"
 const open = Effect.fnUntraced(function* (server: DatabaseServer, begin: string) {
   const name = `orders move ${randomUUID().slice(0, 8)}`
   const session = yield* openSession(server.shown, {
-    driver: postgresDriver(clientConfig(server, name), name),
+    driver: postgresDriver({ ...clientConfig(server, name), answerMillis: moveAnswerMillis }, name),
     compiler: postgresCompiler,
     dialect: postgresDialect,
     nextKey: (sql) => sql`

@@ -1,10 +1,9 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Predicate } from "effect"
-import type * as Pg from "pg"
 import type { WriterDriver } from "../server/Writer.ts"
 import { checkOwnSession } from "./Pooler.ts"
-import { byIndices, Client, connectionOf } from "./PostgresDriver.ts"
+import { byIndices, Client, type ClientConfig, connectionOf } from "./PostgresDriver.ts"
 import { postgresErrors } from "./PostgresErrors.ts"
 import { takeLock } from "./SessionLock.ts"
 
@@ -21,7 +20,7 @@ const connect = (client: Client) =>
   })
 
 /** One that is ended with the scope. */
-const anotherConnection = (config: Pg.ClientConfig) =>
+const anotherConnection = (config: ClientConfig) =>
   Effect.suspend(() => {
     const client = new Client(config)
     return Effect.acquireRelease(Effect.as(connect(client), connectionOf(client)), () =>
@@ -29,7 +28,7 @@ const anotherConnection = (config: Pg.ClientConfig) =>
     )
   })
 
-const open = (config: Pg.ClientConfig, name: string): WriterDriver["open"] =>
+const open = (config: ClientConfig, name: string): WriterDriver["open"] =>
   Effect.suspend(() => {
     const client = new Client(config)
     let isOpen = true
@@ -59,7 +58,7 @@ const commit = (connection: Connection) =>
   )
 
 /** How PostgreSQL is written to. `name` is the one that the server shows the session under. */
-export const postgresDriver = (config: Pg.ClientConfig, name: string): WriterDriver => ({
+export const postgresDriver = (config: ClientConfig, name: string): WriterDriver => ({
   open: open(config, name),
   commit,
   errors: postgresErrors

@@ -14,7 +14,7 @@ export const layer = (dialect: (sql: SqlClient.SqlClient) => Dialect, errors: Se
     Statements,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
-      const { fault, transaction } = yield* ServerWriter
+      const { endedInTime, fault } = yield* ServerWriter
       const unavailable = yield* makeOrUnavailable(errors)
       const statements = sqlStatements(sql, dialect(sql))
       const own = makeOwnChanges(statements)
@@ -32,7 +32,7 @@ export const layer = (dialect: (sql: SqlClient.SqlClient) => Dialect, errors: Se
         reading: unavailable,
         transaction: (body) =>
           Effect.whenEffect(new StorageUnavailable({}), Deferred.isDone(fault)).pipe(
-            Effect.zipRight(transaction(own.before(body))),
+            Effect.zipRight(endedInTime(own.before(body))),
             Effect.tapBoth({ onFailure: () => own.failed, onSuccess: () => own.committed }),
             Effect.uninterruptible,
             Effect.catchTags({

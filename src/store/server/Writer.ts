@@ -1,8 +1,9 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
-import { Context, Data, Deferred, Effect } from "effect"
+import { Context, Data, Deferred, Effect, Exit, Fiber } from "effect"
 import type { ParseError } from "effect/ParseResult"
+import { endMillis } from "./Patience.ts"
 import { errorCode, type ServerErrors } from "./ServerErrors.ts"
 
 /** Another process writes to the database. */
@@ -21,7 +22,7 @@ export interface Session {
   readonly isOpen: () => boolean
   /** Gives it up at once: every statement that waits fails, and so does every later one. */
   readonly abort: (why: string) => void
-  /** Ends it in order. */
+  /** Ends it in order, or at once if that takes long. */
   readonly end: () => Promise<unknown>
 }
 
@@ -47,7 +48,7 @@ export const makeWriter = Effect.fnUntraced(function* ({ commit, errors, open }:
     current?.abort("closed")
     current = undefined
   })
-  const opened = Effect.map(open, (session) => {
+  const opened = Effect.map(Effect.interruptible(open), (session) => {
     current = session
     return session
   })
@@ -66,7 +67,7 @@ export const makeWriter = Effect.fnUntraced(function* ({ commit, errors, open }:
 
   /**
    * Runs the body in one transaction on that connection, and again when it met a deadlock. A COMMIT that fails is a typed
-   * error. Nothing of it can be interrupted, so that the connection always is in a known state.
+   * error. Nothing of it can be interrupted but the opening of a session, so that this always is in a known state.
    */
   const transaction = <A, E, R>(body: Effect.Effect<A, E, R>) =>
     Effect.flatMap(session, (session) => {
@@ -84,7 +85,20 @@ export const makeWriter = Effect.fnUntraced(function* ({ commit, errors, open }:
       Effect.uninterruptible
     )
 
-  return { transaction, fault }
+  /** The same, but when its fiber is interrupted a server that hangs is not waited for: the session is given up soon. */
+  const endedInTime = <A, E, R>(body: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const running = yield* Effect.forkDaemon(transaction(body))
+      const answered = yield* Effect.exit(Effect.interruptible(Fiber.await(running)))
+      if (Exit.isSuccess(answered)) return yield* answered.value
+      yield* Fiber.interruptFork(running)
+      const timer = setTimeout(() => Effect.runSync(close), endMillis)
+      const exit = yield* Fiber.await(running)
+      clearTimeout(timer)
+      return yield* exit
+    }).pipe(Effect.uninterruptible)
+
+  return { transaction, endedInTime, fault }
 })
 
 /** The connection that writes. */

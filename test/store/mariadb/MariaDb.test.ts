@@ -398,6 +398,20 @@ describe.skipIf(!hasMariaDb)(`MariaDB${unlessMariaDb}`, () => {
     })
   )
 
+  it.scopedLive("is waited for as long as the connection is to wait", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.flatMap(clean, serverBy)
+      const sleepBy = (answerMillis: number) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => new Client({ ...clientConfig(server), answerMillis })),
+          (client) => Effect.zipRight(client.ready, connectionOf(client).executeRaw("SELECT SLEEP(0.5)", [])),
+          (client) => Effect.promise(client.end)
+        )
+      assert.strictEqual(messageOf(yield* Effect.flip(sleepBy(300))), "no answer within 0.3 seconds")
+      yield* sleepBy(longTest)
+    })
+  )
+
   running("takes no order any more once another process has the lock", (url, fault) =>
     Effect.gen(function* () {
       yield* write(insert(1))

@@ -8,7 +8,9 @@ import { GroupCommit } from "../../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
+import { Client, clientConfig, connectionOf } from "../../../src/store/postgres/PostgresDriver.ts"
 import { checkServer } from "../../../src/store/postgres/SetUp.ts"
+import { messageOf } from "../../../src/store/server/ServerErrors.ts"
 import { longTest } from "../../support/Limits.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { claim, completed, find, insert, record, same, tags, write } from "../../support/RepoKit.ts"
@@ -378,6 +380,24 @@ describe.skipIf(!hasPostgres)(name, () => {
       assert.strictEqual(yield* Deferred.await(fault), "the database is not as this service left it")
       assert.deepStrictEqual(yield* Effect.exit(write(insert(5))), Exit.fail(new StorageUnavailable({})))
       yield* find(3)
+    })
+  )
+
+  it.scopedLive("is waited for as long as the connection is to wait", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.flatMap(schemas, serverBy)
+      const sleepBy = (answerMillis: number) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => new Client({ ...clientConfig(server, "test"), answerMillis })),
+          (client) =>
+            Effect.zipRight(
+              Effect.promise(() => client.connect()),
+              connectionOf(client).executeRaw("SELECT pg_sleep(0.2)", [])
+            ),
+          (client) => Effect.promise(() => client.end())
+        )
+      assert.strictEqual(messageOf(yield* Effect.flip(sleepBy(100))), "no answer within 0.1 seconds")
+      yield* sleepBy(longTest)
     })
   )
 
