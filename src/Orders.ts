@@ -216,7 +216,7 @@ const makeAcceptance = Effect.gen(function* () {
 const makeWhenFinal = Effect.gen(function* () {
   const events = yield* OrderEvents
   const waiters = new Set<{ readonly order_id: OrderId; readonly final: Deferred.Deferred<void> }>()
-  yield* events.listen(({ changes }) => {
+  yield* events.follow((changes) => {
     if (waiters.size === 0) return
     const final = new Set(changes.filter(({ to }) => isFinal(to)).map(({ order_id }) => order_id))
     for (const waiter of waiters) {

@@ -51,9 +51,9 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
         readonly passed: (id: number) => void
         readonly found: () => void
       }>()
-      yield* events.listen(({ changes }) => {
+      yield* events.follow((changes) => {
         // A commit whose answer was lost was not published: its changes are in the history alone.
-        const isGap = changes[0].id !== recent.end() + 1
+        const isGap = changes[0]?.id !== recent.end() + 1
         recent.add(changes)
         for (const waiter of waiting) {
           if (!isGap && !changes.some((change) => changeFits(waiter.filter, change))) waiter.passed(recent.end())
@@ -94,7 +94,10 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
         return {
           place: () => place,
           read: (limit) =>
-            Effect.suspend(() => (recent.reaches(place) ? Effect.sync(() => readRecent(limit)) : readKept(limit))),
+            Effect.zipRight(
+              Effect.suspend(() => (place === recent.end() ? events.caughtUp : Effect.void)),
+              Effect.suspend(() => (recent.reaches(place) ? Effect.sync(() => readRecent(limit)) : readKept(limit)))
+            ),
           wait: Effect.async<void>((resume) => {
             if (place < recent.end()) return resume(Effect.void)
             const waiter = {

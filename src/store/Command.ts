@@ -1,6 +1,7 @@
 import { Array as Arr, Data, type DateTime, Option } from "effect"
 import { type LastError, type NewOrder, type Order, type OrderId, type Status, transitions } from "../order/Order.ts"
 import type { OrderChange, RowKey } from "../order/OrderChange.ts"
+import type { Job } from "./Job.ts"
 
 /** How a run ended. */
 export type Outcome = Data.TaggedEnum<{
@@ -77,8 +78,8 @@ export const prunable: ReadonlyArray<Status> = ["Completed", "Cancelled"]
 export type Command = Data.TaggedEnum<{
   /** Adds an order unless its id is known or as many orders wait as may wait. */
   Insert: { readonly order: NewOrder; readonly traceparent: Option.Option<string> }
-  /** Pending -> Processing, under the order's next run number. */
-  Claim: { readonly key: RowKey }
+  /** Pending -> Processing, under the order's next run number; if one is given, then only behind the run of that number. */
+  Claim: { readonly key: RowKey; readonly after: Option.Option<number> }
   /**
    * Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended, and `took` how
    * many milliseconds it ran, which no clock that is set makes longer or shorter.
@@ -90,8 +91,8 @@ export type Command = Data.TaggedEnum<{
     readonly at: DateTime.Utc
     readonly took: number
   }
-  /** Processing -> Pending: one order, or all of them. The run does not count as an attempt. */
-  Release: { readonly key: Option.Option<RowKey> }
+  /** Processing -> Pending: one order, in that run if one is given; or all of them. The run does not count as an attempt. */
+  Release: { readonly key: Option.Option<RowKey>; readonly run: Option.Option<number> }
   /**
    * Removes the first `limit` of the Completed and Cancelled orders that were final before that time, with their
    * history, but for a small record of each, and remembers `asOf`: what time it is, as far as retention believes the clock.
@@ -110,6 +111,18 @@ export type Command = Data.TaggedEnum<{
    * up and it ran as a suspect: no other suspect ran then.
    */
   Recover: { readonly maxAttempts: number }
+  /** Keeps these jobs in this node's hands: a job that nobody touches for ten seconds is handed to another node. */
+  Touch: { readonly jobs: ReadonlyArray<Job> }
+  /**
+   * Puts back jobs that this node has. What a run under one of them left Processing is lost, as with `Recover`; what is
+   * Pending gets a new job. A job that was handed on since changes nothing.
+   */
+  Redeliver: { readonly jobs: ReadonlyArray<Job>; readonly maxAttempts: number }
+  /**
+   * Looks at `limit` unfinished orders behind the key `after`, and mends those that no job points at: a Pending one gets a
+   * job, the run of a Processing one is lost, as with `Recover`.
+   */
+  Sweep: { readonly after: number; readonly limit: number; readonly maxAttempts: number }
   /**
    * The clock was set by `by` milliseconds: the line moves with it, so that each order waits for as long as it would
    * have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew. It is done for
@@ -143,6 +156,9 @@ export type Result = Data.TaggedEnum<{
   /** How many of the orders were moved, and the key behind which to go on; none if there is nothing left. */
   Rebased: { readonly count: number; readonly next: Option.Option<number> }
   Recovered: { readonly pending: number; readonly failed: number }
+  Touched: {}
+  /** How many orders were mended, of those in each status; and the key behind which to go on, none if there is nothing left. */
+  Swept: { readonly pending: number; readonly processing: number; readonly next: Option.Option<number> }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}
   Probed: {}
@@ -161,6 +177,9 @@ export const answersOf = {
   Reopen: ["Acted", "Missing"],
   ReopenMany: ["Reopened"],
   Recover: ["Recovered"],
+  Touch: ["Touched"],
+  Redeliver: ["Recovered"],
+  Sweep: ["Swept"],
   Rebase: ["Rebased"],
   Probe: ["Probed"]
 } as const satisfies Record<Command["_tag"], ReadonlyArray<Result["_tag"]>>

@@ -3,7 +3,7 @@ import { type Status, transitions } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import { type Claim, Command, type CommandOf, type NewChange, Result, reopenable, workerLost } from "./Command.ts"
 import { addTo, change, type Done, errorOf, nextAttemptAt, noTotals, transitionOf } from "./CommandGroups.ts"
-import type { StatementFault, Statements } from "./Statements.ts"
+import type { RunOf, StatementFault, Statements } from "./Statements.ts"
 
 /** Runs the commands of a group, after the changes that others of the same transaction have made. */
 type RunGroup<C extends Command> = (
@@ -56,10 +56,7 @@ const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Ins
 const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<"Claim">> =>
   Effect.fnUntraced(function* (commands, now) {
     const begunAt = monotonic()
-    const rows = yield* database.claim(
-      commands.map(({ key }) => key),
-      now
-    )
+    const rows = yield* database.claim(commands, now)
     const claims = new Map<RowKey, Claim>()
     for (const { key, order, round, run, traceparent } of rows) {
       claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
@@ -99,26 +96,65 @@ const record = (database: Database): RunGroup<CommandOf<"Record">> =>
   })
 
 const release = (database: Database) =>
-  oneByOne<CommandOf<"Release">>(({ key }, now) =>
-    Effect.map(database.release(key, now), (rows) => ({
+  oneByOne<CommandOf<"Release">>((command, now) =>
+    Effect.map(database.release(command, now), (rows) => ({
       results: [Result.Released({ count: rows.length })],
       changes: rows.map((row) => change(row, transitions.release.from[0], transitions.release, now))
     }))
   )
 
-const recover = (database: Database) =>
-  oneByOne<CommandOf<"Recover">>(({ maxAttempts }, now) =>
-    Effect.map(database.recover(maxAttempts, now), (rows) => {
-      const failed = rows.filter((row) => row.status === transitions.fail.to).length
-      return {
-        results: [Result.Recovered({ pending: rows.length - failed, failed })],
-        changes: rows.map((row) => {
-          const transition = row.status === transitions.fail.to ? transitions.fail : transitions.lose
-          return change(row, transition.from[0], transition, now, { error: Option.some(workerLost) })
-        })
-      }
+/** Ends the runs that were lost, all or those that are given. */
+const lose = (database: Database, runs: Option.Option<ReadonlyArray<RunOf>>, maxAttempts: number, now: number) =>
+  Effect.map(database.recover(runs, maxAttempts, now), (rows) =>
+    rows.map((row) => {
+      const transition = row.status === transitions.fail.to ? transitions.fail : transitions.lose
+      return change(row, transition.from[0], transition, now, { error: Option.some(workerLost) })
     })
   )
+
+const recovered = (changes: ReadonlyArray<NewChange>): Done => {
+  const failed = changes.filter(({ to }) => to === transitions.fail.to).length
+  return { results: [Result.Recovered({ pending: changes.length - failed, failed })], changes }
+}
+
+const recover = (database: Database) =>
+  oneByOne<CommandOf<"Recover">>(({ maxAttempts }, now) =>
+    Effect.map(lose(database, Option.none(), maxAttempts, now), recovered)
+  )
+
+/** The commands about jobs, of which there are none unless several nodes work on the database. */
+const ofJobs = (database: Database) => {
+  const { nodes } = database
+  return {
+    Touch: oneByOne<CommandOf<"Touch">>(({ jobs }) =>
+      Effect.as(
+        Effect.transposeMapOption(nodes, ({ touch }) => touch(jobs)),
+        nothing(Result.Touched())
+      )
+    ),
+    Redeliver: oneByOne<CommandOf<"Redeliver">>(({ jobs, maxAttempts }, now) =>
+      Option.match(nodes, {
+        onNone: () => Effect.succeed(recovered([])),
+        onSome: ({ takeBack }) =>
+          Effect.flatMap(takeBack(jobs), (runs) =>
+            Effect.map(lose(database, Option.some(runs), maxAttempts, now), recovered)
+          )
+      })
+    ),
+    Sweep: oneByOne<CommandOf<"Sweep">>(({ after, limit, maxAttempts }, now) =>
+      Option.match(nodes, {
+        onNone: () => Effect.succeed(nothing(Result.Swept({ pending: 0, processing: 0, next: Option.none() }))),
+        onSome: ({ sweep }) =>
+          Effect.flatMap(sweep(after, limit, now), ({ lost, next, pending }) =>
+            Effect.map(lose(database, Option.some(lost), maxAttempts, now), (changes) => ({
+              results: [Result.Swept({ pending, processing: changes.length, next })],
+              changes
+            }))
+          )
+      })
+    )
+  }
+}
 
 const reopenMany = (database: Database) =>
   oneByOne<CommandOf<"ReopenMany">>(({ by, filter, keys }, now) =>
@@ -141,15 +177,19 @@ const act = (
   oneByOne<CommandOf<"Cancel" | "Reopen">>(
     Effect.fnUntraced(function* ({ by, order_id }, now) {
       const from: ReadonlyArray<Status> = transition.from
-      const before = yield* database.byId(order_id)
-      if (Option.isNone(before)) return nothing(Result.Missing())
-      const { key, order: old } = before.value
-      if (!from.includes(old.status)) return nothing(Result.Acted({ order: old, changed: false }))
-      const rows = yield* set(key, old.status, now)
-      const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
-      return {
-        results: [Result.Acted({ order, changed: rows.length > 0 })],
-        changes: rows.map((row) => change(row, old.status, transition, now, { by }))
+      while (true) {
+        const before = yield* database.byId(order_id)
+        if (Option.isNone(before)) return nothing(Result.Missing())
+        const { key, order: old } = before.value
+        if (!from.includes(old.status)) return nothing(Result.Acted({ order: old, changed: false }))
+        const rows = yield* set(key, old.status, now)
+        // Another node has changed it since it was looked at.
+        if (rows.length === 0) continue
+        const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
+        return {
+          results: [Result.Acted({ order, changed: true })],
+          changes: rows.map((row) => change(row, old.status, transition, now, { by }))
+        }
       }
     })
   )
@@ -171,6 +211,7 @@ export const makeRunGroup = (
     Record: record(database),
     Release: release(database),
     Recover: recover(database),
+    ...ofJobs(database),
     Cancel: act(database, transitions.cancel, database.cancel),
     Reopen: act(database, transitions.reopen, database.reopen),
     ReopenMany: reopenMany(database),

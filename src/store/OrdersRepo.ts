@@ -12,6 +12,7 @@ import type {
   SearchStep,
   Totals
 } from "./Command.ts"
+import type { Job } from "./Job.ts"
 
 /** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
 export interface Failures {
@@ -58,6 +59,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
     /** What remains of a pruned order. */
     readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
+    /** Where several nodes work on the orders: takes jobs that are due into this node's hands, `count` at most. */
+    readonly fetch: Option.Option<(lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>>
     /** Looks at the first `limit` Pending orders of a lane. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */

@@ -10,10 +10,17 @@ import { orderFits } from "./OrderFits.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { Statements } from "./Statements.ts"
 
+/** Whether it changes rows that many orders have in common, such as how many failed by an error code, or removes orders. */
+const meetsOthers = (command: Command) =>
+  command._tag === "Record"
+    ? command.outcome._tag === "Failed"
+    : ["Cancel", "Reopen", "ReopenMany", "Redeliver", "Sweep", "Prune", "Forget"].includes(command._tag)
+
 const makeWrite = Effect.gen(function* () {
   const database = yield* Statements
   const { history, maxPending } = yield* AppConfig
   const isKept = Option.isSome(history)
+  const { nodes } = database
   const monotonic = yield* monotonicMillis
   /** Whether the last transaction could not be written: then a probe takes as much room as any order may need. */
   let failed = false
@@ -24,6 +31,7 @@ const makeWrite = Effect.gen(function* () {
   /** Numbers changes and keeps them, behind those that the transaction has kept before. */
   const keep = Effect.fnUntraced(function* (made: ReadonlyArray<NewChange>, before: Option.Option<Commit>) {
     if (!Arr.isNonEmptyReadonlyArray(made)) return before
+    if (Option.isSome(nodes)) yield* nodes.value.follow(made)
     const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
     const { lastChange, totals } = yield* database.addToTotals(added)
     const changes = numbered(made, lastChange)
@@ -33,7 +41,10 @@ const makeWrite = Effect.gen(function* () {
   })
 
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Option.match(nodes, {
+      onNone: () => Clock.currentTimeMillis,
+      onSome: ({ begin }) => begin(commands.some(meetsOthers))
+    })
     const results: Array<Result> = []
     let made: Array<NewChange> = []
     let commit = yield* lost.find
@@ -61,6 +72,8 @@ const makeWrite = Effect.gen(function* () {
       return Effect.onExit(database.transaction(run), (exit) =>
         Effect.sync(() => {
           failed = Exit.isFailure(exit)
+          // Where others write too, what was committed is found in the history.
+          if (Option.isSome(nodes)) return
           if (failed) lost.failed(toCommit)
           else lost.succeeded()
         })
@@ -82,6 +95,12 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
+    fetch: Option.map(
+      database.nodes,
+      ({ fetch }) =>
+        (lane, count) =>
+          reading(fetch(lane, count))
+    ),
     findPruned: (id: OrderId) => reading(Effect.map(database.pruned([id]), Arr.head)),
     window: (lane, limit) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>

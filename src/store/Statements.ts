@@ -3,7 +3,8 @@ import { type Array as Arr, Context, type DateTime, type Deferred, type Effect, 
 import type { ParseError } from "effect/ParseResult"
 import type { Order, OrderId, Status, StorageUnavailable } from "../order/Order.ts"
 import type { ChangeFilter, OrderChange, RowKey } from "../order/OrderChange.ts"
-import type { CommandOf, Filter, HistoryRange, Lane, PrunedRecord, SearchStep, Totals } from "./Command.ts"
+import type { CommandOf, Filter, HistoryRange, Lane, NewChange, PrunedRecord, SearchStep, Totals } from "./Command.ts"
+import type { Job } from "./Job.ts"
 import type { AllFailures } from "./OrdersRepo.ts"
 
 /** A statement that failed, or a row that this service cannot have written. */
@@ -27,6 +28,39 @@ export interface Added {
   readonly isKept: boolean
 }
 
+type Rows<A> = Effect.Effect<ReadonlyArray<A>, StatementFault>
+
+/** A run of an order. */
+export interface RunOf {
+  readonly key: RowKey
+  readonly run: number
+}
+
+/** What else is done in a transaction where several nodes work on one database, by the jobs of an engine. */
+export interface NodeStatements {
+  /**
+   * What time it is by the database's clock. `isOrdered` if transactions of other nodes are to wait for this one, as those
+   * do whose rows might meet those of another in the opposite order.
+   */
+  readonly begin: (isOrdered: boolean) => Effect.Effect<number, StatementFault>
+  /** Gives a job to each order that waits since, and removes those of orders that do not any more. */
+  readonly follow: (changes: ReadonlyArray<NewChange>) => Effect.Effect<void, StatementFault>
+  /** Takes jobs that are due into this node's hands, `count` at most. Not within a transaction. */
+  readonly fetch: (lane: Lane, count: number) => Rows<Job>
+  readonly touch: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>
+  /** Removes jobs, unless they were handed on since, and gives new ones to their Pending orders: the runs under the others. */
+  readonly takeBack: (jobs: ReadonlyArray<Job>) => Rows<RunOf>
+  /** Gives jobs to Pending orders that have none: how many. And the runs of Processing orders without one. */
+  readonly sweep: (
+    after: number,
+    limit: number,
+    now: number
+  ) => Effect.Effect<
+    { readonly pending: number; readonly lost: ReadonlyArray<RunOf>; readonly next: Option.Option<number> },
+    StatementFault
+  >
+}
+
 /** Keys from the lowest to the highest, both among them. */
 export interface KeyRange {
   readonly low: number
@@ -35,8 +69,6 @@ export interface KeyRange {
 
 /** From the lowest key to the highest, or from the highest down: the oldest orders first, or the newest. */
 export type Direction = "up" | "down"
-
-type Rows<A> = Effect.Effect<ReadonlyArray<A>, StatementFault>
 
 /**
  * What a database must be able to do for the repository: each member is one statement, or a few, however many rows it is
@@ -57,6 +89,8 @@ export class Statements extends Context.Tag("orders/Statements")<
     readonly reading: <A>(read: Effect.Effect<A, StatementFault>) => Effect.Effect<A, StorageUnavailable>
     /** Done, with what happened, once nothing can be written any more until a restart. */
     readonly fault: Deferred.Deferred<string>
+    /** None where one process works on the database, and has it for itself. */
+    readonly nodes: Option.Option<NodeStatements>
 
     /** Adds orders with ids of their own, in this order, as long as fewer than `maxPending` wait: those it added. */
     readonly insert: (
@@ -66,7 +100,7 @@ export class Statements extends Context.Tag("orders/Statements")<
     ) => Rows<Changed & { readonly accepted_at: number }>
     /** Pending -> Processing, with the next run. */
     readonly claim: (
-      keys: ReadonlyArray<RowKey>,
+      claims: ReadonlyArray<CommandOf<"Claim">>,
       now: number
     ) => Rows<{
       readonly key: RowKey
@@ -83,9 +117,13 @@ export class Statements extends Context.Tag("orders/Statements")<
       now: number
     ) => Rows<Changed & { readonly status: Status; readonly finished_at: number | null; readonly took: number }>
     /** Processing -> Pending, uncounted: one order, or all of them. */
-    readonly release: (key: Option.Option<RowKey>, now: number) => Rows<Changed>
-    /** Processing -> Pending, or Failed as `worker_lost`: all of them. */
-    readonly recover: (maxAttempts: number, now: number) => Rows<Changed & { readonly status: Status }>
+    readonly release: (which: Omit<CommandOf<"Release">, "_tag">, now: number) => Rows<Changed>
+    /** Processing -> Pending, or Failed as `worker_lost`: those that are in these runs, or all of them. */
+    readonly recover: (
+      runs: Option.Option<ReadonlyArray<RunOf>>,
+      maxAttempts: number,
+      now: number
+    ) => Rows<Changed & { readonly status: Status }>
     /** -> Cancelled, if the order is in that status: the row then, none otherwise. */
     readonly cancel: (key: RowKey, from: Status, now: number) => Rows<Changed>
     /** -> Pending, in its next round, if the order is in that status: the row then, none otherwise. */

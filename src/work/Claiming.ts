@@ -1,9 +1,9 @@
 import { Effect, Option } from "effect"
-import type { RowKey } from "../order/OrderChange.ts"
 import { Command } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
+import type { Ticket } from "./Ticket.ts"
 
 /** Claims orders, each once the processor is there for it and the breaker admits it, and none while `isStopping`. */
 export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boolean) {
@@ -21,14 +21,15 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
   )
 
   /** Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases. */
-  const claim = (key: RowKey) =>
-    Effect.orElse(commits.write(Command.Claim({ key })), () =>
-      commits.settle(Command.Release({ key: Option.some(key) }))
+  const claim = ({ after, key }: Ticket) =>
+    Effect.orElse(commits.write(Command.Claim({ key, after })), () =>
+      commits.settle(Command.Release({ key: Option.some(key), run: Option.map(after, (run) => run + 1) }))
     )
 
-  return Effect.fnUntraced(function* (key: RowKey) {
+  return Effect.fnUntraced(function* (ticket: Ticket) {
+    const { key } = ticket
     const permit = yield* Effect.interruptible(Effect.zipRight(ready, breaker.admit(key)))
-    const result = isStopping() ? undefined : yield* Effect.onError(claim(key), () => Effect.sync(permit.giveBack))
+    const result = isStopping() ? undefined : yield* Effect.onError(claim(ticket), () => Effect.sync(permit.giveBack))
     if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
     permit.giveBack()
     return Option.none()

@@ -10,6 +10,7 @@ import { makeClaiming } from "./Claiming.ts"
 import { OrderQueue } from "./OrderQueue.ts"
 import type { Permit } from "./Permit.ts"
 import { makeProcessing } from "./Processing.ts"
+import { sweeping } from "./Sweeping.ts"
 
 /** What a crash left Processing becomes Pending again, or fails. A database that is damaged ends the start. */
 const recover = Effect.gen(function* () {
@@ -32,7 +33,8 @@ const recover = Effect.gen(function* () {
  * `WORKERS` fibers, each: take -> wait for the processor -> claim -> process -> record; and one more for the
  * suspects. A worker keeps its order until the outcome is committed, and nothing that happens to one order ends a worker.
  *
- * At the start, what a crash left Processing becomes Pending again. At the end the workers take no more and have
+ * At the start, what a crash left Processing becomes Pending again; where there are several nodes, as soon as it is seen that
+ * the one that had it is gone. At the end the workers take no more and have
  * `SHUTDOWN_GRACE` to finish what they hold; what is not finished then is put back, uncounted.
  */
 export const OrderWorkersLive = Layer.scopedDiscard(
@@ -41,7 +43,11 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const queue = yield* OrderQueue
     const metrics = yield* Metrics
     const { shutdownGrace, workers } = yield* AppConfig
+    const { fetch } = yield* OrdersRepo
+    /** Whether no other node works on the orders: then what is Processing is this process's. */
+    const isAlone = Option.isNone(fetch)
     let stopping = false
+    const held = new Set<Claim>()
     const claimDue = yield* makeClaiming(() => stopping)
     const processing = yield* makeProcessing
 
@@ -54,8 +60,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       )
 
     const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
+      held.add(claim)
       metrics.workerBusy(1)
-      if (!processing.isCancelled(claim.key)) {
+      if (!processing.isEnded(claim)) {
         const ended = Effect.map(
           Effect.suspend(() => processing.process(claim, permit)),
           ({ outcome }) => metrics.attemptEnded(outcome)
@@ -63,7 +70,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         yield* survive(runAnnotations(claim))(ended)
       }
       metrics.workerBusy(-1)
-      processing.forget(claim.key)
+      processing.forget(claim)
+      held.delete(claim)
       permit.giveBack()
     })
 
@@ -84,15 +92,20 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         processing.interruptAll()
         yield* Effect.timeoutOption(idle, "1 second")
       }
+      const releases = isAlone
+        ? [Command.Release({ key: Option.none(), run: Option.none() })]
+        : Array.from(held, ({ key, run }) => Command.Release({ key: Option.some(key), run: Option.some(run) }))
       const released = yield* commits
-        .write(Command.Release({ key: Option.none() }))
+        .writeAll(releases)
         .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.option)
-      if (Option.isSome(released) && released.value.count > 0) {
-        yield* Effect.logInfo(`Put back ${released.value.count} orders whose processing was not finished`)
-      }
+      const count = Option.match(released, {
+        onNone: () => 0,
+        onSome: (results) => results.reduce((sum, { count }) => sum + count, 0)
+      })
+      if (count > 0) yield* Effect.logInfo(`Put back ${count} orders whose processing was not finished`)
     })
 
-    yield* recover
+    yield* isAlone ? recover : sweeping
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
     yield* Effect.acquireRelease(
       Effect.forEach(lanes, (lane) => Effect.forkDaemon(work(lane))),

@@ -1,5 +1,7 @@
 import { Effect, Exit, Option, type Tracer } from "effect"
+import type { CountedOutcome } from "../observe/Metrics.ts"
 import { inSpan, isTraced, passingTracesOn, spanOf } from "../observe/TraceContext.ts"
+import { transitions } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import type { Claim } from "../store/Command.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
@@ -15,17 +17,19 @@ export const makeProcessing = Effect.gen(function* () {
   const traced = yield* isTraced
   const attempts = yield* traced ? makeAttempts : passingTracesOn(makeAttempts)
   const record = yield* makeAttemptRecord
-  /** Cancelled while a worker holds them, be it before, during or after the attempt. */
-  const cancelled = new Set<RowKey>()
+  /** The runs that were ended while a worker holds them, be it before, during or after the attempt: cancelled, or taken for lost. */
+  const ended = new Map<RowKey, { readonly run: number; readonly outcome: CountedOutcome }>()
+  const running = new Map<RowKey, number>()
   let graceIsOver = false
 
-  yield* events.listen(({ changes }) => {
-    for (const { from, key, to } of changes) {
-      // Asked for again and claimed anew, perhaps while another worker still holds the cancelled run.
-      if (to === "Processing") cancelled.delete(key)
-      if (to !== "Cancelled" || !Option.contains(from, "Processing")) continue
-      cancelled.add(key)
-      attempts.interrupt(key)
+  yield* events.follow((changes) => {
+    for (const { from, key, reason, run, to } of changes) {
+      // Asked for again and claimed anew, perhaps while another worker still holds the run that was ended.
+      if (to === "Processing" && ended.get(key)?.run !== run) ended.delete(key)
+      const isLost = reason === transitions.lose.reason
+      if ((to !== "Cancelled" && !isLost) || !Option.contains(from, "Processing")) continue
+      ended.set(key, { run, outcome: isLost ? "superseded" : "cancelled" })
+      if (running.get(key) === run) attempts.interrupt(key)
     }
   })
 
@@ -41,12 +45,16 @@ export const makeProcessing = Effect.gen(function* () {
     claim: Claim,
     permit: Permit,
     span: Option.Option<Tracer.Span> = Option.none()
-  ): Effect.Effect<RunEnd> =>
-    Effect.flatMap(attempts.run(claim.key, attempt(claim, span), runAnnotations(claim)), (exit) => {
-      if (cancelled.has(claim.key)) return Effect.succeed({ outcome: "cancelled" })
+  ): Effect.Effect<RunEnd> => {
+    running.set(claim.key, claim.run)
+    return Effect.flatMap(attempts.run(claim.key, attempt(claim, span), runAnnotations(claim)), (exit) => {
+      if (running.get(claim.key) === claim.run) running.delete(claim.key)
+      const end = ended.get(claim.key)
+      if (end?.run === claim.run) return Effect.succeed({ outcome: end.outcome })
       if (graceIsOver && Exit.isInterrupted(exit)) return Effect.succeed({ outcome: "released" })
       return record(claim, permit, exit)
     })
+  }
 
   const processInSpan = (claim: Claim, permit: Permit) => {
     const { attempt, order, run, traceparent } = claim
@@ -68,9 +76,10 @@ export const makeProcessing = Effect.gen(function* () {
   return {
     /** Answers when the end of the attempt has been recorded. */
     process: traced ? processInSpan : processClaimed,
-    isCancelled: (key: RowKey) => cancelled.has(key),
+    /** Whether the run was ended before its attempt began. */
+    isEnded: ({ key, run }: Claim) => ended.get(key)?.run === run,
     /** For the worker that lets go of it. */
-    forget: (key: RowKey) => cancelled.delete(key),
+    forget: ({ key, run }: Claim) => ended.get(key)?.run === run && ended.delete(key),
     /** Those that run now are not recorded as interrupted: they are to be put back. */
     interruptAll: () => {
       graceIsOver = true

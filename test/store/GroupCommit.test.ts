@@ -531,7 +531,7 @@ describe("closing", () => {
           [inserted, inserted, inserted]
         )
         assert.strictEqual(yield* storedCount, 3)
-      }).pipe(Effect.provide(OrderEvents.layer.pipe(Layer.merge(memoryRepo), Layer.provideMerge(config()))))
+      }).pipe(Effect.provide(OrderEvents.layer.pipe(Layer.provideMerge(memoryRepo), Layer.provideMerge(config()))))
     )
   }
 
@@ -555,7 +555,7 @@ describe("closing", () => {
     }).pipe(
       Effect.provide(
         OrderEvents.layer.pipe(
-          Layer.merge(
+          Layer.provideMerge(
             repoWith(
               first(
                 (write) => (commands) => Effect.uninterruptible(Effect.zipRight(Deferred.await(latch), write(commands)))

@@ -112,7 +112,7 @@ export const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
 export const insert = (id: number | string, rest: object = {}) => anInsert(id, rest)
 /** The keys of the rows that came in those places. */
 export const keyRange = (first: number, last: number) => Arr.map(Arr.range(first, last), (key) => RowKey(key))
-export const claim = (key: number) => Command.Claim({ key: RowKey(key) })
+export const claim = (key: number) => Command.Claim({ key: RowKey(key), after: Option.none() })
 export const at = (millis: number) => DateTime.unsafeMake(millis)
 export const completed = (result: Option.Option<unknown> = Option.none()) => Outcome.Completed({ result })
 export const failed = (message = "no stock", code = "out_of_stock") =>
@@ -124,7 +124,7 @@ export const released = (wait?: number, why: OrderChange["error"] = Option.none(
 /** A run that took all the time since 0, unless it is said. */
 export const record = (key: number, run: number, outcome: Outcome = completed(), millis = 0, took = millis) =>
   Command.Record({ key: RowKey(key), run, outcome, at: at(millis), took })
-export const release = Command.Release({ key: Option.none() })
+export const release = Command.Release({ key: Option.none(), run: Option.none() })
 export const recover = (maxAttempts = 5) => Command.Recover({ maxAttempts })
 export const cancel = (id: number | string, by?: string) =>
   Command.Cancel({ order_id: OrderId.make(String(id)), by: Option.fromNullable(by) })
@@ -134,7 +134,7 @@ export const reopenMany = (filter: Filter = {}, keys: ReadonlyArray<number> = Ar
   Command.ReopenMany({ filter, keys: keys.map((key) => RowKey(key)), by: Option.fromNullable(by) })
 export const rebase = (by = 0, after = 0, until = 100, limit = 100) => Command.Rebase({ by, after, until, limit })
 export const rebased = (count: number, next?: number) => Result.Rebased({ count, next: Option.fromNullable(next) })
-export const releaseOne = (key: number) => Command.Release({ key: Option.some(RowKey(key)) })
+export const releaseOne = (key: number) => Command.Release({ key: Option.some(RowKey(key)), run: Option.none() })
 
 /** Changes by key, without their ids: among neighbours of one kind, the order of the changes is not promised. */
 export const byKey = <A extends OrderChange>(changes: ReadonlyArray<A>) =>

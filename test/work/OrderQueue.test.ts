@@ -1,6 +1,6 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, type Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { Array as Arr, type Context, DateTime, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
 import type { AppConfig } from "../../src/AppConfig.ts"
 import { Metrics } from "../../src/observe/Metrics.ts"
 import { StorageUnavailable } from "../../src/order/Order.ts"
@@ -10,6 +10,7 @@ import { GroupCommit } from "../../src/store/GroupCommit.ts"
 import { OrderEvents } from "../../src/store/OrderEvents.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import { OrderQueue } from "../../src/work/OrderQueue.ts"
+import type { Ticket } from "../../src/work/Ticket.ts"
 import { adjust, jumping, setTime } from "../support/JumpingClock.ts"
 import { keyRange } from "../support/RepoKit.ts"
 import { anInsert, config, memoryRepo, sqlRepo } from "../support/TestLayers.ts"
@@ -64,7 +65,7 @@ const takeFrom = Effect.fnUntraced(function* (lane: Lane) {
   const { take } = yield* OrderQueue
   const taken = yield* Deferred.make<RowKey>()
   const used = yield* Deferred.make<void>()
-  const use = (key: RowKey) => Effect.zipRight(Deferred.succeed(taken, key), Deferred.await(used))
+  const use = ({ key }: Ticket) => Effect.zipRight(Deferred.succeed(taken, key), Deferred.await(used))
   const fiber = yield* Effect.forkScoped(take(lane, use))
   const key = yield* Effect.onInterrupt(Deferred.await(taken), () => Fiber.interrupt(fiber))
   held.set(`${lane} ${key}`, used)
@@ -79,7 +80,9 @@ const settled = (key: number, lane: Lane = "open") =>
 const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 
 /** What a worker does with a key. */
-const work = Effect.tap(take, (key) => Effect.zipRight(write(Command.Claim({ key })), settled(key)))
+const work = Effect.tap(take, (key) =>
+  Effect.zipRight(write(Command.Claim({ key, after: Option.none() })), settled(key))
+)
 
 /** What can be taken without waiting for the clock. */
 const takeAllFrom = Effect.fnUntraced(function* (lane: Lane) {
@@ -211,7 +214,7 @@ describe("hands out", () => {
       assert.deepStrictEqual(yield* takeAll, [3])
       yield* adjust("1 minute")
       yield* nothingToTake
-      yield* write(Command.Claim({ key: RowKey(2) }))
+      yield* write(Command.Claim({ key: RowKey(2), after: Option.none() }))
       yield* Effect.all([settled(1), settled(2)])
       yield* adjust("5 seconds")
       assert.deepStrictEqual(yield* takeAll, [1])
@@ -221,7 +224,7 @@ describe("hands out", () => {
   const lost = (...keys: ReadonlyArray<number>) =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      for (const key of keys) yield* repo.write([Command.Claim({ key: RowKey(key) })])
+      for (const key of keys) yield* repo.write([Command.Claim({ key: RowKey(key), after: Option.none() })])
       yield* repo.write([Command.Recover({ maxAttempts: 9 })])
     })
 
@@ -300,7 +303,7 @@ describe("hands out", () => {
       yield* turns
       // The queue is more than half full now, and a second reading under way.
       yield* Effect.forEach([1, 2, 3], (key) =>
-        Effect.zipRight(write(Command.Claim({ key: RowKey(key) })), settled(key))
+        Effect.zipRight(write(Command.Claim({ key: RowKey(key), after: Option.none() })), settled(key))
       )
       yield* write(insert(11))
       yield* latch.open

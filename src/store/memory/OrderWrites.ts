@@ -43,9 +43,9 @@ const insert = (table: OrdersTable, maxPending: number, command: CommandOf<"Inse
   return Result.Inserted()
 }
 
-const claim = (table: OrdersTable, begunAt: number, { key }: CommandOf<"Claim">, now: number): Result => {
+const claim = (table: OrdersTable, begunAt: number, { after, key }: CommandOf<"Claim">, now: number): Result => {
   const row = Option.getOrUndefined(table.inStatus(key, transitions.claim.from))
-  if (row === undefined) return Result.Unchanged()
+  if (row === undefined || Option.getOrElse(after, () => row.run) !== row.run) return Result.Unchanged()
   const order = new Order({
     ...row.order,
     status: transitions.claim.to,
@@ -97,8 +97,10 @@ const record = (table: OrdersTable, command: CommandOf<"Record">, now: number): 
   return Result.Recorded()
 }
 
-const release = (table: OrdersTable, { key }: CommandOf<"Release">, now: number): Result => {
-  const held = processing(table).filter((row) => Option.getOrElse(key, () => row.seq) === row.seq)
+const release = (table: OrdersTable, { key, run }: CommandOf<"Release">, now: number): Result => {
+  const held = processing(table).filter(
+    (row) => Option.getOrElse(key, () => row.seq) === row.seq && Option.getOrElse(run, () => row.run) === row.run
+  )
   for (const row of held) table.put(row, putBack(stillDue(row, now)), transitions.release, now)
   return Result.Released({ count: held.length })
 }
@@ -223,6 +225,13 @@ export const orderWrites =
         return forget(table, command)
       case "Rebase":
         return rebase(table, command, now)
+      // Jobs are of an engine that several nodes have in common.
+      case "Touch":
+        return Result.Touched()
+      case "Redeliver":
+        return Result.Recovered({ pending: 0, failed: 0 })
+      case "Sweep":
+        return Result.Swept({ pending: 0, processing: 0, next: Option.none() })
       case "Recover":
         return recover(table, command, now)
       case "Probe":

@@ -146,8 +146,8 @@ export const byIndices = `
     set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
     set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)`
 
-/** A pool of connections that read, closed with the scope. */
-export const makePool = (config: Pg.ClientConfig, max: number) =>
+/** A pool of connections, which read unless they are prepared for something else, closed with the scope. */
+export const makePool = (config: Pg.ClientConfig, max: number, prepare = byIndices) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const clients = new Set<Client>()
@@ -156,7 +156,7 @@ export const makePool = (config: Pg.ClientConfig, max: number) =>
           if (client instanceof Client) {
             clients.add(client)
             client.once("end", () => clients.delete(client))
-            send(client, { text: byIndices }, (error) => (error ? reject(error) : resolve()))
+            send(client, { text: prepare }, (error) => (error ? reject(error) : resolve()))
           } else reject(new Error("The pool has a client that is not ours"))
         })
       const pool = new Pg.Pool({ ...config, Client, max, idleTimeoutMillis: 60_000, onConnect })

@@ -1,7 +1,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect, Layer, Option, type Scope } from "effect"
 import { StorageUnavailable } from "../../order/Order.ts"
-import { Statements } from "../Statements.ts"
+import type { StartupError } from "../../StartupError.ts"
+import { type NodeStatements, Statements } from "../Statements.ts"
 import type { Dialect } from "../sql/Dialect.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
 import { makeOwnChanges } from "./OwnChanges.ts"
@@ -9,8 +10,16 @@ import { makeOrUnavailable, type ServerErrors } from "./ServerErrors.ts"
 import { ServerWriter } from "./Writer.ts"
 
 /** What the repository needs of a database on a server. Nothing is written once another process has taken it over. */
-export const layer = (dialect: (sql: SqlClient.SqlClient) => Dialect, errors: ServerErrors) =>
-  Layer.effect(
+export const layer = (
+  dialect: (sql: SqlClient.SqlClient) => Dialect,
+  errors: ServerErrors,
+  nodes: Effect.Effect<
+    Option.Option<NodeStatements>,
+    StartupError,
+    SqlClient.SqlClient | ServerWriter | Scope.Scope
+  > = Effect.succeed(Option.none())
+) =>
+  Layer.scoped(
     Statements,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -45,7 +54,8 @@ export const layer = (dialect: (sql: SqlClient.SqlClient) => Dialect, errors: Se
             }),
             unavailable
           ),
-        fault
+        fault,
+        nodes: yield* nodes
       }
     })
   )

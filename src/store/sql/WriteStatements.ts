@@ -66,7 +66,7 @@ const changed = "seq, order_id, user_id, run, attempts"
 
 const claim =
   ({ orderColumns, rows, sql, statusIsStill, update }: Fragments): Database["claim"] =>
-  (keys, now) =>
+  (claims, now) =>
     Effect.flatMap(
       update<{
         seq: RowKey
@@ -77,13 +77,13 @@ const claim =
         traceparent: string | null
       }>({
         from: sql`${rows(
-          keys.map((row_key) => ({ row_key })),
-          { row_key: "integer" }
+          claims.map(({ after, key }) => ({ row_key: key, last_run: Option.getOrUndefined(after) })),
+          { row_key: "integer", last_run: "integer" }
         )} AS given`,
         set: sql`
           status = ${transitions.claim.to}, run = run + 1, attempts = attempts + 1,
           started_at = ${now}, finished_at = NULL`,
-        where: sql`seq = row_key AND ${statusIsStill(transitions.claim.from[0])}`,
+        where: sql`seq = row_key AND run = COALESCE(last_run, run) AND ${statusIsStill(transitions.claim.from[0])}`,
         returning: sql`seq, run, due_at, round, traceparent, ${orderColumns}`
       }),
       (rows) =>
@@ -150,14 +150,15 @@ const record =
 
 const release =
   (fragments: Fragments): Database["release"] =>
-  (key, now) => {
+  ({ key, run }, now) => {
     const { sql, statusIs, update } = fragments
     const isMeant = Option.match(key, { onNone: () => sql`TRUE`, onSome: (key) => sql`seq = ${key}` })
+    const isRun = Option.match(run, { onNone: () => sql`TRUE`, onSome: (run) => sql`run = ${run}` })
     return update<Changed>({
       set: sql`
         status = ${transitions.release.to}, attempts = attempts - 1, started_at = NULL,
         due_at = ${stillDue(fragments, now)}`,
-      where: sql`${statusIs(transitions.release.from[0])} AND ${isMeant}`,
+      where: sql`${statusIs(transitions.release.from[0])} AND ${isMeant} AND ${isRun}`,
       returning: sql.literal(changed)
     })
   }
@@ -167,10 +168,18 @@ const lostError = (now: number) => encodeError({ ...workerLost, attempt: 0, at: 
 
 const recover =
   (fragments: Fragments): Database["recover"] =>
-  (maxAttempts, now) => {
-    const { errorCode, lesser, sql, statusIs, update } = fragments
+  (runs, maxAttempts, now) => {
+    const { errorCode, lesser, rows, sql, statusIs, statusIsStill, update } = fragments
     const isLost = sql`attempts >= ${maxAttempts} AND losses >= ${suspectLosses}`
+    const given = Option.map(runs, (runs) => ({
+      from: sql`${rows(
+        runs.map(({ key, run }) => ({ row_key: key, row_run: run })),
+        { row_key: "integer", row_run: "integer" }
+      )} AS lost`,
+      where: sql`seq = row_key AND run = row_run AND ${statusIsStill(transitions.release.from[0])}`
+    }))
     return update<Changed & { status: Status }>({
+      ...Option.getOrElse(given, () => ({ where: statusIs(transitions.release.from[0]) })),
       set: sql`
         status = CASE WHEN ${isLost} THEN ${transitions.fail.to} ELSE ${transitions.release.to} END,
         due_at = ${stillDue(fragments, now)},
@@ -179,7 +188,6 @@ const recover =
         last_error = replace(${lostError(now)}, '"attempt":0', concat('"attempt":', attempts)),
         losses = losses + 1
         ${errorCode(sql`${workerLost.code}`)}`,
-      where: statusIs(transitions.release.from[0]),
       returning: sql.literal(`${changed}, status`)
     })
   }

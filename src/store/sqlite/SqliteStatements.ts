@@ -1,5 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { type StatementFault, Statements } from "../Statements.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
 import { DatabaseFile } from "./DatabaseFile.ts"
@@ -21,7 +21,8 @@ export const layer = Layer.effect(
       keepChanges: keepChanges(sql),
       reading,
       transaction: (body) => file.guarded(reading(transaction(sql, body))),
-      fault: file.fault
+      fault: file.fault,
+      nodes: Option.none()
     }
   })
 )
