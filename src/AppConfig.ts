@@ -177,12 +177,43 @@ const age = (name: string, fallback: Option.Option<Duration.Duration>) =>
 
 const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal", "None"] as const
 
+/** The longest that an engine may leave a job in a node's hands, with time to wait there. */
+const longestAttempt = Duration.hours(12)
+
+/** What does not go together where several nodes work on the orders, or where one does. */
+const mistakesOfNodes = (given: {
+  readonly queue: "memory" | "pg-boss"
+  readonly role: "all" | "api" | "worker"
+  readonly databaseServer: Option.Option<{ readonly kind: string }>
+  readonly history: Option.Option<Duration.Duration>
+  readonly attemptTimeout: Duration.Duration
+}) => {
+  const mistakes: Array<ConfigError.ConfigError> = []
+  const add = (name: string, what: string) => mistakes.push(ConfigError.InvalidData([name], `${name}: ${what}`))
+  if (given.queue === "memory") {
+    if (given.role !== "all") add("ROLE", `given "${given.role}", which needs QUEUE=pg-boss: one process does all`)
+    return mistakes
+  }
+  if (!Option.exists(given.databaseServer, ({ kind }) => kind === "postgres")) {
+    add("QUEUE", 'given "pg-boss", which needs a PostgreSQL server in DATABASE_URL')
+  }
+  if (!Option.exists(given.history, Duration.greaterThanOrEqualTo(Duration.hours(1)))) {
+    add("HISTORY", "nodes hear of each other by the history: with QUEUE=pg-boss it is kept for 1 hour at least")
+  }
+  if (Duration.greaterThan(given.attemptTimeout, longestAttempt)) {
+    add("ATTEMPT_TIMEOUT", "with QUEUE=pg-boss 12 hours at most")
+  }
+  return mistakes
+}
+
 const settings = Config.all({
   port: wholeNumber("PORT", 3000, 0, 65535),
   exposure,
   allowedHosts: names("ALLOWED_HOSTS", "host names without ports, such as orders.example", hostName),
   allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
   database,
+  queue: oneOf("QUEUE", "memory", ["memory", "pg-boss"]),
+  role: oneOf("ROLE", "all", ["all", "api", "worker"]),
   workers: wholeNumber("WORKERS", 100, 1, 10_000),
   queueCapacity: wholeNumber("QUEUE_CAPACITY", 1000, 1, 1_000_000),
   maxPending: wholeNumber("MAX_PENDING", 100_000, 1, 1_000_000_000),
@@ -200,7 +231,15 @@ const settings = Config.all({
   logLevel: Config.map(oneOf("LOG_LEVEL", "Info", logLevels), LogLevel.fromLiteral),
   telemetry,
   logFormat: oneOf("LOG_FORMAT", process.stdout.isTTY === true ? "pretty" : "json", ["pretty", "json", "logfmt"])
-}).pipe(Config.map(({ database, exposure, ...others }) => ({ ...others, ...database, ...exposure })))
+}).pipe(
+  Config.map(({ database, exposure, ...others }) => ({ ...others, ...database, ...exposure })),
+  Config.mapOrFail((given) =>
+    Arr.match(mistakesOfNodes(given), {
+      onEmpty: () => Either.right(given),
+      onNonEmpty: (mistakes) => Either.left(mistakes.reduce((all, one) => ConfigError.And(all, one)))
+    })
+  )
+)
 
 const lines = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
   error._op === "And" || error._op === "Or"

@@ -207,6 +207,8 @@ describe("AppConfig", () => {
         allowUnauthenticated: false,
         allowedHosts: new Set<string>(),
         allowedOrigins: new Set<string>(),
+        queue: "memory",
+        role: "all",
         workers: 100,
         queueCapacity: 1000,
         maxPending: 100_000,

@@ -104,10 +104,14 @@ const makeJobLane = Effect.fnUntraced(function* (
   return { take, isReady: () => ready, jobs: () => [...jobsOf(), ...running.values()] }
 })
 
+/** Of a node that processes no orders. */
+const idleLane = { take: () => Effect.never, isReady: () => true }
+
 /** The lanes of a node. All that it has in its hands is kept there by one command every few seconds. */
 export const makeJobLanes = Effect.fnUntraced(function* (fetch: Fetch, onDepth: (depth: number) => void) {
   const commits = yield* GroupCommit
-  const { workers } = yield* AppConfig
+  const { role, workers } = yield* AppConfig
+  if (role === "api") return { open: idleLane, suspect: idleLane }
   const lanes = {
     open: yield* makeJobLane("open", 2 * workers, fetch, onDepth),
     suspect: yield* makeJobLane("suspect", 1, fetch, () => {})

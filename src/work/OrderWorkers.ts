@@ -42,7 +42,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const commits = yield* GroupCommit
     const queue = yield* OrderQueue
     const metrics = yield* Metrics
-    const { shutdownGrace, workers } = yield* AppConfig
+    const { role, shutdownGrace, workers } = yield* AppConfig
     const { fetch } = yield* OrdersRepo
     /** Whether no other node works on the orders: then what is Processing is this process's. */
     const isAlone = Option.isNone(fetch)
@@ -106,6 +106,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     })
 
     yield* isAlone ? recover : sweeping
+    if (role === "api") return
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
     yield* Effect.acquireRelease(
       Effect.forEach(lanes, (lane) => Effect.forkDaemon(work(lane))),

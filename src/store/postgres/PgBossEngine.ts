@@ -8,7 +8,10 @@ import { StartupError } from "../../StartupError.ts"
 import type { Lane } from "../Command.ts"
 import { type Job, jobId, ofJobId } from "../Job.ts"
 import { messageOf } from "../server/ServerErrors.ts"
-import { connectionOfPool, makePool } from "./PostgresDriver.ts"
+import { makePool } from "./PostgresDriver.ts"
+
+/** For how long the engine's own statements wait for an answer, in milliseconds. */
+const answerMillis = 30_000
 
 /** The version that this service was tested with. */
 export const engineVersion = "12.38.0"
@@ -40,7 +43,7 @@ const lanes = Object.keys(queues) as ReadonlyArray<Lane>
 
 const isSqlError = (cause: unknown): cause is SqlError => cause instanceof SqlError
 
-/** The engine's statements on a connection, or a pool of them. It is to see the errors of the driver as they are. */
+/** For the engine's statements in a transaction of ours. It is to see the errors of the driver as they are. */
 const databaseOf = (connection: Connection, runtime: Runtime.Runtime<never>): Db => ({
   executeSql: async (text, values = []) => {
     const exit = await Runtime.runPromiseExit(runtime)(connection.executeRaw(text, values))
@@ -161,10 +164,11 @@ export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, 
   const runtime = yield* Effect.runtime()
   const limited = yield* makeLogLimit
   // The service's own way through its tables does not fit the engine's.
-  const pool = yield* makePool(config, 2, "SELECT set_config('jit', 'off', false)")
+  const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, "SELECT set_config('jit', 'off', false)")
   const schema = ownSchema === "public" ? "pgboss" : `pgboss_${ownSchema}`.slice(0, 50)
   const boss = new PgBoss({
-    db: databaseOf(connectionOfPool(pool), runtime),
+    // A connection that met an error is closed, and with it the transaction that the engine may have begun.
+    db: { executeSql: (text, values) => pool.query(text, values) },
     schema,
     schedule: false,
     registerInstance: false,

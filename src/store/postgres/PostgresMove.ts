@@ -18,7 +18,7 @@ const sequence = "pg_get_serial_sequence('orders', 'seq')"
 const open = Effect.fnUntraced(function* (server: DatabaseServer, begin: string) {
   const name = `orders move ${randomUUID().slice(0, 8)}`
   const session = yield* openSession(server.shown, {
-    driver: postgresDriver({ ...clientConfig(server, name), answerMillis: moveAnswerMillis }, name),
+    driver: postgresDriver({ ...clientConfig(server, name), answerMillis: moveAnswerMillis }, name, false),
     compiler: postgresCompiler,
     dialect: postgresDialect,
     nextKey: (sql) => sql`

@@ -13,6 +13,9 @@ const prepare = `
     set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
     set_config('tcp_keepalives_count', '3', false)`
 
+/** A node that stands still within a transaction is not to hold up the others for longer. */
+const yielding = "SELECT set_config('idle_in_transaction_session_timeout', '3000', false)"
+
 const connect = (client: Client) =>
   Effect.tryPromise({
     try: () => client.connect(),
@@ -28,7 +31,7 @@ const anotherConnection = (config: ClientConfig) =>
     )
   })
 
-const open = (config: ClientConfig, name: string): WriterDriver["open"] =>
+const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriver["open"] =>
   Effect.suspend(() => {
     const client = new Client(config)
     let isOpen = true
@@ -42,8 +45,9 @@ const open = (config: ClientConfig, name: string): WriterDriver["open"] =>
     return connect(client).pipe(
       Effect.zipRight(checkOwnSession(client, connection, anotherConnection(config))),
       Effect.zipRight(connection.execute(prepare, [], undefined)),
+      Effect.zipLeft(isShared ? connection.execute(yielding, [], undefined) : Effect.void),
       Effect.zipRight(connection.execute(byIndices, [], undefined)),
-      Effect.zipRight(takeLock(connection, name)),
+      Effect.zipRight(takeLock(connection, name, isShared)),
       Effect.as({ connection, isOpen: () => isOpen, abort, end: () => client.end() }),
       Effect.onError(() => Effect.sync(() => abort("given up")))
     )
@@ -57,9 +61,12 @@ const commit = (connection: Connection) =>
       : new SqlError({ cause: new Error("COMMIT did not commit"), message: "Failed to commit" })
   )
 
-/** How PostgreSQL is written to. `name` is the one that the server shows the session under. */
-export const postgresDriver = (config: ClientConfig, name: string): WriterDriver => ({
-  open: open(config, name),
+/**
+ * How PostgreSQL is written to. `name` is the one that the server shows the session under, and `isShared` whether other
+ * nodes may write too.
+ */
+export const postgresDriver = (config: ClientConfig, name: string, isShared: boolean): WriterDriver => ({
+  open: open(config, name, isShared),
   commit,
   errors: postgresErrors
 })

@@ -15,6 +15,19 @@ interface State {
 const isSame = (one: State, other: State) =>
   one.lastChange === other.lastChange && Equal.equals(Data.struct(one.totals), Data.struct(other.totals))
 
+/** Where other nodes may write as well there is nothing to hold against. */
+export const changesOfAll = ({
+  addToTotals
+}: Pick<Context.Tag.Service<Statements>, "addToTotals">): Pick<
+  ReturnType<typeof makeOwnChanges>,
+  "addToTotals" | "committed" | "failed"
+> & { readonly before: <A, E, R>(body: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> } => ({
+  addToTotals,
+  before: (body) => body,
+  committed: Effect.void,
+  failed: Effect.void
+})
+
 /**
  * Holds against each new session of the writer that nobody else wrote since the last one: another process may have had
  * the lock meanwhile, and given it back. The number of the last change and the totals are to be what was committed last,

@@ -5,7 +5,7 @@ import type { StartupError } from "../../StartupError.ts"
 import { type NodeStatements, Statements } from "../Statements.ts"
 import type { Dialect } from "../sql/Dialect.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
-import { makeOwnChanges } from "./OwnChanges.ts"
+import { changesOfAll, makeOwnChanges } from "./OwnChanges.ts"
 import { makeOrUnavailable, type ServerErrors } from "./ServerErrors.ts"
 import { ServerWriter } from "./Writer.ts"
 
@@ -26,7 +26,8 @@ export const layer = (
       const { endedInTime, fault } = yield* ServerWriter
       const unavailable = yield* makeOrUnavailable(errors)
       const statements = sqlStatements(sql, dialect(sql))
-      const own = makeOwnChanges(statements)
+      const engine = yield* nodes
+      const own = Option.isSome(engine) ? changesOfAll(statements) : makeOwnChanges(statements)
       const takenOver = (what: string, todo: string) =>
         Effect.zipRight(
           Effect.whenEffect(
@@ -55,7 +56,7 @@ export const layer = (
             unavailable
           ),
         fault,
-        nodes: yield* nodes
+        nodes: engine
       }
     })
   )

@@ -91,7 +91,7 @@ const noting = (settings: Pg.ClientConfig, shown: string) =>
         return connection.execute(statement, params, transform)
       }
     })
-    const driver = postgresDriver(settings, "plans")
+    const driver = postgresDriver(settings, "plans", false)
     const writer = yield* makeWriter({
       ...driver,
       open: Effect.map(driver.open, (session) => ({ ...session, connection: notingOf(session.connection, true) }))
