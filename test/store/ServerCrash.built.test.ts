@@ -38,8 +38,8 @@ for (const { isThere, make, name } of serverKinds) {
           const start = (port: string) => startService(folder, { ...settings, DATABASE_URL: server.url, PORT: port })
           let service = yield* start("0")
           const { url } = service
-          const load = crashLoad(url, 24)
-          const consumer = crashConsumer(url)
+          const load = crashLoad([url], 24)
+          const consumer = crashConsumer([url])
           const more = (count: number) =>
             Effect.suspend(() => {
               const before = load.accepted.size

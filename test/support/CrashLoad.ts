@@ -5,6 +5,12 @@ import { aNewOrder } from "./ServiceProcess.ts"
 /** Longer than the service lets a caller wait. */
 const patienceMillis = 15_000
 
+/** Each time another of them. */
+const inTurn = (urls: ReadonlyArray<string>) => {
+  let turn = 0
+  return () => urls[turn++ % urls.length] ?? ""
+}
+
 /** What a request is answered with; 0 if with nothing. */
 const ask = async (url: string, init?: RequestInit) => {
   try {
@@ -24,9 +30,10 @@ const submit = (url: string, id: number) =>
 
 /**
  * Clients that submit orders 1, 2, 3 ... and cancel some: each does the same again, with the same id, until it is
- * acknowledged or all are stopped. Keeps what was acknowledged.
+ * acknowledged or all are stopped. Keeps what was acknowledged. Each request goes to another of the URLs.
  */
-export const crashLoad = (url: string, clients: number) => {
+export const crashLoad = (urls: ReadonlyArray<string>, clients: number) => {
+  const nextUrl = inTurn(urls)
   const accepted = new Set<number>()
   const cancelled = new Set<number>()
   const unexpected: Array<string> = []
@@ -50,12 +57,12 @@ export const crashLoad = (url: string, clients: number) => {
   const client = async () => {
     while (!isStopped) {
       const id = next++
-      if ((await untilAnswered(() => submit(url, id), [200, 202])) !== 0) accepted.add(id)
+      if ((await untilAnswered(() => submit(nextUrl(), id), [200, 202])) !== 0) accepted.add(id)
       if (id % 7 === 0) {
-        const cancel = () => ask(`${url}/api/order/${id}/cancel`, { method: "POST" })
+        const cancel = () => ask(`${nextUrl()}/api/order/${id}/cancel`, { method: "POST" })
         if ((await untilAnswered(cancel, [200, 409])) === 200) cancelled.add(id)
       }
-      if (id % 11 === 0) await untilAnswered(() => submit(url, id), [200])
+      if (id % 11 === 0) await untilAnswered(() => submit(nextUrl(), id), [200])
     }
   }
   const done = Promise.all(Array.from({ length: clients }, client))
@@ -94,14 +101,15 @@ const decodePage = Schema.decodeUnknownSync(Page)
 export type ConsumedChange = (typeof Page.Type)["changes"][number]
 
 /** Reads all changes, page by page, each from where the one before ended, whenever the service answers. */
-export const crashConsumer = (url: string) => {
+export const crashConsumer = (urls: ReadonlyArray<string>) => {
+  const nextUrl = inTurn(urls)
   const consumed: Array<ConsumedChange> = []
   let resets = 0
   let place = "0"
   let isStopped = false
   const read = async () => {
     while (!isStopped) {
-      const { status, text } = await ask(`${url}/api/changes?after=${place}&wait=2&limit=1000`)
+      const { status, text } = await ask(`${nextUrl()}/api/changes?after=${place}&wait=2&limit=1000`)
       if (status !== 200) {
         await sleep(50)
         continue
