@@ -10,11 +10,8 @@ import { orderFits } from "./OrderFits.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
 import { Statements } from "./Statements.ts"
 
-/** Whether it changes rows that many orders have in common, such as how many failed by an error code, or removes orders. */
-const meetsOthers = (command: Command) =>
-  command._tag === "Record"
-    ? command.outcome._tag === "Failed"
-    : ["Cancel", "Reopen", "ReopenMany", "Redeliver", "Sweep", "Prune", "Forget"].includes(command._tag)
+/** Whether it may change orders: nodes do so one after the other, so that none waits for what another holds and wants. */
+const changesOrders = ({ _tag }: Command) => _tag !== "Touch" && _tag !== "Probe"
 
 const makeWrite = Effect.gen(function* () {
   const database = yield* Statements
@@ -43,7 +40,7 @@ const makeWrite = Effect.gen(function* () {
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
     const now = yield* Option.match(nodes, {
       onNone: () => Clock.currentTimeMillis,
-      onSome: ({ begin }) => begin(commands.some(meetsOthers))
+      onSome: ({ begin }) => begin(commands.some(changesOrders))
     })
     const results: Array<Result> = []
     let made: Array<NewChange> = []

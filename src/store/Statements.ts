@@ -39,8 +39,8 @@ export interface RunOf {
 /** What else is done in a transaction where several nodes work on one database, by the jobs of an engine. */
 export interface NodeStatements {
   /**
-   * What time it is by the database's clock. `isOrdered` if transactions of other nodes are to wait for this one, as those
-   * do whose rows might meet those of another in the opposite order.
+   * What time it is by the database's clock. If `isOrdered`, no other node changes orders until this transaction ends. Many
+   * orders have rows in common, such as how many failed by a code: taken one by one, they would be waited for in circles.
    */
   readonly begin: (isOrdered: boolean) => Effect.Effect<number, StatementFault>
   /** Gives a job to each order that waits since, and removes those of orders that do not any more. */

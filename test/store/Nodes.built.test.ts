@@ -79,7 +79,8 @@ for (const { isThere, make, name } of serverKinds.filter(({ name }) => name.star
           const lost = ledger.changes.filter(({ reason }) => reason === "lost").length
           assert.isAbove(lost, 0)
           const figures = { ...load.counts(), changes: ledger.changes.length, lost, millis: Date.now() - killedAt }
-          if (asked !== undefined) yield* Effect.promise(async () => process.stderr.write(`${JSON.stringify(figures)}\n`))
+          if (asked !== undefined)
+            yield* Effect.promise(async () => process.stderr.write(`${JSON.stringify(figures)}\n`))
           for (const { child, exited } of nodes.slice(0, 2)) {
             child.kill("SIGTERM")
             assert.strictEqual(yield* exited, 0)

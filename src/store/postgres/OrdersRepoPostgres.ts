@@ -17,7 +17,9 @@ const engine = (server: DatabaseServer) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const [row] = yield* sql<{ name: string }>`SELECT current_schema() AS name`
-    return Option.some(postgresNodes(sql, yield* makeEngine(clientConfig(server, "orders jobs"), row?.name ?? "public")))
+    return Option.some(
+      postgresNodes(sql, yield* makeEngine(clientConfig(server, "orders jobs"), row?.name ?? "public"))
+    )
   }).pipe(orRefuse(server.shown, startAdvice))
 
 /** The repository on a PostgreSQL server, with its client; and with an engine, if `QUEUE` says so. */
@@ -26,9 +28,7 @@ export const layer = (server: DatabaseServer) =>
     Effect.map(AppConfig, ({ queue }) => {
       const isShared = queue === "pg-boss"
       return OrdersRepoSql.layer.pipe(
-        Layer.provide(
-          ServerStatements.layer(postgresDialect, postgresErrors, isShared ? engine(server) : undefined)
-        ),
+        Layer.provide(ServerStatements.layer(postgresDialect, postgresErrors, isShared ? engine(server) : undefined)),
         Layer.provideMerge(sqlLive(server, isShared))
       )
     })

@@ -29,9 +29,10 @@ export const isLocked = (connection: Connection) => Effect.map(findHolders(conne
  */
 export const takeLock = Effect.fnUntraced(function* (connection: Connection, name: string, isShared: boolean) {
   const ask = (text: string) => connection.execute(text, [], undefined)
-  const attempt = Effect.flatMap(ask(`SELECT pg_try_advisory_lock${isShared ? "_shared" : ""}(${key}) AS taken`), Schema.decodeUnknown(Taken)).pipe(
-    Effect.map((rows) => rows.some(({ taken }) => taken))
-  )
+  const attempt = Effect.flatMap(
+    ask(`SELECT pg_try_advisory_lock${isShared ? "_shared" : ""}(${key}) AS taken`),
+    Schema.decodeUnknown(Taken)
+  ).pipe(Effect.map((rows) => rows.some(({ taken }) => taken)))
 
   let isOther = false
   for (let tries = 0; tries < 30; tries++) {
