@@ -183,7 +183,7 @@ const longestAttempt = Duration.hours(12)
 /** What does not go together where several nodes work on the orders, or where one does. */
 const mistakesOfNodes = (given: {
   readonly queue: "memory" | "pg-boss"
-  readonly role: "all" | "api" | "worker"
+  readonly role: "all" | "api"
   readonly databaseServer: Option.Option<{ readonly kind: string }>
   readonly history: Option.Option<Duration.Duration>
   readonly attemptTimeout: Duration.Duration
@@ -191,7 +191,7 @@ const mistakesOfNodes = (given: {
   const mistakes: Array<ConfigError.ConfigError> = []
   const add = (name: string, what: string) => mistakes.push(ConfigError.InvalidData([name], `${name}: ${what}`))
   if (given.queue === "memory") {
-    if (given.role !== "all") add("ROLE", `given "${given.role}", which needs QUEUE=pg-boss: one process does all`)
+    if (given.role !== "all") add("ROLE", `given "${given.role}", which needs QUEUE=pg-boss: a process alone does all`)
     return mistakes
   }
   if (!Option.exists(given.databaseServer, ({ kind }) => kind === "postgres")) {
@@ -213,7 +213,7 @@ const settings = Config.all({
   allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
   database,
   queue: oneOf("QUEUE", "memory", ["memory", "pg-boss"]),
-  role: oneOf("ROLE", "all", ["all", "api", "worker"]),
+  role: oneOf("ROLE", "all", ["all", "api"]),
   workers: wholeNumber("WORKERS", 100, 1, 10_000),
   queueCapacity: wholeNumber("QUEUE_CAPACITY", 1000, 1, 1_000_000),
   maxPending: wholeNumber("MAX_PENDING", 100_000, 1, 1_000_000_000),

@@ -165,6 +165,8 @@ const everySetting: Record<string, Setting> = {
       ...["file:./data/", "file::memory:", "file:orders.db?mode=ro", "file:orders.db#1", "file:%ZZ"]
     ]
   },
+  QUEUE: { ...oneOf((settings) => settings.queue, ["memory", "pg-boss"]), good: [["memory", "memory"]] },
+  ROLE: { ...oneOf((settings) => settings.role, ["all", "api"]), good: [["all", "all"]] },
   WORKERS: wholeNumber((settings) => settings.workers, 1, 10_000),
   QUEUE_CAPACITY: wholeNumber((settings) => settings.queueCapacity, 1, 1_000_000),
   MAX_PENDING: wholeNumber((settings) => settings.maxPending, 1, 1_000_000_000),
@@ -229,6 +231,38 @@ describe("AppConfig", () => {
       })
     })
   )
+
+  const nodes = { QUEUE: "pg-boss", DATABASE_URL: "postgres://shop@db/orders" }
+  for (const [title, environment, lines] of [
+    ["several nodes", nodes, []],
+    ["a node that processes none", { ...nodes, ROLE: "api" }, []],
+    [
+      "a role of one process",
+      { ROLE: "api" },
+      ['ROLE: given "api", which needs QUEUE=pg-boss: a process alone does all']
+    ],
+    [
+      "an engine on a file",
+      { QUEUE: "pg-boss" },
+      ['QUEUE: given "pg-boss", which needs a PostgreSQL server in DATABASE_URL']
+    ],
+    [
+      "an engine on MariaDB, without a history, with attempts of a day",
+      { QUEUE: "pg-boss", DATABASE_URL: "mariadb://shop@db/orders", HISTORY: "off", ATTEMPT_TIMEOUT: "1 day" },
+      [
+        'QUEUE: given "pg-boss", which needs a PostgreSQL server in DATABASE_URL',
+        "HISTORY: nodes hear of each other by the history: with QUEUE=pg-boss it is kept for 1 hour at least",
+        "ATTEMPT_TIMEOUT: with QUEUE=pg-boss 12 hours at most"
+      ]
+    ]
+  ] as const) {
+    it.scoped(`reads the settings of ${title}`, () =>
+      Effect.gen(function* () {
+        yield* workingFolder
+        assert.deepStrictEqual(yield* mistakes(environment), lines)
+      })
+    )
+  }
 
   for (const [name, { allowed, bad, good, read }] of Object.entries(everySetting)) {
     it.scoped(`takes a good ${name} and refuses a bad one in one line`, () =>

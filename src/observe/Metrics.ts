@@ -237,8 +237,11 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         return seconds
       })
 
+      /** What other nodes changed is not among this process's commits. */
+      const current = Option.isNone(repo.fetch) ? Effect.void : Effect.ignore(Effect.map(repo.totals, setTotals))
+
       return {
-        snapshot: Effect.map(oldestDueSeconds, (oldest_due_seconds) => ({
+        snapshot: Effect.map(Effect.zipRight(current, oldestDueSeconds), (oldest_due_seconds) => ({
           ...view(totals),
           ...recent.view(),
           queue_depth: depth,
@@ -268,7 +271,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         ready: (isReady) => ready.unsafeUpdate(isReady ? 1 : 0, []),
         // What no route was found for has none, as OpenTelemetry wants it.
         request: (method, route = "", status, seconds) => durationOf(seconds, method, route, String(status)),
-        series: Effect.map(Effect.zipRight(oldestDueSeconds, Metric.snapshot), (pairs) =>
+        series: Effect.map(Effect.zipRight(Effect.zip(current, oldestDueSeconds), Metric.snapshot), (pairs) =>
           pairs.filter(({ metricKey }) => names.has(metricKey.name))
         )
       }
