@@ -28,7 +28,8 @@ export const makeHandout = <T extends { readonly key: RowKey }>(capacity: number
           Effect.flatMap(Effect.interruptible(Queue.take(queue)), (taken) => {
             onTake(depth())
             return Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(taken)))), (exit) => {
-              held.delete(taken.key)
+              // The order may have been handed out anew since, for another of its waits.
+              if (held.get(taken.key) === taken) held.delete(taken.key)
               return exit
             })
           })

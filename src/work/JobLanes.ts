@@ -43,16 +43,17 @@ const makeJobLane = Effect.fnUntraced(function* (
   const running = new Map<RowKey, Job>()
 
   yield* events.listen(({ changes }) => {
-    for (const { from, key, to } of changes) {
+    for (const { from, key, run, to } of changes) {
       const job = held.get(key)?.job
-      if (to === "Processing" && job !== undefined) running.set(key, job)
+      if (to === "Processing" && job?.run === run - 1) running.set(key, job)
       else if (Option.contains(from, "Processing")) running.delete(key)
     }
   })
   yield* events.follow((changes) => {
     for (const { from, key, run, to } of changes) {
-      // Another node has ended the run: it was cancelled there, or taken for lost.
+      // Another node has ended the run, or what was to become one: it was cancelled there, or taken for lost.
       if (Option.contains(from, "Processing") && running.get(key)?.run === run - 1) running.delete(key)
+      if (Option.contains(from, "Pending") && to !== "Processing" && held.get(key)?.job.run === run) held.delete(key)
       if (to === "Pending") {
         behind = true
         wake.unsafeOffer(undefined)
@@ -75,7 +76,8 @@ const makeJobLane = Effect.fnUntraced(function* (
       ready = true
       behind ||= jobs.length === room
       const lost = jobs.filter(({ delivery }) => delivery > 0)
-      if (lost.length > 0) yield* commits.settle(Command.Redeliver({ jobs: lost, maxAttempts }))
+      // Without an answer they are handed out once more.
+      if (lost.length > 0) yield* Effect.ignore(commits.write(Command.Redeliver({ jobs: lost, maxAttempts })))
       for (const job of jobs) {
         if (job.delivery === 0) offer({ key: job.key, after: Option.some(job.run), job })
       }

@@ -1,7 +1,6 @@
 import { Effect, Exit, Option, type Tracer } from "effect"
 import type { CountedOutcome } from "../observe/Metrics.ts"
 import { inSpan, isTraced, passingTracesOn, spanOf } from "../observe/TraceContext.ts"
-import { transitions } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import type { Claim } from "../store/Command.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
@@ -17,19 +16,30 @@ export const makeProcessing = Effect.gen(function* () {
   const traced = yield* isTraced
   const attempts = yield* traced ? makeAttempts : passingTracesOn(makeAttempts)
   const record = yield* makeAttemptRecord
-  /** The runs that were ended while a worker holds them, be it before, during or after the attempt: cancelled, or taken for lost. */
-  const ended = new Map<RowKey, { readonly run: number; readonly outcome: CountedOutcome }>()
+  /** The runs of this process that have not ended, and those of them whose attempt is under way. */
+  const claimed = new Map<RowKey, number>()
   const running = new Map<RowKey, number>()
+  /** Runs that were ended while a worker holds them, be it before, during or after the attempt: cancelled, or taken for lost. */
+  const ended = new Map<RowKey, { readonly run: number; readonly outcome: CountedOutcome }>()
   let graceIsOver = false
 
-  yield* events.follow((changes) => {
-    for (const { from, key, reason, run, to } of changes) {
+  yield* events.listen(({ changes }) => {
+    for (const { key, run, to } of changes) {
+      if (to !== "Processing") continue
+      claimed.set(key, run)
       // Asked for again and claimed anew, perhaps while another worker still holds the run that was ended.
-      if (to === "Processing" && ended.get(key)?.run !== run) ended.delete(key)
-      const isLost = reason === transitions.lose.reason
-      if ((to !== "Cancelled" && !isLost) || !Option.contains(from, "Processing")) continue
-      ended.set(key, { run, outcome: isLost ? "superseded" : "cancelled" })
-      if (running.get(key) === run) attempts.interrupt(key)
+      ended.delete(key)
+    }
+  })
+  yield* events.follow((changes) => {
+    for (const { from, key, run, to } of changes) {
+      if (!Option.contains(from, "Processing") || claimed.get(key) !== run) continue
+      claimed.delete(key)
+      const isRunning = running.get(key) === run
+      // What ends while its attempt is under way was ended by another node, which took it for lost.
+      if (to !== "Cancelled" && !isRunning) continue
+      ended.set(key, { run, outcome: to === "Cancelled" ? "cancelled" : "superseded" })
+      if (isRunning) attempts.interrupt(key)
     }
   })
 

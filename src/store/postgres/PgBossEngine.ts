@@ -11,7 +11,7 @@ import { messageOf } from "../server/ServerErrors.ts"
 import { makePool } from "./PostgresDriver.ts"
 
 /** For how long the engine's own statements wait for an answer, in milliseconds. */
-const answerMillis = 30_000
+const answerMillis = 10_000
 
 /** The version that this service was tested with. */
 export const engineVersion = "12.38.0"
@@ -180,7 +180,13 @@ export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, 
   )
   yield* Effect.acquireRelease(
     asked(() => boss.start()),
-    () => Effect.promise(() => boss.stop({ graceful: false }).catch(() => {}))
+    () =>
+      Effect.ignore(
+        Effect.timeout(
+          asked(() => boss.stop({ graceful: false })),
+          "2 seconds"
+        )
+      )
   )
   for (const lane of lanes) {
     const { name, policy } = queues[lane]
