@@ -14,7 +14,8 @@ const Compose = Schema.Struct({
     orders: Schema.Struct({
       environment: Environment,
       secrets: Schema.Array(Schema.String),
-      depends_on: Schema.Struct({ postgres: Schema.Struct({ condition: Schema.Literal("service_healthy") }) })
+      depends_on: Schema.Struct({ postgres: Schema.Struct({ condition: Schema.Literal("service_healthy") }) }),
+      stop_grace_period: Schema.String
     }),
     postgres: Schema.Struct({
       image: Schema.String.pipe(Schema.pattern(/^postgres:\d+\.\d+@sha256:[0-9a-f]{64}$/)),
