@@ -5,16 +5,13 @@ import type { DatabaseServer } from "../../DatabaseServer.ts"
 import type { MoveSide, MoveTarget } from "../move/MoveSide.ts"
 import { moveAnswerMillis } from "../server/Patience.ts"
 import { makeEmpty, openSession } from "../server/ServerMove.ts"
-import { orRefuse, refuse } from "../server/StartRefusal.ts"
+import { orRefuse } from "../server/StartRefusal.ts"
 import { clientConfig } from "./MariaDbClient.ts"
 import { mariaDbCompiler } from "./MariaDbCompiler.ts"
 import { mariaDbDialect } from "./MariaDbDialect.ts"
 import { mariaDbDriver } from "./MariaDbSession.ts"
 import { checkReady, setUp } from "./SetUp.ts"
 import { startAdvice } from "./StartAdvice.ts"
-
-/** More than the rows that are in hand at a time have as JSON. */
-const leastPacket = 4 * 1024 * 1024
 
 const open = (server: DatabaseServer) =>
   openSession(server.shown, {
@@ -40,12 +37,8 @@ export const openTarget = (server: DatabaseServer) =>
   Effect.gen(function* () {
     const session = yield* open(server)
     const { commit, connection, side } = session
-    const { shown, sql } = side
+    const { sql } = side
     yield* makeEmpty(session, setUp)
-    const [most] = yield* sql<{ packet: number }>`SELECT @@session.max_allowed_packet AS packet`
-    if (most === undefined || most.packet < leastPacket) {
-      return yield* refuse(shown, "max_allowed_packet is too small", `let the server take ${leastPacket} bytes or more`)
-    }
     yield* connection.executeRaw("BEGIN", [])
     return {
       ...side,
