@@ -6,6 +6,7 @@ import { type NewChange, suspectLosses } from "../Command.ts"
 import { jobId } from "../Job.ts"
 import type { NodeStatements } from "../Statements.ts"
 import type { Engine, Waiting } from "./PgBossEngine.ts"
+import { postgresDialect } from "./PostgresDialect.ts"
 
 /** For how long an order may be due, in milliseconds, before a sweep asks where its job is: it was made with the order. */
 const unusual = 60_000
@@ -47,8 +48,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
     })
   )
   const columns = sql.literal("seq, run, due_at, losses, status")
-  const keysOf = (keys: ReadonlyArray<number>) =>
-    sql`(SELECT value::bigint FROM json_array_elements_text(${JSON.stringify(keys)}::json) AS given (value))`
+  const { anyOf } = postgresDialect(sql)
 
   /** Gives jobs to those of the orders that are Pending. One that has its job keeps it. */
   const issue = (keys: ReadonlyArray<RowKey>) =>
@@ -57,7 +57,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
       : Effect.flatMap(
           sql<UnfinishedRow>`
             SELECT ${columns} FROM orders
-            WHERE seq IN ${keysOf(keys)} AND COALESCE(status, '') = 'Pending'`,
+            WHERE seq IN ${anyOf.keys(keys)} AND COALESCE(status, '') = 'Pending'`,
           (rows) => Effect.flatMap(jobs, ({ insert }) => insert(rows.map(waiting)))
         )
 

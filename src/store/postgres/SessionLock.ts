@@ -23,9 +23,9 @@ const findHolders = (connection: Connection) =>
 export const isLocked = (connection: Connection) => Effect.map(findHolders(connection), (found) => found.length > 0)
 
 /**
- * Takes the lock that one service has on its tables, or the nodes of one share, for as long as this session lives. A former session of the same
- * name that still has it is ended; while the server cannot end it, as in the midst of a COMMIT, nobody can tell what it
- * writes.
+ * Takes the lock that one service has on its tables, or the nodes of one share, for as long as this session lives. A
+ * former session of the same name that still has it is ended; while the server cannot end it, as in the midst of a COMMIT,
+ * nobody can tell what it writes.
  */
 export const takeLock = Effect.fnUntraced(function* (connection: Connection, name: string, isShared: boolean) {
   const ask = (text: string) => connection.execute(text, [], undefined)
