@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { crashConsumer, crashLoad } from "../support/CrashLoad.ts"
-import { checkLedger, isAtRest, readLedger } from "../support/Ledger.ts"
+import { checkedLedger } from "../support/Ledger.ts"
 import { serverKinds } from "../support/OwnServers.ts"
 import { startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
@@ -62,18 +62,7 @@ for (const { isThere, make, name } of serverKinds) {
           yield* more(100)
           yield* load.stop
 
-          let ledger = yield* readLedger(server.query)
-          while (!isAtRest(ledger)) {
-            yield* Effect.sleep("200 millis")
-            ledger = yield* readLedger(server.query)
-          }
-          checkLedger(ledger)
-          const stored = new Map(ledger.orders.map(({ order_id, status }) => [Number(order_id), status]))
-          const missing = [...load.accepted].filter((id) => !stored.has(id))
-          assert.deepStrictEqual(missing, [], "acknowledged, and not there")
-          const alive = [...load.cancelled].filter((id) => stored.get(id) !== "Cancelled")
-          assert.deepStrictEqual(alive, [], "cancelled, and not Cancelled")
-          assert.deepStrictEqual(load.unexpected, [])
+          const { ledger, stored } = yield* checkedLedger(server.query, load)
 
           // The same over HTTP, and by the feed.
           for (const [id, status] of stored) {

@@ -112,3 +112,27 @@ export const checkLedger = ({ changes, orders, totals }: Ledger) => {
     assert.strictEqual(attempts, run - uncounted, shown)
   }
 }
+
+/** Waits until no order is to be worked on any more, and holds what is there then to itself and to what was acknowledged. */
+export const checkedLedger = Effect.fnUntraced(function* (
+  query: Query,
+  load: {
+    readonly accepted: ReadonlySet<number>
+    readonly cancelled: ReadonlySet<number>
+    readonly unexpected: ReadonlyArray<string>
+  }
+) {
+  let ledger = yield* readLedger(query)
+  while (!isAtRest(ledger)) {
+    yield* Effect.sleep("200 millis")
+    ledger = yield* readLedger(query)
+  }
+  checkLedger(ledger)
+  const stored = new Map(ledger.orders.map(({ order_id, status }) => [Number(order_id), status]))
+  const missing = [...load.accepted].filter((id) => !stored.has(id))
+  assert.deepStrictEqual(missing, [], "acknowledged, and not there")
+  const alive = [...load.cancelled].filter((id) => stored.get(id) !== "Cancelled")
+  assert.deepStrictEqual(alive, [], "cancelled, and not Cancelled")
+  assert.deepStrictEqual(load.unexpected, [])
+  return { ledger, stored }
+})
