@@ -238,7 +238,7 @@ export class Metrics extends Context.Tag("orders/Metrics")<
       })
 
       /** What other nodes changed is not among this process's commits. */
-      const current = Option.isNone(repo.fetch) ? Effect.void : Effect.ignore(Effect.map(repo.totals, setTotals))
+      const current = Option.isNone(repo.nodes) ? Effect.void : Effect.ignore(Effect.map(repo.totals, setTotals))
 
       return {
         snapshot: Effect.map(Effect.zipRight(current, oldestDueSeconds), (oldest_due_seconds) => ({

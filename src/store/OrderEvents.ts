@@ -53,7 +53,7 @@ export class OrderEvents extends Context.Tag("orders/OrderEvents")<
       const repo = yield* OrdersRepo
       const own = makeListeners<Commit>()
       const all = makeListeners<ReadonlyArray<OrderChange>>()
-      if (Option.isNone(repo.fetch)) {
+      if (Option.isNone(repo.nodes)) {
         return {
           publish: (commit) => Effect.zipRight(own.call(commit), all.call(commit.changes)),
           listen: own.add,

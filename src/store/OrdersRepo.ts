@@ -38,6 +38,12 @@ export interface Window {
   readonly more: boolean
 }
 
+/** What is asked of a database where several nodes work on its orders. */
+export interface Nodes {
+  /** Takes jobs that are due into this node's hands, `count` at most. */
+  readonly fetch: (lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>
+}
+
 /** Orders as stored. Every change of status is a compare-and-set, so a late or repeated step changes nothing. */
 export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
   OrdersRepo,
@@ -59,8 +65,8 @@ export class OrdersRepo extends Context.Tag("orders/OrdersRepo")<
     readonly find: (id: OrderId) => Effect.Effect<Option.Option<Order>, StorageUnavailable>
     /** What remains of a pruned order. */
     readonly findPruned: (id: OrderId) => Effect.Effect<Option.Option<PrunedRecord>, StorageUnavailable>
-    /** Where several nodes work on the orders: takes jobs that are due into this node's hands, `count` at most. */
-    readonly fetch: Option.Option<(lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>>
+    /** Where several nodes work on the orders; none where this process has them for itself. */
+    readonly nodes: Option.Option<Nodes>
     /** Looks at the first `limit` Pending orders of a lane. */
     readonly window: (lane: Lane, limit: number) => Effect.Effect<Window, StorageUnavailable>
     /** When the Pending order that is due first was or will be due, in milliseconds since 1970. */

@@ -19,7 +19,7 @@ const make = Effect.gen(function* () {
         return { results, commit: table.commit() }
       }),
     isUnsure: () => false,
-    fetch: Option.none(),
+    nodes: Option.none(),
     fault: Deferred.unsafeMake(FiberId.none)
   }
   return service

@@ -28,7 +28,7 @@ const makeWrite = Effect.gen(function* () {
   /** Numbers changes and keeps them, behind those that the transaction has kept before. */
   const keep = Effect.fnUntraced(function* (made: ReadonlyArray<NewChange>, before: Option.Option<Commit>) {
     if (!Arr.isNonEmptyReadonlyArray(made)) return before
-    if (Option.isSome(nodes)) yield* nodes.value.follow(made)
+    if (Option.isSome(nodes)) yield* nodes.value.keepJobs(made)
     const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
     const { lastChange, totals } = yield* database.addToTotals(added)
     const changes = numbered(made, lastChange)
@@ -92,12 +92,9 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    fetch: Option.map(
-      database.nodes,
-      ({ fetch }) =>
-        (lane, count) =>
-          reading(fetch(lane, count))
-    ),
+    nodes: Option.map(database.nodes, ({ fetch }) => ({
+      fetch: (lane, count) => reading(fetch(lane, count))
+    })),
     findPruned: (id: OrderId) => reading(Effect.map(database.pruned([id]), Arr.head)),
     window: (lane, limit) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>

@@ -44,7 +44,7 @@ export interface NodeStatements {
    */
   readonly begin: (isOrdered: boolean) => Effect.Effect<number, StatementFault>
   /** Gives a job to each order that waits since, and removes those of orders that do not any more. */
-  readonly follow: (changes: ReadonlyArray<NewChange>) => Effect.Effect<void, StatementFault>
+  readonly keepJobs: (changes: ReadonlyArray<NewChange>) => Effect.Effect<void, StatementFault>
   /** Takes jobs that are due into this node's hands, `count` at most. Not within a transaction. */
   readonly fetch: (lane: Lane, count: number) => Rows<Job>
   readonly touch: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>

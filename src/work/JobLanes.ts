@@ -1,4 +1,4 @@
-import { Cause, type Context, Effect, Option, Queue } from "effect"
+import { Cause, Effect, Option, Queue } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { keepRunning } from "../KeepRunning.ts"
 import { makeLogLimit } from "../LogLimit.ts"
@@ -8,11 +8,9 @@ import { Command, type Lane } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import type { Job } from "../store/Job.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
-import type { OrdersRepo } from "../store/OrdersRepo.ts"
+import type { Nodes } from "../store/OrdersRepo.ts"
 import { makeHandout } from "./Handout.ts"
 import type { Ticket } from "./Ticket.ts"
-
-type Fetch = Option.Option.Value<Context.Tag.Service<OrdersRepo>["fetch"]>
 
 /** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
 const askAgain = 500
@@ -23,7 +21,7 @@ const touchEvery = "3 seconds"
 const makeJobLane = Effect.fnUntraced(function* (
   lane: Lane,
   capacity: number,
-  fetch: Fetch,
+  { fetch }: Nodes,
   onDepth: (depth: number) => void
 ) {
   const commits = yield* GroupCommit
@@ -110,13 +108,13 @@ const makeJobLane = Effect.fnUntraced(function* (
 const idleLane = { take: () => Effect.never, isReady: () => true }
 
 /** The lanes of a node. All that it has in its hands is kept there by one command every few seconds. */
-export const makeJobLanes = Effect.fnUntraced(function* (fetch: Fetch, onDepth: (depth: number) => void) {
+export const makeJobLanes = Effect.fnUntraced(function* (nodes: Nodes, onDepth: (depth: number) => void) {
   const commits = yield* GroupCommit
   const { role, workers } = yield* AppConfig
   if (role === "api") return { open: idleLane, suspect: idleLane }
   const lanes = {
-    open: yield* makeJobLane("open", 2 * workers, fetch, onDepth),
-    suspect: yield* makeJobLane("suspect", 1, fetch, () => {})
+    open: yield* makeJobLane("open", 2 * workers, nodes, onDepth),
+    suspect: yield* makeJobLane("suspect", 1, nodes, () => {})
   }
   const touch = Effect.suspend(() => {
     const jobs = [...lanes.open.jobs(), ...lanes.suspect.jobs()]

@@ -29,10 +29,10 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
     this,
     Effect.gen(function* () {
       const { queueDepth } = yield* Metrics
-      const { fetch } = yield* OrdersRepo
-      const lanes: Lanes = Option.isNone(fetch)
+      const { nodes } = yield* OrdersRepo
+      const lanes: Lanes = Option.isNone(nodes)
         ? yield* makeWindowLanes(queueDepth)
-        : yield* makeJobLanes(fetch.value, queueDepth)
+        : yield* makeJobLanes(nodes.value, queueDepth)
       return {
         take: (lane, use) => lanes[lane].take(use),
         ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())

@@ -43,9 +43,9 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const queue = yield* OrderQueue
     const metrics = yield* Metrics
     const { role, shutdownGrace, workers } = yield* AppConfig
-    const { fetch } = yield* OrdersRepo
+    const { nodes } = yield* OrdersRepo
     /** Whether no other node works on the orders: then what is Processing is this process's. */
-    const isAlone = Option.isNone(fetch)
+    const isAlone = Option.isNone(nodes)
     let stopping = false
     const held = new Set<Claim>()
     const claimDue = yield* makeClaiming(() => stopping)

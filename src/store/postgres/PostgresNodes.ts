@@ -61,7 +61,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
           (rows) => Effect.flatMap(jobs, ({ insert }) => insert(rows.map(waiting)))
         )
 
-  const follow: NodeStatements["follow"] = Effect.fnUntraced(function* (changes) {
+  const keepJobs: NodeStatements["keepJobs"] = Effect.fnUntraced(function* (changes) {
     const { insert, remove } = yield* jobs
     const last = new Map(changes.map((change) => [change.key, change]))
     const waits = [...last.values()].filter(({ to }) => to === "Pending")
@@ -98,7 +98,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
         ([row]) =>
           row === undefined ? Effect.dieMessage("The table `totals` has lost its row") : Effect.succeed(row.now)
       ),
-    follow,
+    keepJobs,
     touch: (held) => Effect.flatMap(jobs, ({ touch }) => Effect.asVoid(touch(held))),
     takeBack: Effect.fnUntraced(function* (held) {
       const { take } = yield* jobs
