@@ -183,7 +183,7 @@ const longestAttempt = Duration.hours(12)
 /** What does not go together where several nodes work on the orders, or where one does. */
 const mistakesOfNodes = (given: {
   readonly queue: "memory" | "pg-boss"
-  readonly role: "all" | "api"
+  readonly role: "all" | "api" | "worker"
   readonly databaseServer: Option.Option<{ readonly kind: string }>
   readonly history: Option.Option<Duration.Duration>
   readonly attemptTimeout: Duration.Duration
@@ -213,7 +213,7 @@ const settings = Config.all({
   allowedOrigins: names("ALLOWED_ORIGINS", "origins, such as https://orders.example", origin),
   database,
   queue: oneOf("QUEUE", "memory", ["memory", "pg-boss"]),
-  role: oneOf("ROLE", "all", ["all", "api"]),
+  role: oneOf("ROLE", "all", ["all", "api", "worker"]),
   workers: wholeNumber("WORKERS", 100, 1, 10_000),
   queueCapacity: wholeNumber("QUEUE_CAPACITY", 1000, 1, 1_000_000),
   maxPending: wholeNumber("MAX_PENDING", 100_000, 1, 1_000_000_000),

@@ -31,13 +31,14 @@ const TelemetryLive = Layer.unwrapEffect(
 /** The first line of the log: what runs here, on what. */
 const GreetingLive = Layer.effectDiscard(
   Effect.gen(function* () {
-    const { databaseFile, databaseServer, processor } = yield* AppConfig
+    const { databaseFile, databaseServer, processor, queue, role } = yield* AppConfig
     const { name = "custom" } = yield* OrderProcessor
     const { Pending, Processing } = yield* Effect.flatMap(OrdersRepo, (repo) => repo.totals)
     yield* Effect.annotateLogs(Effect.logInfo(`Orders ${version} starts`), {
       version,
       node: process.versions.node,
       database: Option.match(databaseServer, { onNone: () => databaseFile, onSome: ({ shown }) => shown }),
+      ...(queue === "memory" ? {} : { queue, role }),
       // Of the webhook no more than the host: path and query may hold a secret.
       processor: name === "webhook" && processor !== "simulated" ? `${name} at ${processor.url.host}` : name,
       backlog: Pending + Processing

@@ -166,7 +166,7 @@ const everySetting: Record<string, Setting> = {
     ]
   },
   QUEUE: { ...oneOf((settings) => settings.queue, ["memory", "pg-boss"]), good: [["memory", "memory"]] },
-  ROLE: { ...oneOf((settings) => settings.role, ["all", "api"]), good: [["all", "all"]] },
+  ROLE: { ...oneOf((settings) => settings.role, ["all", "api", "worker"]), good: [["all", "all"]] },
   WORKERS: wholeNumber((settings) => settings.workers, 1, 10_000),
   QUEUE_CAPACITY: wholeNumber((settings) => settings.queueCapacity, 1, 1_000_000),
   MAX_PENDING: wholeNumber((settings) => settings.maxPending, 1, 1_000_000_000),
@@ -236,6 +236,7 @@ describe("AppConfig", () => {
   for (const [title, environment, lines] of [
     ["several nodes", nodes, []],
     ["a node that processes none", { ...nodes, ROLE: "api" }, []],
+    ["a node that takes none", { ...nodes, ROLE: "worker" }, []],
     [
       "a role of one process",
       { ROLE: "api" },

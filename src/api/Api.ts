@@ -41,7 +41,8 @@ import {
   StorageUnavailableProblem,
   TooManyBytesProblem,
   TooManyCallsProblem,
-  UnsupportedMediaTypeProblem
+  UnsupportedMediaTypeProblem,
+  WorkerOnlyProblem
 } from "./Problems.ts"
 import { NeededScope } from "./Scope.ts"
 import { version } from "./Version.ts"
@@ -81,6 +82,7 @@ const submit = HttpApiEndpoint.post("submit", "/api/order")
   .addError(OrderConflictProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
+  .addError(WorkerOnlyProblem)
   .addError(InternalErrorProblem)
   .addError(BacklogFullProblem)
   .addError(TooManyBytesProblem)
@@ -158,6 +160,7 @@ const submitMany = HttpApiEndpoint.post("submitMany", "/api/orders")
   .addError(MalformedRequestProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
+  .addError(WorkerOnlyProblem)
   .addError(InternalErrorProblem)
   .addError(TooManyCallsProblem)
   .addError(TooManyBytesProblem)
@@ -208,6 +211,7 @@ const act = <const Name extends string>(
     .addError(OrderNotFoundProblem)
     .addError(OrderGoneProblem)
     .addError(OrderStatusConflictProblem)
+    .addError(WorkerOnlyProblem)
     .addError(InternalErrorProblem)
     .addError(StorageUnavailableProblem)
     .addError(DrainingProblem)
@@ -259,6 +263,7 @@ const retryMany = HttpApiEndpoint.post("retryMany", "/api/orders/retry")
   .addError(MalformedRequestProblem)
   .addError(BodyTooLargeProblem)
   .addError(UnsupportedMediaTypeProblem)
+  .addError(WorkerOnlyProblem)
   .addError(InternalErrorProblem)
   .addError(TooManyBytesProblem)
   .addError(StorageUnavailableProblem)

@@ -105,6 +105,15 @@ export const MisdirectedRequestProblem = asProblem(MisdirectedRequest, {
     "The Host of the request is not one of this service. It takes localhost, addresses, and the names in ALLOWED_HOSTS."
 })
 
+export class WorkerOnly extends Schema.TaggedError<WorkerOnly>()("WorkerOnly", {}) {}
+export const WorkerOnlyProblem = asProblem(WorkerOnly, {
+  status: 421,
+  title: "Takes no orders",
+  detail: () =>
+    "This node processes orders, and neither takes nor changes them (ROLE=worker): nothing was done. Send the request to a " +
+    "node with ROLE=api or ROLE=all."
+})
+
 export class RouteNotFound extends Schema.TaggedError<RouteNotFound>()("RouteNotFound", {}) {}
 export const RouteNotFoundProblem = asProblem(RouteNotFound, {
   status: 404,
@@ -267,7 +276,8 @@ export const AnyProblem = Schema.Union(
   TooManyRequestsProblem,
   TooManyStreamsProblem,
   UnauthorizedProblem,
-  UnsupportedMediaTypeProblem
+  UnsupportedMediaTypeProblem,
+  WorkerOnlyProblem
 )
 export type AnyProblem = typeof AnyProblem.Type
 export const isProblem = Schema.is(AnyProblem)

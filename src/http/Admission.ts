@@ -2,7 +2,7 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { Context, Effect } from "effect"
 import { AppConfig } from "../AppConfig.ts"
-import { Draining, ForeignOrigin, MethodNotAllowed, RouteNotFound } from "../api/Problems.ts"
+import { Draining, ForeignOrigin, MethodNotAllowed, RouteNotFound, WorkerOnly } from "../api/Problems.ts"
 import { RequestAccess } from "./Access.ts"
 import { makeBodyBudget } from "./BodyBudget.ts"
 import { NodeServer } from "./NodeServer.ts"
@@ -14,11 +14,11 @@ const isRead = (method: string) => method === "GET" || method === "HEAD"
 
 /**
  * Lets a request pass to its handler or the application, with its body read, or refuses it: for its host, its key, its
- * route, its origin, while shutting down, and last for its body, of which nothing is read before.
+ * route, its origin, by its role, while shutting down, and last for its body, of which nothing is read before.
  */
 export const makeAdmission = Effect.gen(function* () {
   const { isDraining } = yield* NodeServer
-  const { allowedOrigins } = yield* AppConfig
+  const { allowedOrigins, role } = yield* AppConfig
   const hold = makeBodyBudget()
 
   const refusalOf = ({ access, incoming, method, route, routes }: ReceivedRequest) => {
@@ -30,6 +30,7 @@ export const makeAdmission = Effect.gen(function* () {
     }
     const isGuarded = route.access !== undefined || !isRead(method)
     if (isGuarded && isForeign(incoming.headers, allowedOrigins)) return new ForeignOrigin()
+    if (!isRead(method) && role === "worker") return new WorkerOnly()
     if (!isRead(method) && isDraining()) return new Draining({ retry_after: 5 })
     return undefined
   }

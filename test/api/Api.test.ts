@@ -284,6 +284,7 @@ describe("OpenAPI document", () => {
       "413 urn:orders:problem:body-too-large",
       "415 urn:orders:problem:unsupported-media-type",
       "421 urn:orders:problem:misdirected-request",
+      "421 urn:orders:problem:worker-only",
       "422 urn:orders:problem:invalid-request",
       "429 urn:orders:problem:too-many-requests",
       "500 urn:orders:problem:internal-error",
