@@ -63,7 +63,7 @@ const changedBy = (ask: () => Promise<unknown>) =>
   Effect.map(Effect.flatMap(asked(ask), decodeSettled), ({ settled }) => new Set(settled))
 const decodeSettled = Schema.decodeUnknown(Schema.Struct({ settled: Schema.Array(Schema.String) }))
 
-const load = Effect.tryPromise({
+export const loadEngine = Effect.tryPromise({
   try: () => import("pg-boss"),
   catch: () =>
     new StartupError({
@@ -155,17 +155,21 @@ const operations = (boss: PgBoss, schema: string, runtime: Runtime.Runtime<never
 
 export type Engine = ReturnType<typeof operations>
 
+/** Where the engine has its tables, beside those of ours. */
+export const engineSchema = (ownSchema: string) =>
+  ownSchema === "public" ? "pgboss" : `pgboss_${ownSchema}`.slice(0, 50)
+
 /**
  * pg-boss, in a schema of its own beside ours, until the scope ends. Each node watches over the jobs of all, so those of a
  * node that was killed are handed on as long as one lives.
  */
 export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, ownSchema: string) {
-  const { PgBoss } = yield* load
+  const { PgBoss } = yield* loadEngine
   const runtime = yield* Effect.runtime()
   const limited = yield* makeLogLimit
   // The service's own way through its tables does not fit the engine's.
   const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, "SELECT set_config('jit', 'off', false)")
-  const schema = ownSchema === "public" ? "pgboss" : `pgboss_${ownSchema}`.slice(0, 50)
+  const schema = engineSchema(ownSchema)
   const boss = new PgBoss({
     // A connection that met an error is closed, and with it the transaction that the engine may have begun.
     db: { executeSql: (text, values) => pool.query(text, values) },

@@ -23,4 +23,9 @@ const connections = (server: DatabaseServer, isShared: boolean) =>
 
 /** The SQL client of a PostgreSQL server, ready for use: by one process, or by one of several nodes. */
 export const sqlLive = (server: DatabaseServer, isShared = false) =>
-  ServerSql.layer(server, connections(server, isShared), isShared ? nodesSetUp : setUp, startAdvice)
+  ServerSql.layer(
+    server,
+    connections(server, isShared),
+    isShared ? nodesSetUp(clientConfig(server, "orders engine")) : setUp,
+    startAdvice
+  )

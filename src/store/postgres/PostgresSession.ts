@@ -1,8 +1,12 @@
+import * as Reactivity from "@effect/experimental/Reactivity"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Predicate } from "effect"
-import type { WriterDriver } from "../server/Writer.ts"
+import { sqlOfSession } from "../server/ServerSql.ts"
+import type { Session, WriterDriver } from "../server/Writer.ts"
+import { refuseOtherVersion } from "./NodesSetUp.ts"
 import { checkOwnSession } from "./Pooler.ts"
+import { postgresCompiler } from "./PostgresCompiler.ts"
 import { byIndices, Client, type ClientConfig, connectionOf } from "./PostgresDriver.ts"
 import { postgresErrors } from "./PostgresErrors.ts"
 import { takeLock } from "./SessionLock.ts"
@@ -65,8 +69,21 @@ const commit = (connection: Connection) =>
  * How PostgreSQL is written to. `name` is the one that the server shows the session under, and `isShared` whether other
  * nodes may write too.
  */
-export const postgresDriver = (config: ClientConfig, name: string, isShared: boolean): WriterDriver => ({
-  open: open(config, name, isShared),
-  commit,
-  errors: postgresErrors
-})
+export const postgresDriver = (config: ClientConfig, name: string, isShared: boolean): WriterDriver => {
+  let wasOpen = false
+  const check = ({ abort, connection }: Session) =>
+    sqlOfSession(connection, postgresCompiler).pipe(
+      Effect.flatMap(refuseOtherVersion),
+      Effect.onError(() => Effect.sync(() => abort("given up"))),
+      Effect.provide(Reactivity.layer)
+    )
+  const opened = Effect.tap(open(config, name, isShared), (session) =>
+    Effect.zipRight(
+      Effect.when(check(session), () => isShared && wasOpen),
+      Effect.sync(() => {
+        wasOpen = true
+      })
+    )
+  )
+  return { open: opened, commit, errors: postgresErrors }
+}

@@ -2,19 +2,35 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import { Effect, Schema } from "effect"
 import { formerSession, LockTaken } from "../server/Writer.ts"
 
+const ofSchema = "hashtext(COALESCE(current_schema(), ''))"
 /** "ORDR" and the schema: two services may use two schemas of one database. */
-const key = `1330791506, hashtext(COALESCE(current_schema(), ''))`
+const key = `1330791506, ${ofSchema}`
+/** "ORDS": whoever makes or changes the tables. */
+const setUpKey = `1330791507, ${ofSchema}`
 
 const Taken = Schema.Array(Schema.Struct({ taken: Schema.Boolean }))
 const Holders = Schema.Array(Schema.Struct({ pid: Schema.Int, application_name: Schema.NullOr(Schema.String) }))
 
+const isLock = (classid: number) => `
+  locktype = 'advisory' AND objsubid = 2
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid = ${classid} AND objid = (${ofSchema}::bigint & 4294967295)::oid`
+
 const holders = `
   SELECT pg_locks.pid, application_name
   FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
+  WHERE granted AND ${isLock(1330791506)}`
+
+/** Until the transaction ends no other session has this, which must be had to make or change the tables. */
+export const takeSetUpLock = `SELECT pg_advisory_xact_lock(${setUpKey})`
+
+/** How many other sessions have the lock of the tables. One that waits to look at them has not begun to use them. */
+export const countOthers = `
+  SELECT count(DISTINCT pid)::integer AS others
+  FROM pg_locks
   WHERE
-    locktype = 'advisory' AND granted AND objsubid = 2
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND classid = 1330791506 AND objid = (hashtext(COALESCE(current_schema(), ''))::bigint & 4294967295)::oid`
+    granted AND pid <> pg_backend_pid() AND ${isLock(1330791506)}
+    AND pid NOT IN (SELECT pid FROM pg_locks WHERE NOT granted AND ${isLock(1330791507)})`
 
 const findHolders = (connection: Connection) =>
   Effect.flatMap(connection.execute(holders, [], undefined), Schema.decodeUnknown(Holders))

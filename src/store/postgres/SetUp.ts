@@ -64,7 +64,8 @@ export const weakened = ({ fsync, standbys, synchronous_commit }: Omit<ServerFac
     : undefined
 }
 
-const present = (sql: SqlClient.SqlClient) =>
+/** The names of the tables that are there. */
+export const present = (sql: SqlClient.SqlClient) =>
   Effect.map(
     sql<{ name: string }>`
       SELECT relname AS name FROM pg_class

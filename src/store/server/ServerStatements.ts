@@ -46,6 +46,7 @@ export const layer = (
             Effect.tapBoth({ onFailure: () => own.failed, onSuccess: () => own.committed }),
             Effect.uninterruptible,
             Effect.catchTags({
+              OtherVersion: () => takenOver("a newer version has changed its tables", "Start that version here too."),
               LockTaken: () => takenOver("another process uses the database", "Stop both, and start one again."),
               ChangedByOthers: () =>
                 takenOver(

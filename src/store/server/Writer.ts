@@ -9,6 +9,9 @@ import { errorCode, type ServerErrors } from "./ServerErrors.ts"
 /** Another process writes to the database. */
 export class LockTaken extends Data.TaggedError("LockTaken") {}
 
+/** Another version of this service has changed the tables since this one looked at them. */
+export class OtherVersion extends Data.TaggedError("OtherVersion") {}
+
 /** A former session of this process still has the lock, and the server has not ended it yet: to be tried again. */
 export const formerSession = new SqlError({
   cause: Object.assign(new Error("the server has not ended the last session yet"), { code: "FORMER_SESSION" }),
@@ -29,7 +32,7 @@ export interface Session {
 /** How a kind of server is written to. */
 export interface WriterDriver {
   /** Opens a session that has the lock, or none. */
-  readonly open: Effect.Effect<Session, SqlError | ParseError | LockTaken>
+  readonly open: Effect.Effect<Session, SqlError | ParseError | LockTaken | OtherVersion>
   /** Fails unless the transaction was committed. */
   readonly commit: (connection: Connection) => Effect.Effect<void, SqlError>
   readonly errors: ServerErrors
