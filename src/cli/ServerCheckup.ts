@@ -86,8 +86,11 @@ export const examineServer = (server: DatabaseServer) =>
       return yield* misused(`${server.shown} is of a newer version of this service: use the doctor of that version.`)
     }
     const { durability, first, schema } = settings(examination)
-    const before = [...first, checkTls(server, examination), durability, checkMigrations(examination), schema]
-    if (applied < latest || schema.state === "error") return before
+    const settled = [...first, checkTls(server, examination), durability, checkMigrations(examination)]
+    // What the tables are to be like is known of the latest migration alone.
+    if (applied < latest) return settled
+    const before = [...settled, schema]
+    if (schema.state === "error") return before
     const now = yield* Clock.currentTimeMillis
     const checks = yield* Effect.forEach(contentChecks(examination, now), ([name, check]) =>
       looked(examination, name, check)

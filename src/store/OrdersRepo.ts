@@ -13,6 +13,7 @@ import type {
   Totals
 } from "./Command.ts"
 import type { Job } from "./Job.ts"
+import type { NodeReport, NodeRow } from "./NodeRow.ts"
 
 /** The Failed orders of one error code: how many, when the first and the last failed, and the newest five. */
 export interface Failures {
@@ -42,6 +43,10 @@ export interface Window {
 export interface Nodes {
   /** Takes jobs that are due into this node's hands, `count` at most. */
   readonly fetch: (lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>
+  /** Tells the others of this node: what all have told within an hour. */
+  readonly report: (own: NodeReport) => Effect.Effect<ReadonlyArray<NodeRow>, StorageUnavailable>
+  /** The node of that name ends in order. */
+  readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>
 }
 
 /** Orders as stored. Every change of status is a compare-and-set, so a late or repeated step changes nothing. */

@@ -92,8 +92,10 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    nodes: Option.map(database.nodes, ({ fetch }) => ({
-      fetch: (lane, count) => reading(fetch(lane, count))
+    nodes: Option.map(database.nodes, ({ fetch, leave, report }) => ({
+      fetch: (lane, count) => reading(fetch(lane, count)),
+      report: (own) => reading(report(own)),
+      leave: (name) => reading(leave(name))
     })),
     findPruned: (id: OrderId) => reading(Effect.map(database.pruned([id]), Arr.head)),
     window: (lane, limit) =>

@@ -5,6 +5,7 @@ import type { Order, OrderId, Status, StorageUnavailable } from "../order/Order.
 import type { ChangeFilter, OrderChange, RowKey } from "../order/OrderChange.ts"
 import type { CommandOf, Filter, HistoryRange, Lane, NewChange, PrunedRecord, SearchStep, Totals } from "./Command.ts"
 import type { Job } from "./Job.ts"
+import type { NodeReport, NodeRow } from "./NodeRow.ts"
 import type { AllFailures } from "./OrdersRepo.ts"
 
 /** A statement that failed, or a row that this service cannot have written. */
@@ -34,6 +35,14 @@ type Rows<A> = Effect.Effect<ReadonlyArray<A>, StatementFault>
 export interface RunOf {
   readonly key: RowKey
   readonly run: number
+}
+
+/** What nodes say of themselves, each in a row of its own. Not within a transaction. */
+export interface NodeTable {
+  /** Writes the node's row, and reads those of all that were heard of within an hour, the last heard first. */
+  readonly report: (own: NodeReport) => Rows<NodeRow>
+  /** Removes the node's row. */
+  readonly leave: (name: string) => Effect.Effect<void, StatementFault>
 }
 
 /** What else is done in a transaction where several nodes work on one database, by the jobs of an engine. */
@@ -90,7 +99,7 @@ export class Statements extends Context.Tag("orders/Statements")<
     /** Done, with what happened, once nothing can be written any more until a restart. */
     readonly fault: Deferred.Deferred<string>
     /** None where one process works on the database, and has it for itself. */
-    readonly nodes: Option.Option<NodeStatements>
+    readonly nodes: Option.Option<NodeStatements & NodeTable>
 
     /** Adds orders with ids of their own, in this order, as long as fewer than `maxPending` wait: those it added. */
     readonly insert: (

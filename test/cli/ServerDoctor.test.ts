@@ -158,6 +158,18 @@ const suite = ({ databases, repo, run, scheme, server: serverFound }: typeof pos
 describe.skipIf(!hasPostgres)(`orders doctor, PostgreSQL${unlessPostgres}`, () => {
   const { filled } = suite(postgres)
 
+  it.scopedLive("does not judge the tables of an older version by those of this one", () =>
+    Effect.gen(function* () {
+      const { url } = yield* filled
+      const drop = ["DROP TABLE nodes", "DELETE FROM effect_sql_migrations WHERE migration_id = 2"]
+      yield* Effect.promise(() => queryPostgres(url, ...drop))
+      const { checks, problems } = yield* examine(url)
+      assert.strictEqual(of(problems, "migrations")?.found, "1 of 2 are applied")
+      assert.lengthOf(problems, 1)
+      assert.isUndefined(of(checks, "schema"))
+    })
+  )
+
   it.scopedLive("warns of settings that weaken the promise", () =>
     Effect.gen(function* () {
       const { url } = yield* filled

@@ -40,7 +40,8 @@ const triggers = [
   "failures_removed after delete on failures"
 ]
 
-const tables = Object.keys(columns)
+/** The names of our tables. */
+export const tables = Object.keys(columns)
 
 /**
  * What a database must have, as {@link present} lists it. Names and types stand for the rest: the server's own words for a

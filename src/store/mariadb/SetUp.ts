@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
 import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
-import { checkSchema } from "./SchemaCheck.ts"
+import { checkSchema, tables } from "./SchemaCheck.ts"
 
 /** The server's own default, and more than a statement has: see the weight of a batch in `CommitLine`. */
 const leastPacket = 16 * 1024 * 1024
@@ -112,6 +112,7 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
   yield* migrate(sql, shown, {
     present: present(sql),
     journal: journal(sql),
+    ours: tables,
     latest: latestOf(migrations),
     apply: apply(sql)
   })

@@ -5,6 +5,7 @@ import type { DatabaseServer } from "../../DatabaseServer.ts"
 import * as OrdersRepoSql from "../OrdersRepoSql.ts"
 import * as ServerStatements from "../server/ServerStatements.ts"
 import { orRefuse } from "../server/StartRefusal.ts"
+import { makeNodeTable } from "./NodeTable.ts"
 import { makeEngine } from "./PgBossEngine.ts"
 import { sqlLive } from "./Postgres.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
@@ -17,9 +18,10 @@ const engine = (server: DatabaseServer) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const [row] = yield* sql<{ name: string }>`SELECT current_schema() AS name`
-    return Option.some(
-      postgresNodes(sql, yield* makeEngine(clientConfig(server, "orders jobs"), row?.name ?? "public"))
-    )
+    return Option.some({
+      ...postgresNodes(sql, yield* makeEngine(clientConfig(server, "orders jobs"), row?.name ?? "public")),
+      ...(yield* makeNodeTable(clientConfig(server, "orders nodes")))
+    })
   }).pipe(orRefuse(server.shown, startAdvice))
 
 /** The repository on a PostgreSQL server, with its client; and with an engine, if `QUEUE` says so. */

@@ -17,13 +17,14 @@ const columns = {
     "processing_ms bigint, failure_codes bigint, retention_at bigint, last_change bigint, history_from bigint",
   probe: "id integer, filler bytea",
   spans: "block bigint, earliest bigint, latest bigint",
-  failures: "error_code text, count bigint"
+  failures: "error_code text, count bigint",
+  nodes: "name text, role text, version text, since bigint, heard_at bigint, figures text"
 }
 
 const indices =
   "orders_pkey, orders_order_id_key, orders_pending, orders_suspect, orders_status, orders_user, orders_failed, " +
   "orders_failed_at, orders_ended, orders_prunable, pruned_pkey, changes_pkey, changes_order, totals_pkey, probe_pkey, " +
-  "spans_pkey, failures_pkey"
+  "spans_pkey, failures_pkey, nodes_pkey"
 
 const constraints =
   "orders_status_check, orders_total_amount_check, orders_attempts_check, orders_losses_check, pruned_status_check, " +
@@ -37,7 +38,8 @@ const triggers = [
   "failures_counted on failures calling failures_counted"
 ]
 
-const tables = Object.keys(columns)
+/** The names of our tables. */
+export const tables = Object.keys(columns)
 
 /**
  * What a schema must have, as {@link present} lists it. Names and types stand for the rest: the server's own words for a

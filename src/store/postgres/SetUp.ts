@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { refuse } from "../server/StartRefusal.ts"
 import { checkCurrent, latestOf, migrate, removeChanges } from "../server/Tables.ts"
 import { migrations } from "./Migrations.ts"
-import { checkSchema } from "./SchemaCheck.ts"
+import { checkSchema, tables } from "./SchemaCheck.ts"
 
 /** What a server says of itself. */
 export interface ServerFacts {
@@ -81,6 +81,12 @@ const journal = (sql: SqlClient.SqlClient) => sql`
     name          text    NOT NULL
   )`
 
+/** Its name was free until the second migration. */
+const refuseNodesOfOthers = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
+  if (!(yield* present(sql)).includes("nodes")) return
+  return yield* refuse(shown, "its table `nodes` is of another program", "rename that one")
+})
+
 /** Refuses a server, or tables on it, that this service does not use just as they are. Reads only. */
 export const checkReady = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const found = yield* checkedFacts(sql, shown)
@@ -99,8 +105,13 @@ export const setUp = Effect.fn("Sql.setUp")(function* (
   yield* migrate(sql, shown, {
     present: present(sql),
     journal: journal(sql),
+    ours: tables,
     latest: latestOf(migrations),
-    apply: () => Migrator.make({})({ loader: Migrator.fromRecord({ ...migrations }) })
+    apply: (last) =>
+      Effect.zipRight(
+        last === 1 ? refuseNodesOfOthers(sql, shown) : Effect.void,
+        Migrator.make({})({ loader: Migrator.fromRecord({ ...migrations }) })
+      )
   })
   yield* checkSchema(sql, shown)
   if (!isHistoryKept) yield* removeChanges(sql)

@@ -2,7 +2,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Deferred, Effect, Layer, Option, type Scope } from "effect"
 import { StorageUnavailable } from "../../order/Order.ts"
 import type { StartupError } from "../../StartupError.ts"
-import { type NodeStatements, Statements } from "../Statements.ts"
+import { type NodeStatements, type NodeTable, Statements } from "../Statements.ts"
 import type { Dialect } from "../sql/Dialect.ts"
 import { sqlStatements } from "../sql/SqlStatements.ts"
 import { changesOfAll, makeOwnChanges } from "./OwnChanges.ts"
@@ -14,7 +14,7 @@ export const layer = (
   dialect: (sql: SqlClient.SqlClient) => Dialect,
   errors: ServerErrors,
   nodes: Effect.Effect<
-    Option.Option<NodeStatements>,
+    Option.Option<NodeStatements & NodeTable>,
     StartupError,
     SqlClient.SqlClient | ServerWriter | Scope.Scope
   > = Effect.succeed(Option.none())

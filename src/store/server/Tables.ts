@@ -3,8 +3,6 @@ import type { SqlError } from "@effect/sql/SqlError"
 import { Effect } from "effect"
 import { refuse } from "./StartRefusal.ts"
 
-const ourTables = ["orders", "pruned", "changes", "totals", "probe", "spans", "failures"]
-
 export type Migrations = Readonly<Record<string, Effect.Effect<void, SqlError, SqlClient.SqlClient>>>
 
 /** The number of the last of these migrations. */
@@ -24,6 +22,8 @@ interface Kept<E> {
   readonly present: Effect.Effect<ReadonlyArray<string>, SqlError>
   /** Makes the table of migrations, unless it is there. */
   readonly journal: Effect.Effect<unknown, SqlError>
+  /** The names of the tables that the migrations make. */
+  readonly ours: ReadonlyArray<string>
   /** The number of the last migration. */
   readonly latest: number
   /** Applies the migrations behind that one. */
@@ -34,7 +34,7 @@ interface Kept<E> {
 export const migrate = Effect.fnUntraced(function* <E>(
   sql: SqlClient.SqlClient,
   shown: string,
-  { apply, journal, latest, present }: Kept<E>
+  { apply, journal, latest, ours, present }: Kept<E>
 ) {
   const tables = yield* present
   let last = 0
@@ -43,7 +43,7 @@ export const migrate = Effect.fnUntraced(function* <E>(
     if (last > latest) {
       return yield* refuse(shown, "a database of a newer version of this service", "start that version")
     }
-  } else if (tables.some((name) => ourTables.includes(name))) {
+  } else if (tables.some((name) => ours.includes(name))) {
     return yield* refuse(shown, "its tables are of another program", "give a database or a schema of its own")
   }
   yield* journal

@@ -18,6 +18,9 @@ import { config, type Settings } from "../../support/TestLayers.ts"
 
 const name = `PostgreSQL${unlessPostgres}`
 
+/** Leaves tables as the version before made them. */
+const before0002 = ["DROP TABLE nodes", "DELETE FROM effect_sql_migrations WHERE migration_id = 2"]
+
 describe.skipIf(!hasPostgres)(name, () => {
   const schemas = postgresSchemas()
   const query = (url: string, ...statements: ReadonlyArray<string>) =>
@@ -54,6 +57,13 @@ describe.skipIf(!hasPostgres)(name, () => {
   )
   refused("beside tables of another program", /its tables are of another program/, (url) =>
     Effect.as(query(url, "CREATE TABLE orders (id integer)"), url)
+  )
+  refused("where another program has a table whose name has become ours", /its table `nodes` is of another/, (url) =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Effect.orDie(open(url)))
+      yield* query(url, ...before0002, "CREATE TABLE nodes (id integer)")
+      return url
+    })
   )
   refused("on tables of a newer version", /a database of a newer version/, (url) =>
     Effect.as(
@@ -139,6 +149,16 @@ describe.skipIf(!hasPostgres)(name, () => {
     "a constraint is gone",
     "constraint orders_status_check is missing",
     "ALTER TABLE orders DROP CONSTRAINT orders_status_check"
+  )
+
+  it.scopedLive("brings the tables of an older version up to date", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      yield* Effect.scoped(open(url))
+      yield* query(url, ...before0002)
+      yield* open(url)
+      assert.deepStrictEqual(yield* query(url, "SELECT name FROM nodes"), [])
+    })
   )
 
   it.scopedLive("starts beside tables, views and plain indices of others", () =>

@@ -1,0 +1,68 @@
+import { Effect, Schema } from "effect"
+import type { NodeTable } from "../Statements.ts"
+import { type ClientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
+
+/** For how long a statement waits for its answer, in milliseconds. */
+const answerMillis = 5000
+
+/** What is lost in a crash of the server is written again a second later: no disk is waited for. */
+const prepare = "SELECT set_config('synchronous_commit', 'off', false), set_config('jit', 'off', false)"
+
+/** After a silence of so many milliseconds a row is removed. */
+const forgotten = 3_600_000
+/** So that a node which is started again and again does not fill a page. */
+const most = 100
+
+const now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+/** Rows that another node removes, too, are left to it. No row is written by two nodes, so that none waits for another. */
+const report = `
+  WITH
+    asked AS MATERIALIZED (SELECT ${now} AS at),
+    told AS (
+      INSERT INTO nodes (name, role, version, since, heard_at, figures)
+      SELECT $1, $2, $3, at - $4::bigint, at, $5 FROM asked
+      ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at, figures = excluded.figures
+      RETURNING name, role, version, since, heard_at, figures
+    ),
+    gone AS (
+      DELETE FROM nodes WHERE name IN (
+        SELECT name FROM nodes
+        WHERE heard_at < (SELECT at FROM asked) - ${forgotten} AND name <> $1
+        FOR UPDATE SKIP LOCKED
+      )
+    )
+  SELECT name, role, version, since, heard_at, figures, GREATEST(0, at - heard_at) AS silent
+  FROM (
+    SELECT * FROM told
+    UNION ALL
+    SELECT name, role, version, since, heard_at, figures FROM nodes, asked
+    WHERE name <> $1 AND heard_at >= at - ${forgotten}
+  ) AS known, asked
+  ORDER BY heard_at DESC
+  LIMIT ${most}`
+
+const decode = Schema.decodeUnknown(
+  Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      role: Schema.String,
+      version: Schema.String,
+      since: Schema.Int,
+      heard_at: Schema.Int,
+      figures: Schema.String,
+      silent: Schema.Int
+    })
+  )
+)
+
+/** The table of nodes, on a connection of its own: it waits for no transaction that changes orders, and keeps none up. */
+export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) {
+  const hurried: ClientConfig = { ...config, answerMillis }
+  const { execute } = connectionOfPool(yield* makePool(hurried, 1, prepare))
+  return {
+    report: ({ figures, name, role, up, version }) =>
+      Effect.flatMap(execute(report, [name, role, version, Math.floor(up), figures], undefined), decode),
+    leave: (name) => Effect.asVoid(execute("DELETE FROM nodes WHERE name = $1", [name], undefined))
+  } satisfies NodeTable
+})
