@@ -91,6 +91,10 @@ const webhookSecrets = valueOrFile("WEBHOOK_SECRET").pipe(
   )
 )
 
+/** Several mistakes as one error. */
+const allOf = (mistakes: Arr.NonEmptyReadonlyArray<ConfigError.ConfigError>) =>
+  mistakes.reduce((all, one) => ConfigError.And(all, one))
+
 const isGiven = (name: string) => Config.map(Config.option(Config.string(name)), Option.isSome)
 
 const needed = (name: string, what: string) =>
@@ -108,9 +112,7 @@ const webhookIsComplete = Config.all([
       ...(hasUrl ? [] : [needed("WEBHOOK_URL", webhookUrl)]),
       ...(hasSecret || file.trim() ? [] : [needed("WEBHOOK_SECRET", `${webhookSecret}; or WEBHOOK_SECRET_FILE`)])
     ]
-    return kind.trim() === "webhook" && Arr.isNonEmptyArray(missing)
-      ? Either.left(missing.reduce((all, one) => ConfigError.And(all, one)))
-      : Either.void
+    return kind.trim() === "webhook" && Arr.isNonEmptyArray(missing) ? Either.left(allOf(missing)) : Either.void
   })
 )
 
@@ -180,6 +182,13 @@ const logLevels = ["All", "Trace", "Debug", "Info", "Warning", "Error", "Fatal",
 /** The longest that an engine may leave a job in a node's hands, with time to wait there. */
 const longestAttempt = Duration.hours(12)
 
+/** Where an engine hands out the orders, a node takes what its workers can begin soon, and none without workers. */
+const handedOut = <T extends { queue: string; role: string; workers: number; queueCapacity: number }>(given: T): T => {
+  if (given.queue === "memory") return given
+  const workers = given.role === "api" ? 0 : given.workers
+  return { ...given, workers, queueCapacity: 2 * workers }
+}
+
 /** What does not go together where several nodes work on the orders, or where one does. */
 const mistakesOfNodes = (given: {
   readonly queue: "memory" | "pg-boss"
@@ -235,8 +244,8 @@ const settings = Config.all({
   Config.map(({ database, exposure, ...others }) => ({ ...others, ...database, ...exposure })),
   Config.mapOrFail((given) =>
     Arr.match(mistakesOfNodes(given), {
-      onEmpty: () => Either.right(given),
-      onNonEmpty: (mistakes) => Either.left(mistakes.reduce((all, one) => ConfigError.And(all, one)))
+      onEmpty: () => Either.right(handedOut(given)),
+      onNonEmpty: (mistakes) => Either.left(allOf(mistakes))
     })
   )
 )

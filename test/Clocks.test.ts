@@ -81,7 +81,7 @@ describe("a clock that was ahead for one start", { timeout: longTest }, () => {
           yield* untilInTurns(isStatus("postponed", "Pending"))
         }).pipe(Effect.provide(engine(fails)))
         const repo = yield* OrdersRepo
-        yield* repo.write([anInsert("new"), anInsert("lost"), Command.Claim({ key: RowKey(3), after: Option.none() })])
+        yield* repo.write([anInsert("new"), anInsert("lost"), Command.Claim({ key: RowKey(3), job: Option.none() })])
 
         yield* setAhead(0)
         let runs = 0
@@ -119,7 +119,7 @@ describe("a clock that was ahead for one start", { timeout: longTest }, () => {
       const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(10 * minute) }
       const outcome = Outcome.Failed({ error })
       yield* repo.write(Arr.map(orders, (order) => anInsert(order)))
-      yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key: RowKey(key), after: Option.none() })))
+      yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key: RowKey(key), job: Option.none() })))
       yield* repo.write(
         Arr.map(orders, (key) => Command.Record({ key: RowKey(key), run: 1, outcome, at: error.at, took: 0 }))
       )
@@ -265,7 +265,7 @@ describe("a clock that is set while the service runs", { timeout: longTest }, ()
     const error = { code: "busy", message: "later", attempt: 1, at: DateTime.unsafeMake(day) }
     const outcome = Outcome.Postponed({ error, wait: 20_000 })
     yield* repo.write(Arr.map(orders, (order) => anInsert(order)))
-    yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key: RowKey(key), after: Option.none() })))
+    yield* repo.write(Arr.map(orders, (key) => Command.Claim({ key: RowKey(key), job: Option.none() })))
     yield* repo.write(
       Arr.map(orders, (key) => Command.Record({ key: RowKey(key), run: 1, outcome, at: error.at, took: 0 }))
     )

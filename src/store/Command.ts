@@ -78,8 +78,11 @@ export const prunable: ReadonlyArray<Status> = ["Completed", "Cancelled"]
 export type Command = Data.TaggedEnum<{
   /** Adds an order unless its id is known or as many orders wait as may wait. */
   Insert: { readonly order: NewOrder; readonly traceparent: Option.Option<string> }
-  /** Pending -> Processing, under the order's next run number; if one is given, then only behind the run of that number. */
-  Claim: { readonly key: RowKey; readonly after: Option.Option<number> }
+  /**
+   * Pending -> Processing, under the order's next run number; where there are several nodes, under that job, as long as it
+   * is in this node's hands.
+   */
+  Claim: { readonly key: RowKey; readonly job: Option.Option<Job> }
   /**
    * Processing -> what the outcome says, if the order still is in this run. `at` is when the run ended, and `took` how
    * many milliseconds it ran, which no clock that is set makes longer or shorter.
@@ -113,16 +116,23 @@ export type Command = Data.TaggedEnum<{
   Recover: { readonly maxAttempts: number }
   /** Keeps these jobs in this node's hands: a job that nobody touches for ten seconds is handed to another node. */
   Touch: { readonly jobs: ReadonlyArray<Job> }
+  /** Gives jobs away that this node has not begun: other nodes may fetch them, before what came later. */
+  PutBack: { readonly jobs: ReadonlyArray<Job> }
   /**
-   * Puts back jobs that this node has. What a run under one of them left Processing is lost, as with `Recover`; what is
-   * Pending gets a new job. A job that was handed on since changes nothing.
+   * Of jobs that this node has fetched and others had before: what a run under one of them left Processing is lost, as with
+   * `Recover`. A job that was handed on since changes nothing.
    */
-  Redeliver: { readonly jobs: ReadonlyArray<Job>; readonly maxAttempts: number }
+  Lose: { readonly jobs: ReadonlyArray<Job>; readonly maxAttempts: number }
   /**
-   * Looks at `limit` unfinished orders behind the key `after`, and mends those that no job points at: a Pending one gets a
-   * job, the run of a Processing one is lost, as with `Recover`.
+   * Looks at `limit` orders in that status behind the key `after`, and mends those that no job points at: a Pending one
+   * gets a job, the run of a Processing one is lost, as with `Recover`.
    */
-  Sweep: { readonly after: number; readonly limit: number; readonly maxAttempts: number }
+  Sweep: {
+    readonly status: "Pending" | "Processing"
+    readonly after: number
+    readonly limit: number
+    readonly maxAttempts: number
+  }
   /**
    * The clock was set by `by` milliseconds: the line moves with it, so that each order waits for as long as it would
    * have. 0 if it is not known by how many: what is to wait longer than its wait from now waits anew. It is done for
@@ -157,8 +167,10 @@ export type Result = Data.TaggedEnum<{
   Rebased: { readonly count: number; readonly next: Option.Option<number> }
   Recovered: { readonly pending: number; readonly failed: number }
   Touched: {}
-  /** How many orders were mended, of those in each status; and the key behind which to go on, none if there is nothing left. */
-  Swept: { readonly pending: number; readonly processing: number; readonly next: Option.Option<number> }
+  /** The orders whose runs were lost. */
+  Lost: { readonly keys: ReadonlyArray<RowKey> }
+  /** How many orders were mended; and the key behind which to go on, none if there is nothing left. */
+  Swept: { readonly count: number; readonly next: Option.Option<number> }
   /** The order was not in the state (or the run) that the command wanted, so nothing changed. */
   Unchanged: {}
   Probed: {}
@@ -178,7 +190,8 @@ export const answersOf = {
   ReopenMany: ["Reopened"],
   Recover: ["Recovered"],
   Touch: ["Touched"],
-  Redeliver: ["Recovered"],
+  PutBack: ["Touched"],
+  Lose: ["Lost"],
   Sweep: ["Swept"],
   Rebase: ["Rebased"],
   Probe: ["Probed"]
@@ -213,8 +226,10 @@ export interface CommittedChange extends OrderChange {
   readonly elapsedMillis: number
 }
 
-/** A change that is not committed yet, and so has no id. */
-export type NewChange = Omit<CommittedChange, "id">
+/** A change that is not committed yet, and so has no id; in which round of its order it was made. */
+export interface NewChange extends Omit<CommittedChange, "id"> {
+  readonly round: number
+}
 
 /** What a transaction changed, behind what one before it did whose answer was lost. */
 export interface Commit {

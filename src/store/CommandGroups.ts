@@ -64,7 +64,10 @@ export const noTotals: Totals = {
   processingMillis: 0
 }
 
-export const addTo = (totals: Totals, changes: ReadonlyArray<NewChange>): Totals => {
+export const addTo = (
+  totals: Totals,
+  changes: ReadonlyArray<Pick<NewChange, "elapsedMillis" | "from" | "to">>
+): Totals => {
   const sum = { ...totals }
   for (const { elapsedMillis, from, to } of changes) {
     if (Option.isSome(from)) sum[from.value] -= 1
@@ -95,6 +98,7 @@ export const change = (
   from: Option.fromNullable(from),
   to,
   at: DateTime.unsafeMake(at),
+  round: row.round,
   run: row.run,
   attempt: row.attempts,
   reason,
@@ -106,7 +110,7 @@ export const change = (
 
 /** The changes of a transaction with their ids, the last of which is known. */
 export const numbered = (changes: Arr.NonEmptyReadonlyArray<NewChange>, last: number) =>
-  Arr.map(changes, (change, index) => ({ id: last - changes.length + 1 + index, ...change }))
+  Arr.map(changes, ({ round, ...change }, index) => ({ id: last - changes.length + 1 + index, ...change }))
 
 /** What one group of commands came to. */
 export interface Done {

@@ -1,4 +1,4 @@
-import { type Context, Effect, Option } from "effect"
+import { Array as Arr, type Context, Effect, Option } from "effect"
 import { type Status, transitions } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import { type Claim, Command, type CommandOf, type NewChange, Result, reopenable, workerLost } from "./Command.ts"
@@ -53,10 +53,21 @@ const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Ins
     return { results, changes }
   })
 
+/** The claims of jobs that are in this node's hands yet; all, where there are no jobs. */
+const claimable = ({ nodes }: Database, commands: ReadonlyArray<CommandOf<"Claim">>) =>
+  Option.match(nodes, {
+    onNone: (): Effect.Effect<typeof commands, StatementFault> => Effect.succeed(commands),
+    onSome: ({ stillHeld }) =>
+      Effect.map(stillHeld(Arr.getSomes(commands.map(({ job }) => job))), (held) => {
+        const jobs = new Set(held)
+        return commands.filter(({ job }) => Option.exists(job, (job) => jobs.has(job)))
+      })
+  })
+
 const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<"Claim">> =>
   Effect.fnUntraced(function* (commands, now) {
     const begunAt = monotonic()
-    const rows = yield* database.claim(commands, now)
+    const rows = yield* database.claim(yield* claimable(database, commands), now)
     const claims = new Map<RowKey, Claim>()
     for (const { key, order, round, run, traceparent } of rows) {
       claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
@@ -66,9 +77,9 @@ const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<
         const claim = claims.get(key)
         return claim ? Result.Claimed({ claim }) : Result.Unchanged()
       }),
-      changes: rows.map(({ due_at, key, order, run, started_at }) => {
+      changes: rows.map(({ due_at, key, order, round, run, started_at }) => {
         const { attempts, order_id, user_id } = order
-        const row = { seq: key, order_id, user_id, run, attempts }
+        const row = { seq: key, order_id, user_id, round, run, attempts }
         return change(row, transitions.claim.from[0], transitions.claim, started_at, { since: due_at })
       })
     }
@@ -104,22 +115,22 @@ const release = (database: Database) =>
   )
 
 /** Ends the runs that were lost, all or those that are given. */
-const lose = (database: Database, runs: Option.Option<ReadonlyArray<RunOf>>, maxAttempts: number, now: number) =>
-  Effect.map(database.recover(runs, maxAttempts, now), (rows) =>
+const lose = (database: Database, runs: Option.Option<ReadonlyArray<RunOf>>, maxAttempts: number, now: number) => {
+  if (Option.exists(runs, Arr.isEmptyReadonlyArray)) return Effect.succeed([])
+  return Effect.map(database.recover(runs, maxAttempts, now), (rows) =>
     rows.map((row) => {
       const transition = row.status === transitions.fail.to ? transitions.fail : transitions.lose
       return change(row, transition.from[0], transition, now, { error: Option.some(workerLost) })
     })
   )
-
-const recovered = (changes: ReadonlyArray<NewChange>): Done => {
-  const failed = changes.filter(({ to }) => to === transitions.fail.to).length
-  return { results: [Result.Recovered({ pending: changes.length - failed, failed })], changes }
 }
 
 const recover = (database: Database) =>
   oneByOne<CommandOf<"Recover">>(({ maxAttempts }, now) =>
-    Effect.map(lose(database, Option.none(), maxAttempts, now), recovered)
+    Effect.map(lose(database, Option.none(), maxAttempts, now), (changes) => {
+      const failed = changes.filter(({ to }) => to === transitions.fail.to).length
+      return { results: [Result.Recovered({ pending: changes.length - failed, failed })], changes }
+    })
   )
 
 /** The commands about jobs, of which there are none unless several nodes work on the database. */
@@ -132,25 +143,36 @@ const ofJobs = (database: Database) => {
         nothing(Result.Touched())
       )
     ),
-    Redeliver: oneByOne<CommandOf<"Redeliver">>(({ jobs, maxAttempts }, now) =>
-      Option.match(nodes, {
-        onNone: () => Effect.succeed(recovered([])),
-        onSome: ({ takeBack }) =>
-          Effect.flatMap(takeBack(jobs), (runs) =>
-            Effect.map(lose(database, Option.some(runs), maxAttempts, now), recovered)
-          )
-      })
+    PutBack: oneByOne<CommandOf<"PutBack">>(({ jobs }) =>
+      Effect.as(
+        Effect.transposeMapOption(nodes, ({ putBack }) => putBack(jobs)),
+        nothing(Result.Touched())
+      )
     ),
-    Sweep: oneByOne<CommandOf<"Sweep">>(({ after, limit, maxAttempts }, now) =>
+    Lose: oneByOne<CommandOf<"Lose">>(({ jobs, maxAttempts }, now) =>
       Option.match(nodes, {
-        onNone: () => Effect.succeed(nothing(Result.Swept({ pending: 0, processing: 0, next: Option.none() }))),
-        onSome: ({ sweep }) =>
-          Effect.flatMap(sweep(after, limit, now), ({ lost, next, pending }) =>
-            Effect.map(lose(database, Option.some(lost), maxAttempts, now), (changes) => ({
-              results: [Result.Swept({ pending, processing: changes.length, next })],
+        onNone: () => Effect.succeed(nothing(Result.Lost({ keys: [] }))),
+        onSome: ({ stillHeld }) =>
+          Effect.flatMap(stillHeld(jobs), (held) => {
+            const runs = held.map(({ key, run }) => ({ key, run: run + 1 }))
+            return Effect.map(lose(database, Option.some(runs), maxAttempts, now), (changes) => ({
+              results: [Result.Lost({ keys: changes.map(({ key }) => key) })],
               changes
             }))
-          )
+          })
+      })
+    ),
+    Sweep: oneByOne<CommandOf<"Sweep">>(({ after, limit, maxAttempts, status }, now) =>
+      Option.match(nodes, {
+        onNone: () => Effect.succeed(nothing(Result.Swept({ count: 0, next: Option.none() }))),
+        onSome: ({ sweep }) =>
+          Effect.flatMap(sweep(status, after, limit), ({ next, orphans }) => {
+            const lost = status === "Processing" ? orphans : []
+            return Effect.map(lose(database, Option.some(lost), maxAttempts, now), (changes) => ({
+              results: [Result.Swept({ count: orphans.length, next })],
+              changes
+            }))
+          })
       })
     )
   }

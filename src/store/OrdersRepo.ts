@@ -47,6 +47,8 @@ export interface Nodes {
   readonly report: (own: NodeReport) => Effect.Effect<ReadonlyArray<NodeRow>, StorageUnavailable>
   /** The node of that name ends in order. */
   readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>
+  /** Hands on the jobs of nodes that have not been heard of for ten seconds. */
+  readonly watch: Effect.Effect<void, StorageUnavailable>
 }
 
 /** Orders as stored. Every change of status is a compare-and-set, so a late or repeated step changes nothing. */

@@ -92,8 +92,9 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    nodes: Option.map(database.nodes, ({ fetch, leave, report }) => ({
+    nodes: Option.map(database.nodes, ({ fetch, leave, report, watch }) => ({
       fetch: (lane, count) => reading(fetch(lane, count)),
+      watch: reading(watch),
       report: (own) => reading(report(own)),
       leave: (name) => reading(leave(name))
     })),

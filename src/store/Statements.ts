@@ -16,6 +16,7 @@ export interface Changed {
   readonly seq: RowKey
   readonly order_id: string
   readonly user_id: string
+  readonly round: number
   readonly run: number
   readonly attempts: number
 }
@@ -56,18 +57,18 @@ export interface NodeStatements {
   readonly keepJobs: (changes: ReadonlyArray<NewChange>) => Effect.Effect<void, StatementFault>
   /** Takes jobs that are due into this node's hands, `count` at most. Not within a transaction. */
   readonly fetch: (lane: Lane, count: number) => Rows<Job>
+  /** Hands on the jobs of nodes that have not been heard of. Not within a transaction. */
+  readonly watch: Effect.Effect<void, StatementFault>
   readonly touch: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>
-  /** Removes jobs, unless they were handed on since, and gives new ones to their Pending orders: the runs under the others. */
-  readonly takeBack: (jobs: ReadonlyArray<Job>) => Rows<RunOf>
-  /** Gives jobs to Pending orders that have none: how many. And the runs of Processing orders without one. */
+  readonly putBack: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>
+  /** Those that are in this node's hands as they were given to it: they were not handed on since. */
+  readonly stillHeld: (jobs: ReadonlyArray<Job>) => Rows<Job>
+  /** The orders in that status to which no job points. They get one if they are Pending. */
   readonly sweep: (
+    status: "Pending" | "Processing",
     after: number,
-    limit: number,
-    now: number
-  ) => Effect.Effect<
-    { readonly pending: number; readonly lost: ReadonlyArray<RunOf>; readonly next: Option.Option<number> },
-    StatementFault
-  >
+    limit: number
+  ) => Effect.Effect<{ readonly orphans: ReadonlyArray<RunOf>; readonly next: Option.Option<number> }, StatementFault>
 }
 
 /** Keys from the lowest to the highest, both among them. */

@@ -21,9 +21,9 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
   )
 
   /** Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases. */
-  const claim = ({ after, key }: Ticket) =>
-    Effect.orElse(commits.write(Command.Claim({ key, after })), () =>
-      commits.settle(Command.Release({ key: Option.some(key), run: Option.map(after, (run) => run + 1) }))
+  const claim = ({ job, key }: Ticket) =>
+    Effect.orElse(commits.write(Command.Claim({ key, job })), () =>
+      commits.settle(Command.Release({ key: Option.some(key), run: Option.map(job, ({ run }) => run + 1) }))
     )
 
   return Effect.fnUntraced(function* (ticket: Ticket) {

@@ -10,12 +10,11 @@ import type { Job } from "../store/Job.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import type { Nodes } from "../store/OrdersRepo.ts"
 import { makeHandout } from "./Handout.ts"
+import { makeJobHeartbeat } from "./JobHeartbeat.ts"
 import type { Ticket } from "./Ticket.ts"
 
 /** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
 const askAgain = 500
-/** A job is given away after ten seconds without a sign of its node, so each has three chances to be heard of. */
-const touchEvery = "3 seconds"
 
 /** What this node has in its hands of a lane, and the fiber that fetches more. */
 const makeJobLane = Effect.fnUntraced(function* (
@@ -32,17 +31,28 @@ const makeJobLane = Effect.fnUntraced(function* (
   let ready = true
   /** There may be more jobs than were fetched. */
   let behind = true
-
-  const { depth, held, offer, take } = yield* makeHandout<Ticket & { readonly job: Job }>(capacity, (left) => {
-    onDepth(left)
-    if (behind && left <= capacity / 4) wake.unsafeOffer(undefined)
-  })
+  let isClosed = false
   /** The jobs under which this node processes orders. */
   const running = new Map<RowKey, Job>()
+  /** Jobs that this node has and will not begin: its workers are about to end, or the claim came to nothing. */
+  let unwanted: ReadonlyArray<Job> = []
+
+  const { depth, held, offer, take, takeBack } = yield* makeHandout<Job>(
+    capacity,
+    (left) => {
+      onDepth(left)
+      if (behind && left <= capacity / 4) wake.unsafeOffer(undefined)
+    },
+    (job) => {
+      if (running.get(job.key) === job) return
+      unwanted = [...unwanted, job]
+      wake.unsafeOffer(undefined)
+    }
+  )
 
   yield* events.listen(({ changes }) => {
     for (const { from, key, run, to } of changes) {
-      const job = held.get(key)?.job
+      const job = held.get(key)
       if (to === "Processing" && job?.run === run - 1) running.set(key, job)
       else if (Option.contains(from, "Processing")) running.delete(key)
     }
@@ -51,7 +61,9 @@ const makeJobLane = Effect.fnUntraced(function* (
     for (const { from, key, run, to } of changes) {
       // Another node has ended the run, or what was to become one: it was cancelled there, or taken for lost.
       if (Option.contains(from, "Processing") && running.get(key)?.run === run - 1) running.delete(key)
-      if (Option.contains(from, "Pending") && to !== "Processing" && held.get(key)?.job.run === run) held.delete(key)
+      if (Option.contains(from, "Pending") && to !== "Processing" && held.get(key)?.run === run) {
+        held.delete(key)
+      }
       if (to === "Pending") {
         behind = true
         wake.unsafeOffer(undefined)
@@ -59,67 +71,90 @@ const makeJobLane = Effect.fnUntraced(function* (
     }
   })
 
-  const jobsOf = () => [...held.values()].map(({ job }) => job)
+  const fill = Effect.gen(function* () {
+    behind = false
+    const room = capacity - held.size
+    if (room < 1) {
+      behind = true
+      return
+    }
+    const jobs = yield* fetch(lane, room)
+    ready = true
+    behind ||= jobs.length === room
+    const hadByOthers = jobs.filter(({ delivery }) => delivery > 0)
+    const lost = yield* lose(hadByOthers)
+    for (const job of jobs) if (!lost.has(job.key)) offer(job)
+    onDepth(depth())
+  })
 
-  // What was fetched must not be forgotten.
-  const fill = Effect.uninterruptible(
-    Effect.gen(function* () {
-      behind = false
-      const room = capacity - held.size
-      if (room < 1) {
-        behind = true
-        return
-      }
-      const jobs = yield* fetch(lane, room)
-      ready = true
-      behind ||= jobs.length === room
-      const lost = jobs.filter(({ delivery }) => delivery > 0)
-      // Without an answer they are handed out once more.
-      if (lost.length > 0) yield* Effect.ignore(commits.write(Command.Redeliver({ jobs: lost, maxAttempts })))
-      for (const job of jobs) {
-        if (job.delivery === 0) offer({ key: job.key, after: Option.some(job.run), job })
-      }
-      onDepth(depth())
-    })
+  /** Ends what others left Processing under these jobs. Without an answer, the claim finds out. */
+  const lose = Effect.fnUntraced(function* (jobs: ReadonlyArray<Job>) {
+    if (jobs.length === 0) return new Set<RowKey>()
+    const result = yield* Effect.option(commits.write(Command.Lose({ jobs, maxAttempts })))
+    const keys = Option.match(result, { onNone: () => [], onSome: ({ keys }) => keys })
+    if (keys.length > 0) yield* Effect.logInfo(`${keys.length} orders were in the hands of a node that is gone`)
+    return new Set(keys)
+  })
+
+  const giveBack = Effect.gen(function* () {
+    const jobs = unwanted
+    if (jobs.length === 0) return
+    yield* commits.write(Command.PutBack({ jobs }))
+    const given = new Set(jobs)
+    unwanted = unwanted.filter((job) => !given.has(job))
+  })
+
+  const close = Effect.gen(function* () {
+    isClosed = true
+    unwanted = [...unwanted, ...(yield* takeBack)]
+    onDepth(0)
+    wake.unsafeOffer(undefined)
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.zipRight(close, giveBack).pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.ignore)
   )
 
   const unreadable = Effect.fnUntraced(function* (cause: Cause.Cause<StorageUnavailable>) {
     ready = false
     if (Cause.isDie(cause)) yield* limited("read", Effect.logError("Jobs cannot be fetched", cause))
-    yield* Effect.sleep("1 second")
+    yield* Effect.interruptible(Effect.sleep("1 second"))
   })
+  // What was fetched must not be forgotten.
+  const feed = Effect.uninterruptible(
+    Effect.catchAllCause(
+      Effect.zipRight(
+        giveBack,
+        Effect.unless(fill, () => isClosed)
+      ),
+      unreadable
+    )
+  )
+  yield* keepRunning(
+    `feeder of the ${lane} lane`,
+    Effect.forever(Effect.zipRight(feed, Effect.timeoutOption(Queue.take(wake), askAgain)))
+  )
 
-  // Others are to have at once what is not begun.
-  yield* Effect.addFinalizer(() => {
-    const jobs = jobsOf()
-    return jobs.length === 0
-      ? Effect.void
-      : commits
-          .write(Command.Redeliver({ jobs, maxAttempts }))
-          .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.ignore)
-  })
-  const feed = Effect.zipRight(Effect.catchAllCause(fill, unreadable), Effect.timeoutOption(Queue.take(wake), askAgain))
-  yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(feed))
-
-  return { take, isReady: () => ready, jobs: () => [...jobsOf(), ...running.values()] }
+  const jobs = () => [...held.values(), ...running.values()]
+  return {
+    take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) =>
+      take((job) => use({ key: job.key, job: Option.some(job) })),
+    close,
+    isReady: () => ready,
+    jobs
+  }
 })
 
 /** Of a node that processes no orders. */
-const idleLane = { take: () => Effect.never, isReady: () => true }
+const idleLane = { take: () => Effect.never, close: Effect.void, isReady: () => true }
 
-/** The lanes of a node. All that it has in its hands is kept there by one command every few seconds. */
+/** The lanes of a node. */
 export const makeJobLanes = Effect.fnUntraced(function* (nodes: Nodes, onDepth: (depth: number) => void) {
-  const commits = yield* GroupCommit
-  const { role, workers } = yield* AppConfig
+  const { queueCapacity, role } = yield* AppConfig
   if (role === "api") return { open: idleLane, suspect: idleLane }
   const lanes = {
-    open: yield* makeJobLane("open", 2 * workers, nodes, onDepth),
+    open: yield* makeJobLane("open", queueCapacity, nodes, onDepth),
     suspect: yield* makeJobLane("suspect", 1, nodes, () => {})
   }
-  const touch = Effect.suspend(() => {
-    const jobs = [...lanes.open.jobs(), ...lanes.suspect.jobs()]
-    return jobs.length === 0 ? Effect.void : Effect.asVoid(commits.settle(Command.Touch({ jobs })))
-  })
-  yield* keepRunning("heartbeat of the jobs", Effect.forever(Effect.zipRight(touch, Effect.sleep(touchEvery))))
+  yield* makeJobHeartbeat(nodes, () => [...lanes.open.jobs(), ...lanes.suspect.jobs()])
   return lanes
 })

@@ -21,6 +21,8 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
      * however it ends, by when the claim must have been decided; should the order be Pending then, it is handed out again.
      */
     readonly take: <A, E, R>(lane: Lane, use: (ticket: Ticket) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    /** Hands out no more, and gives what no worker has taken to other nodes, if there are any. */
+    readonly close: Effect.Effect<void>
     /** Whether the table could be read the last time. */
     readonly ready: Effect.Effect<boolean>
   }
@@ -35,6 +37,7 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
         : yield* makeJobLanes(nodes.value, queueDepth)
       return {
         take: (lane, use) => lanes[lane].take(use),
+        close: Effect.zipRight(lanes.open.close, lanes.suspect.close),
         ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())
       }
     })
@@ -47,6 +50,7 @@ type Lanes = Readonly<
     Lane,
     {
       readonly take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+      readonly close: Effect.Effect<void>
       readonly isReady: () => boolean
     }
   >

@@ -87,6 +87,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true
       yield* Effect.forEach(fibers, Fiber.interruptFork, { discard: true })
+      yield* queue.close
       const idle = Effect.interruptible(Fiber.awaitAll(fibers))
       if (Option.isNone(yield* Effect.timeoutOption(idle, shutdownGrace))) {
         processing.interruptAll()

@@ -1,8 +1,9 @@
 import type { Option } from "effect"
 import type { RowKey } from "../order/OrderChange.ts"
+import type { Job } from "../store/Job.ts"
 
-/** An order that is due; and the run behind which it is, where that is known. */
+/** An order that is due; and the job by which it was given to this node, if there are several. */
 export interface Ticket {
   readonly key: RowKey
-  readonly after: Option.Option<number>
+  readonly job: Option.Option<Job>
 }

@@ -50,7 +50,7 @@ export const makeWindowLane = Effect.fnUntraced(function* (
     behind ||= window.more
     for (const key of window.ready) {
       if (held.has(key)) continue
-      if (!offer({ key, after: Option.none() })) {
+      if (!offer({ key, job: Option.none() })) {
         behind = true
         break
       }
@@ -74,5 +74,6 @@ export const makeWindowLane = Effect.fnUntraced(function* (
   })
   yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(feed))
 
-  return { take, isReady: () => ready }
+  // What was handed out is found in the table by the next start.
+  return { take, close: Effect.void, isReady: () => ready }
 })

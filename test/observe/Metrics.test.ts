@@ -18,7 +18,7 @@ const snapshot = Effect.flatMap(Metrics, (metrics) => metrics.snapshot)
 const oldestDue = Effect.map(snapshot, (now) => now.oldest_due_seconds)
 const error = { code: "no", message: "no", attempt: 1, at: DateTime.unsafeMake(0) }
 const failed = Outcome.Failed({ error })
-const claim = (key: number) => Command.Claim({ key: RowKey(key), after: Option.none() })
+const claim = (key: number) => Command.Claim({ key: RowKey(key), job: Option.none() })
 const work = (key: number, outcome: Outcome) =>
   write(claim(key), Command.Record({ key: RowKey(key), run: 1, outcome, at: DateTime.unsafeMake(0), took: 0 }))
 

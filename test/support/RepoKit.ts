@@ -112,7 +112,7 @@ export const totals = Effect.flatMap(OrdersRepo, (repo) => repo.totals)
 export const insert = (id: number | string, rest: object = {}) => anInsert(id, rest)
 /** The keys of the rows that came in those places. */
 export const keyRange = (first: number, last: number) => Arr.map(Arr.range(first, last), (key) => RowKey(key))
-export const claim = (key: number) => Command.Claim({ key: RowKey(key), after: Option.none() })
+export const claim = (key: number) => Command.Claim({ key: RowKey(key), job: Option.none() })
 export const at = (millis: number) => DateTime.unsafeMake(millis)
 export const completed = (result: Option.Option<unknown> = Option.none()) => Outcome.Completed({ result })
 export const failed = (message = "no stock", code = "out_of_stock") =>

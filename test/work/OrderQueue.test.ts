@@ -80,9 +80,7 @@ const settled = (key: number, lane: Lane = "open") =>
 const ready = Effect.flatMap(OrderQueue, (queue) => queue.ready)
 
 /** What a worker does with a key. */
-const work = Effect.tap(take, (key) =>
-  Effect.zipRight(write(Command.Claim({ key, after: Option.none() })), settled(key))
-)
+const work = Effect.tap(take, (key) => Effect.zipRight(write(Command.Claim({ key, job: Option.none() })), settled(key)))
 
 /** What can be taken without waiting for the clock. */
 const takeAllFrom = Effect.fnUntraced(function* (lane: Lane) {
@@ -214,7 +212,7 @@ describe("hands out", () => {
       assert.deepStrictEqual(yield* takeAll, [3])
       yield* adjust("1 minute")
       yield* nothingToTake
-      yield* write(Command.Claim({ key: RowKey(2), after: Option.none() }))
+      yield* write(Command.Claim({ key: RowKey(2), job: Option.none() }))
       yield* Effect.all([settled(1), settled(2)])
       yield* adjust("5 seconds")
       assert.deepStrictEqual(yield* takeAll, [1])
@@ -224,7 +222,7 @@ describe("hands out", () => {
   const lost = (...keys: ReadonlyArray<number>) =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      for (const key of keys) yield* repo.write([Command.Claim({ key: RowKey(key), after: Option.none() })])
+      for (const key of keys) yield* repo.write([Command.Claim({ key: RowKey(key), job: Option.none() })])
       yield* repo.write([Command.Recover({ maxAttempts: 9 })])
     })
 
@@ -303,7 +301,7 @@ describe("hands out", () => {
       yield* turns
       // The queue is more than half full now, and a second reading under way.
       yield* Effect.forEach([1, 2, 3], (key) =>
-        Effect.zipRight(write(Command.Claim({ key: RowKey(key), after: Option.none() })), settled(key))
+        Effect.zipRight(write(Command.Claim({ key: RowKey(key), job: Option.none() })), settled(key))
       )
       yield* write(insert(11))
       yield* latch.open

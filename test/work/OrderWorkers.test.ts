@@ -214,7 +214,7 @@ describe("OrderWorkers", () => {
   effect("what a crash left Processing is worked again, as a counted attempt under a new run", () =>
     Effect.gen(function* () {
       const repo = yield* OrdersRepo
-      yield* repo.write([anInsert(1), Command.Claim({ key: RowKey(1), after: Option.none() })])
+      yield* repo.write([anInsert(1), Command.Claim({ key: RowKey(1), job: Option.none() })])
       yield* Effect.gen(function* () {
         const order = yield* finished(1)
         assert.strictEqual(order.attempts, 2)
@@ -672,7 +672,7 @@ describe("OrderWorkers", () => {
       const suspects = [1, 2, 3, 4]
       yield* repo.write(Arr.makeBy(4, (index) => anInsert(index + 1)))
       for (let loss = 0; loss < 2; loss++) {
-        yield* repo.write(Arr.makeBy(4, (index) => Command.Claim({ key: RowKey(index + 1), after: Option.none() })))
+        yield* repo.write(Arr.makeBy(4, (index) => Command.Claim({ key: RowKey(index + 1), job: Option.none() })))
         yield* repo.write([Command.Recover({ maxAttempts: 9 })])
       }
       const begun = yield* Queue.unbounded<string>()
@@ -772,7 +772,7 @@ describe("OrderWorkers behind the breaker", () => {
         yield* repo.write(Arr.map(Arr.range(1, count), (id) => anInsert(id)))
         for (let loss = 0; loss < 2 && suspects > 0; loss++) {
           yield* repo.write(
-            Arr.makeBy(suspects, (index) => Command.Claim({ key: RowKey(index + 1), after: Option.none() }))
+            Arr.makeBy(suspects, (index) => Command.Claim({ key: RowKey(index + 1), job: Option.none() }))
           )
           yield* repo.write([Command.Recover({ maxAttempts: 9 })])
         }
@@ -1122,7 +1122,7 @@ describe("what a run is given", () => {
       yield* repo.write([
         anInsert(1),
         anInsert("1:1"),
-        Command.Claim({ key: RowKey(1), after: Option.none() }),
+        Command.Claim({ key: RowKey(1), job: Option.none() }),
         Command.Recover({ maxAttempts: 9 })
       ])
       const keysOf = (id: string) =>

@@ -43,9 +43,9 @@ const insert = (table: OrdersTable, maxPending: number, command: CommandOf<"Inse
   return Result.Inserted()
 }
 
-const claim = (table: OrdersTable, begunAt: number, { after, key }: CommandOf<"Claim">, now: number): Result => {
+const claim = (table: OrdersTable, begunAt: number, { key }: CommandOf<"Claim">, now: number): Result => {
   const row = Option.getOrUndefined(table.inStatus(key, transitions.claim.from))
-  if (row === undefined || Option.getOrElse(after, () => row.run) !== row.run) return Result.Unchanged()
+  if (row === undefined) return Result.Unchanged()
   const order = new Order({
     ...row.order,
     status: transitions.claim.to,
@@ -227,11 +227,12 @@ export const orderWrites =
         return rebase(table, command, now)
       // Jobs are of an engine that several nodes have in common.
       case "Touch":
+      case "PutBack":
         return Result.Touched()
-      case "Redeliver":
-        return Result.Recovered({ pending: 0, failed: 0 })
+      case "Lose":
+        return Result.Lost({ keys: [] })
       case "Sweep":
-        return Result.Swept({ pending: 0, processing: 0, next: Option.none() })
+        return Result.Swept({ count: 0, next: Option.none() })
       case "Recover":
         return recover(table, command, now)
       case "Probe":

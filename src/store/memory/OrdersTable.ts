@@ -37,9 +37,9 @@ export const makeOrdersTable = (isHistoryKept: boolean) => {
   /** Puts the row in place and notes the change of its order. */
   const put = (before: StoredOrder | undefined, row: StoredOrder, by: Transition, at: number, facts?: Facts) => {
     rows.set(row.seq, row)
-    const { order, run, seq } = row
+    const { order, round, run, seq } = row
     const { attempts, order_id, user_id } = order
-    const made = change({ seq, order_id, user_id, run, attempts }, before?.order.status, by, at, facts)
+    const made = change({ seq, order_id, user_id, round, run, attempts }, before?.order.status, by, at, facts)
     changed.push(made)
     totals = addTo(totals, [made])
   }

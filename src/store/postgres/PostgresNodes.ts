@@ -1,45 +1,48 @@
 import * as SqlClient from "@effect/sql/SqlClient"
-import { Effect, Option } from "effect"
-import type { Status } from "../../order/Order.ts"
+import { Array as Arr, Effect, Option } from "effect"
+import { type Status, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
 import { type NewChange, suspectLosses } from "../Command.ts"
 import { jobId } from "../Job.ts"
 import type { NodeStatements } from "../Statements.ts"
-import type { Engine, Waiting } from "./PgBossEngine.ts"
+import type { Jobs, Waiting } from "./PgBossJobs.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
-
-/** For how long an order may be due, in milliseconds, before a sweep asks where its job is: it was made with the order. */
-const unusual = 60_000
 
 interface UnfinishedRow {
   readonly seq: RowKey
+  readonly round: number
   readonly run: number
   readonly due_at: number
   readonly losses: number
   readonly status: Status
 }
 
-const waiting = ({ due_at, losses, run, seq }: UnfinishedRow): Waiting => ({
+const waiting = ({ due_at, losses, round, run, seq }: UnfinishedRow, isOlder: boolean): Waiting => ({
   key: seq,
+  round,
   run,
   lane: losses < suspectLosses ? "open" : "suspect",
-  dueAt: due_at
+  dueAt: due_at,
+  isOlder
 })
 
 /** The job under which an order of that row waits, or is processed. */
-const pointedAt = ({ run, seq, status }: UnfinishedRow) =>
-  jobId({ key: seq, run: status === "Processing" ? run - 1 : run })
+const pointedAt = ({ round, run, seq, status }: UnfinishedRow) =>
+  jobId({ key: seq, round, run: status === "Processing" ? run - 1 : run })
 
 /** The ids of the jobs of orders that do not wait any more, nor are processed, under them. */
 const left = (changes: ReadonlyArray<NewChange>) =>
-  changes.flatMap(({ from, key, run, to }) => {
+  changes.flatMap(({ from, key, round, run, to }) => {
     if (Option.isNone(from)) return []
-    if (from.value === "Processing") return [jobId({ key, run: run - 1 })]
-    return from.value === "Pending" && to !== "Processing" ? [jobId({ key, run })] : []
+    if (from.value === "Processing") return [jobId({ key, round, run: run - 1 })]
+    return from.value === "Pending" && to !== "Processing" ? [jobId({ key, round, run })] : []
   })
 
+/** After which the order waits where it stood in line. */
+const keepsItsPlace: ReadonlyArray<NewChange["reason"]> = [transitions.lose.reason, transitions.release.reason]
+
 /** What is done in a transaction for the engine that hands out orders to nodes. */
-export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, table }: Engine): NodeStatements => {
+export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, table, watch }: Jobs): NodeStatements => {
   const jobs = Effect.flatMap(
     Effect.serviceOption(SqlClient.TransactionConnection),
     Option.match({
@@ -47,49 +50,34 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
       onSome: ([connection]) => Effect.succeed(on(connection))
     })
   )
-  const columns = sql.literal("seq, run, due_at, losses, status")
+  const columns = sql.literal("seq, round, run, due_at, losses, status")
   const { anyOf } = postgresDialect(sql)
-
-  /** Gives jobs to those of the orders that are Pending. One that has its job keeps it. */
-  const issue = (keys: ReadonlyArray<RowKey>) =>
-    keys.length === 0
-      ? Effect.void
-      : Effect.flatMap(
-          sql<UnfinishedRow>`
-            SELECT ${columns} FROM orders
-            WHERE seq IN ${anyOf.keys(keys)} AND COALESCE(status, '') = 'Pending'`,
-          (rows) => Effect.flatMap(jobs, ({ insert }) => insert(rows.map(waiting)))
-        )
 
   const keepJobs: NodeStatements["keepJobs"] = Effect.fnUntraced(function* (changes) {
     const { insert, remove } = yield* jobs
+    yield* remove(left(changes))
     const last = new Map(changes.map((change) => [change.key, change]))
     const waits = [...last.values()].filter(({ to }) => to === "Pending")
-    yield* remove(left(changes))
-    yield* insert(waits.filter(({ from }) => Option.isNone(from)).map(({ key, run }) => ({ key, run, lane: "open" })))
-    yield* issue(waits.filter(({ from }) => Option.isSome(from)).map(({ key }) => key))
+    const [again, fresh] = Arr.partition(waits, ({ from }) => Option.isNone(from))
+    yield* insert(fresh.map(({ key, round, run }) => ({ key, round, run, lane: "open", isOlder: false })))
+    if (again.length === 0) return
+    const rows = yield* sql<UnfinishedRow>`
+      SELECT ${columns} FROM orders WHERE seq IN ${anyOf.keys(again.map(({ key }) => key))}`
+    const isOlder = ({ seq }: UnfinishedRow) => keepsItsPlace.some((reason) => reason === last.get(seq)?.reason)
+    yield* insert(rows.map((row) => waiting(row, isOlder(row))))
   })
 
-  const unfinished = (status: Status, after: number, limit: number, dueBefore: number) =>
-    sql<UnfinishedRow>`
-      SELECT ${columns} FROM orders
-      WHERE status = ${sql.literal(`'${status}'`)} AND seq > ${after} AND due_at < ${dueBefore}
-      ORDER BY status, seq
-      LIMIT ${limit}`
-
-  const withoutJob = Effect.fnUntraced(function* (rows: ReadonlyArray<UnfinishedRow>) {
-    const ids = JSON.stringify(rows.map(pointedAt))
-    const found = yield* sql<{ id: string }>`
-      SELECT id::text AS id FROM ${sql.literal(table)}
+  /** Of jobs, the ids and numbers of deliveries of those that wait, or are in a node's hands. */
+  const findJobs = (ids: ReadonlyArray<string>) =>
+    sql<{ id: string; delivery: number; is_held: boolean }>`
+      SELECT id::text AS id, retry_count AS delivery, state = 'active' AS is_held FROM ${sql.literal(table)}
       WHERE
         name IN ${sql.in(names)} AND state < 'completed'
-        AND id IN (SELECT value::uuid FROM json_array_elements_text(${ids}::json) AS given (value))`
-    const there = new Set(found.map(({ id }) => id))
-    return rows.filter((row) => !there.has(pointedAt(row)))
-  })
+        AND id IN (SELECT value::uuid FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value))`
 
   return {
     fetch,
+    watch,
     begin: (isOrdered) =>
       Effect.flatMap(
         sql<{ now: number }>`
@@ -99,27 +87,31 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
           row === undefined ? Effect.dieMessage("The table `totals` has lost its row") : Effect.succeed(row.now)
       ),
     keepJobs,
-    touch: (held) => Effect.flatMap(jobs, ({ touch }) => Effect.asVoid(touch(held))),
-    takeBack: Effect.fnUntraced(function* (held) {
-      const { take } = yield* jobs
-      const taken = yield* take(held)
-      yield* issue(taken.map(({ key }) => key))
-      return taken.map(({ key, run }) => ({ key, run: run + 1 }))
-    }),
-    sweep: Effect.fnUntraced(function* (after, limit, now) {
-      const pending = yield* unfinished("Pending", after, limit, now - unusual)
-      const orphans = yield* withoutJob(pending)
-      // A job that has ended in the engine's eyes would be in the way of the new one.
-      const { insert, remove } = yield* jobs
-      yield* remove(orphans.map(pointedAt))
-      yield* insert(orphans.map(waiting))
-      const running = after > 0 ? [] : yield* unfinished("Processing", 0, limit, Number.MAX_SAFE_INTEGER)
-      const lost = yield* withoutJob(running)
-      const end = pending.at(-1)?.seq
+    touch: (held) => Effect.flatMap(jobs, ({ touch }) => touch(held)),
+    putBack: (held) => Effect.flatMap(jobs, ({ putBack }) => putBack(held)),
+    stillHeld: (held) =>
+      Effect.map(findJobs(held.map(jobId)), (found) => {
+        const deliveries = new Map(found.filter(({ is_held }) => is_held).map(({ delivery, id }) => [id, delivery]))
+        return held.filter((job) => deliveries.get(jobId(job)) === job.delivery)
+      }),
+    sweep: Effect.fnUntraced(function* (status, after, limit) {
+      const rows = yield* sql<UnfinishedRow>`
+        SELECT ${columns} FROM orders
+        WHERE status = ${sql.literal(`'${status}'`)} AND seq > ${after}
+        ORDER BY status, seq
+        LIMIT ${limit}`
+      const found = new Set((yield* findJobs(rows.map(pointedAt))).map(({ id }) => id))
+      const orphans = rows.filter((row) => !found.has(pointedAt(row)))
+      if (status === "Pending") {
+        const { insert, remove } = yield* jobs
+        // A job that has ended in the engine's eyes would be in the way of the new one.
+        yield* remove(orphans.map(pointedAt))
+        yield* insert(orphans.map((row) => waiting(row, true)))
+      }
+      const end = rows.at(-1)?.seq
       return {
-        pending: orphans.length,
-        lost: lost.map(({ run, seq }) => ({ key: seq, run })),
-        next: pending.length === limit && end !== undefined ? Option.some(end) : Option.none()
+        orphans: orphans.map(({ run, seq }) => ({ key: seq, run })),
+        next: rows.length === limit ? Option.fromNullable(end) : Option.none()
       }
     })
   }

@@ -38,6 +38,9 @@ const newColumns = {
   new_trace: "name"
 } as const
 
+/** The columns of {@link Changed}. */
+const changed = "seq, order_id, user_id, round, run, attempts"
+
 const insert =
   ({ newKey, orSkip, rows, sql }: Fragments): Database["insert"] =>
   (orders, maxPending, now) =>
@@ -59,10 +62,7 @@ const insert =
       WHERE newcomer <= ${maxPending} - (SELECT pending FROM totals)
       ORDER BY newcomer
       ${orSkip}
-      RETURNING seq, order_id, user_id, run, attempts, accepted_at`
-
-/** The columns of {@link Changed}. */
-const changed = "seq, order_id, user_id, run, attempts"
+      RETURNING ${sql.literal(changed)}, accepted_at`
 
 const claim =
   ({ orderColumns, rows, sql, statusIsStill, update }: Fragments): Database["claim"] =>
@@ -77,7 +77,7 @@ const claim =
         traceparent: string | null
       }>({
         from: sql`${rows(
-          claims.map(({ after, key }) => ({ row_key: key, last_run: Option.getOrUndefined(after) })),
+          claims.map(({ job, key }) => ({ row_key: key, last_run: Option.getOrUndefined(job)?.run })),
           { row_key: "integer", last_run: "integer" }
         )} AS given`,
         set: sql`

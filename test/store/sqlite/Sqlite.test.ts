@@ -175,7 +175,7 @@ describe("the file", () => {
         const { results } = yield* repo.write([
           Command.Recover({ maxAttempts: 9 }),
           Command.Reopen({ order_id: OrderId.make("failed"), by: Option.none() }),
-          ...[1, 2, 3, 4].map((key) => Command.Claim({ key: RowKey(key), after: Option.none() }))
+          ...[1, 2, 3, 4].map((key) => Command.Claim({ key: RowKey(key), job: Option.none() }))
         ])
         assert.deepStrictEqual(
           results.flatMap((result) =>
