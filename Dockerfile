@@ -7,7 +7,9 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json LICENSE ./
 COPY supply supply
 COPY src src
-RUN npm run build && npm run image -- /image
+# `--build-arg QUEUE=pg-boss` adds what that setting needs.
+ARG QUEUE=memory
+RUN npm run build && npm run image -- /image "$QUEUE"
 
 FROM node:24.21.0-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 # What only installs is not for a service. /data belongs to its user alone.

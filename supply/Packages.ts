@@ -75,6 +75,35 @@ export const loadedFiles = (): ReadonlyArray<string> => {
 /** The packages that are beside the bundles, in node_modules. */
 export const loadedPackages = () => packagesOf(loadedFiles())
 
+interface Needs {
+  readonly dependencies?: Record<string, string>
+  readonly peerDependencies?: Record<string, string>
+  readonly peerDependenciesMeta?: Record<string, { readonly optional?: boolean }>
+}
+
+const neededBy = ({ dependencies, peerDependencies, peerDependenciesMeta }: Needs) => [
+  ...Object.keys(dependencies ?? {}),
+  ...Object.keys(peerDependencies ?? {}).filter((name) => peerDependenciesMeta?.[name]?.optional !== true)
+]
+
+/** The packages that `QUEUE=pg-boss` needs: that one, and all that it depends on. */
+export const enginePackages = () => {
+  const folders = new Set<string>()
+  const visit = (name: string, from: string) => {
+    const folder = Path.join(from, "node_modules", name)
+    if (!Fs.existsSync(folder)) {
+      if (from === Path.dirname(from)) throw new Error(`${name} is not installed`)
+      visit(name, Path.dirname(from))
+    } else if (!folders.has(folder)) {
+      folders.add(folder)
+      const needs: Needs = JSON.parse(Fs.readFileSync(Path.join(folder, "package.json"), "utf8"))
+      for (const needed of neededBy(needs)) visit(needed, folder)
+    }
+  }
+  visit("pg-boss", Path.resolve())
+  return packagesOf([...folders].map((folder) => Path.join(folder, "package.json")))
+}
+
 /** The texts that a package asks to be passed on: its licence, and what it says about parts of others. */
 export const noticesOf = (folder: string) =>
   Fs.readdirSync(folder)

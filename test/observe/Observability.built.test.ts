@@ -69,16 +69,23 @@ const Services = Schema.Struct({
   })
 })
 
-const dashboard = Schema.decodeUnknownSync(Schema.parseJson(Dashboard))(read("observability/grafana/orders.json"))
-const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
-const alerts = Schema.decodeUnknownSync(Rules)(Yaml.parse(read("observability/alerts.yml")))
-const conditions = alerts.groups.flatMap(({ rules }) => rules.map(({ expr }) => expr))
+const dashboards = ["orders", "fleet"].map((name) =>
+  Schema.decodeUnknownSync(Schema.parseJson(Dashboard))(read(`observability/grafana/${name}.json`))
+)
+const queries = dashboards.flatMap(({ panels }) =>
+  panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+)
+const alerts = ["alerts", "fleet"].flatMap((name) => {
+  const { groups } = Schema.decodeUnknownSync(Rules)(Yaml.parse(read(`observability/${name}.yml`)))
+  return groups.flatMap(({ rules }) => rules)
+})
+const conditions = alerts.map(({ expr }) => expr)
 
 /** The metrics that an expression names. */
 const metricsIn = (expr: string) =>
   expr.replaceAll(/\{[^}]*\}|\b(?:by|on|without)\s*\([^)]*\)/g, "").match(/\b(?:orders|http|process|nodejs)_\w+/g) ?? []
 
-describe("the dashboard and the alerts", () => {
+describe("the dashboards and the alerts", () => {
   it.scopedLive("name only metrics that the service has", () =>
     Effect.gen(function* () {
       const service = yield* startService(yield* temporaryFolder)
@@ -92,7 +99,7 @@ describe("the dashboard and the alerts", () => {
       for (const expr of [...queries, ...conditions]) {
         for (const name of metricsIn(expr)) assert.isTrue(known.has(name), `${name} in ${expr}`)
       }
-      assert.isAbove(queries.length, 30)
+      assert.isAbove(queries.length, 60)
     })
   )
 
@@ -104,11 +111,11 @@ describe("the dashboard and the alerts", () => {
     for (const expr of conditions) assert.notMatch(expr, /\bjob\s*[=!]/)
   })
 
-  it("panels have an id of their own and do not lie over each other", () => {
-    const ids = dashboard.panels.map(({ id }) => id)
+  it.each(dashboards)("panels of $title have an id of their own and do not lie over each other", ({ panels }) => {
+    const ids = panels.map(({ id }) => id)
     assert.strictEqual(new Set(ids).size, ids.length)
     const taken = new Set<string>()
-    for (const { gridPos, title } of dashboard.panels) {
+    for (const { gridPos, title } of panels) {
       assert.isAtMost(gridPos.x + gridPos.w, 24, title)
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
         for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
@@ -119,7 +126,7 @@ describe("the dashboard and the alerts", () => {
     }
   })
 
-  it.scoped.skipIf(!hasPromtool)(`promtool can read every query of the dashboard${unlessPromtool}`, () =>
+  it.scoped.skipIf(!hasPromtool)(`promtool can read every query of the dashboards${unlessPromtool}`, () =>
     Effect.gen(function* () {
       const rules = queries.map((expr, index) => ({
         record: `panel:${index}`,
@@ -135,12 +142,13 @@ describe("the dashboard and the alerts", () => {
   it.skipIf(!hasPromtool)(`${alertsTitle}${unlessPromtool}`, () => {
     promtool(["check", "config", "observability/prometheus.yml"])
     promtool(["check", "config", "observability/prometheus.local.yml"])
+    promtool(["check", "config", "observability/prometheus.scale.yml"])
     promtool(["test", "rules", "observability/alerts.test.yml"])
   })
 
   it("every alert is tried", () => {
     const tests = read("observability/alerts.test.yml")
-    for (const { alert } of alerts.groups.flatMap(({ rules }) => rules)) {
+    for (const { alert } of alerts) {
       assert.isTrue(tests.split(`alertname: ${alert}\n        exp_alerts:`).length > 1, alert)
     }
   })
