@@ -1,6 +1,8 @@
-import { type Context, Deferred, Effect, FiberId, Queue } from "effect"
+import { Array as Arr, type Context, Deferred, Effect, FiberId, Queue } from "effect"
 import { keepRunning } from "../KeepRunning.ts"
+import { monotonicMillis } from "../MonotonicClock.ts"
 import type { OrderChange } from "../order/OrderChange.ts"
+import type { Commit } from "./Command.ts"
 import type { OrdersRepo } from "./OrdersRepo.ts"
 
 /** After how many milliseconds the history is read again without a signal. */
@@ -10,32 +12,50 @@ const piece = 1000
 
 /**
  * Reads the history as it grows, whichever node writes it. As the ids of changes are given out in the order of commit, what
- * is seen of it has no gaps.
+ * is seen of it has no gaps. What this node committed is read only if others committed something before it.
  */
 export const makeChangeTail = Effect.fnUntraced(function* (
   repo: Pick<Context.Tag.Service<OrdersRepo>, "changes" | "historyRange">,
   found: (changes: ReadonlyArray<OrderChange>) => Effect.Effect<void>
 ) {
   const wake = yield* Queue.sliding<void>(1)
+  const now = yield* monotonicMillis
   let place = (yield* Effect.orDie(repo.historyRange)).last
   let waiting: Array<Deferred.Deferred<void>> = []
   let isAway = false
 
-  const read = Effect.gen(function* () {
+  /** What this node has committed beyond that place, in the order of its commits. */
+  let own: ReadonlyArray<Commit["changes"]> = []
+  let readAt = Number.NEGATIVE_INFINITY
+
+  const seen = (changes: ReadonlyArray<OrderChange>, last: number) => {
+    place = last
+    own = own.filter((changes) => Arr.lastNonEmpty(changes).id > place)
+    return found(changes)
+  }
+
+  const readHistory = Effect.gen(function* () {
     const asked = waiting
     waiting = []
+    readAt = now()
     while (true) {
       const { found: changes, next } = yield* repo.changes({}, place, piece)
       const last = changes.at(-1)
-      if (last !== undefined) {
-        place = last.id
-        yield* found(changes)
-      }
+      if (last !== undefined) yield* seen(changes, last.id)
       if (next._tag === "None") break
     }
     if (isAway) yield* Effect.logInfo("The history can be read again")
     isAway = false
     for (const deferred of asked) Deferred.unsafeDone(deferred, Effect.void)
+  })
+
+  const read = Effect.gen(function* () {
+    let next = own[0]
+    while (next !== undefined && next[0].id === place + 1) {
+      yield* seen(next, Arr.lastNonEmpty(next).id)
+      next = own[0]
+    }
+    if (next !== undefined || waiting.length > 0 || now() - readAt >= readAgain) yield* readHistory
   })
 
   const away = Effect.gen(function* () {
@@ -50,7 +70,12 @@ export const makeChangeTail = Effect.fnUntraced(function* (
   yield* keepRunning("tail of the history", Effect.forever(follow))
 
   return {
-    wake: Effect.asVoid(Queue.offer(wake, undefined)),
+    /** To be called with each commit of this node. */
+    committed: ({ changes }: Commit) =>
+      Effect.suspend(() => {
+        own = [...own, changes]
+        return Queue.offer(wake, undefined)
+      }),
     caughtUp: Effect.suspend(() => {
       const deferred = Deferred.unsafeMake<void>(FiberId.none)
       waiting.push(deferred)

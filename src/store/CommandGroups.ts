@@ -1,4 +1,4 @@
-import { Array as Arr, DateTime, Option } from "effect"
+import { Array as Arr, DateTime, Option, Order as Ordering } from "effect"
 import { type LastError, type Order, OrderId, type Status, transitions } from "../order/Order.ts"
 import type { OrderChange, Reason, RowKey } from "../order/OrderChange.ts"
 import { fingerprint } from "../order/OrderContent.ts"
@@ -24,6 +24,20 @@ export const groups = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
     if (key !== undefined) keys.add(key)
   }
   return groups
+}
+
+/** Commands of which each is about an order of its own, and so in whichever order they are. */
+const ofMany: ReadonlyArray<Command["_tag"]> = ["Insert", "Claim", "Record"]
+const rankOf = ({ _tag }: Command) => ofMany.indexOf(_tag)
+export const isOfMany = (commands: ReadonlyArray<Command>) => commands.every((command) => rankOf(command) >= 0)
+
+/** Such commands kind by kind, and the places that they had. */
+export const byKind = (commands: Arr.NonEmptyReadonlyArray<Command>) => {
+  const sorted = Arr.sort(
+    Arr.map(commands, (command, place) => ({ command, place })),
+    Ordering.mapInput(Ordering.number, ({ command }: { readonly command: Command }) => rankOf(command))
+  )
+  return [Arr.map(sorted, ({ place }) => place), Arr.map(sorted, ({ command }) => command)] as const
 }
 
 export const transitionOf = Outcome.$match({

@@ -3,22 +3,24 @@ import { type Status, transitions } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
 import { type Claim, Command, type CommandOf, type NewChange, Result, reopenable, workerLost } from "./Command.ts"
 import { addTo, change, type Done, errorOf, nextAttemptAt, noTotals, transitionOf } from "./CommandGroups.ts"
-import type { RunOf, StatementFault, Statements } from "./Statements.ts"
+import type { Begun, RunOf, StatementFault, Statements } from "./Statements.ts"
 
 /** Runs the commands of a group, after the changes that others of the same transaction have made. */
 type RunGroup<C extends Command> = (
   commands: ReadonlyArray<C>,
-  now: number,
+  begun: Begun,
   before: ReadonlyArray<NewChange>
 ) => Effect.Effect<Done, StatementFault>
 type RunGroupOf = { readonly [Tag in Command["_tag"]]: RunGroup<CommandOf<Tag>> }
 
 /** For kinds that come one at a time, and so need no statement for many. */
 const oneByOne =
-  <C extends Command>(run: (command: C, now: number) => Effect.Effect<Done, StatementFault>): RunGroup<C> =>
-  (commands, now) =>
+  <C extends Command>(
+    run: (command: C, now: number, held: Begun["held"]) => Effect.Effect<Done, StatementFault>
+  ): RunGroup<C> =>
+  (commands, { held, now }) =>
     Effect.map(
-      Effect.forEach(commands, (command) => run(command, now)),
+      Effect.forEach(commands, (command) => run(command, now, held)),
       (done) => ({ results: done.flatMap((_) => _.results), changes: done.flatMap((_) => _.changes) })
     )
 
@@ -27,7 +29,7 @@ const nothing = (result: Result): Done => ({ results: [result], changes: [] })
 type Database = Context.Tag.Service<Statements>
 
 const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Insert">> =>
-  Effect.fnUntraced(function* (commands, now, before) {
+  Effect.fnUntraced(function* (commands, { now }, before) {
     const ids = commands.map(({ order }) => order.order_id)
     const firstOf = new Map<string, number>()
     for (const [index, id] of ids.entries()) if (!firstOf.has(id)) firstOf.set(id, index)
@@ -53,21 +55,14 @@ const insert = (database: Database, maxPending: number): RunGroup<CommandOf<"Ins
     return { results, changes }
   })
 
-/** The claims of jobs that are in this node's hands yet; all, where there are no jobs. */
-const claimable = ({ nodes }: Database, commands: ReadonlyArray<CommandOf<"Claim">>) =>
-  Option.match(nodes, {
-    onNone: (): Effect.Effect<typeof commands, StatementFault> => Effect.succeed(commands),
-    onSome: ({ stillHeld }) =>
-      Effect.map(stillHeld(Arr.getSomes(commands.map(({ job }) => job))), (held) => {
-        const jobs = new Set(held)
-        return commands.filter(({ job }) => Option.exists(job, (job) => jobs.has(job)))
-      })
-  })
-
 const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<"Claim">> =>
-  Effect.fnUntraced(function* (commands, now) {
+  Effect.fnUntraced(function* (commands, { held, now }) {
     const begunAt = monotonic()
-    const rows = yield* database.claim(yield* claimable(database, commands), now)
+    // What was given to this node is claimed only as long as it is in its hands.
+    const rows = yield* database.claim(
+      commands.filter(({ job }) => Option.match(job, { onNone: () => true, onSome: (job) => held.has(job) })),
+      now
+    )
     const claims = new Map<RowKey, Claim>()
     for (const { key, order, round, run, traceparent } of rows) {
       claims.set(key, { key, order, run, attempt: order.attempts, round, traceparent, begunAt })
@@ -86,7 +81,7 @@ const claim = (database: Database, monotonic: () => number): RunGroup<CommandOf<
   })
 
 const record = (database: Database): RunGroup<CommandOf<"Record">> =>
-  Effect.fnUntraced(function* (commands, now) {
+  Effect.fnUntraced(function* (commands, { now }) {
     const rows = yield* database.record(commands, now)
     const recorded = new Map(rows.map((row) => [row.seq, row]))
     const changes: Array<NewChange> = []
@@ -149,19 +144,13 @@ const ofJobs = (database: Database) => {
         nothing(Result.Touched())
       )
     ),
-    Lose: oneByOne<CommandOf<"Lose">>(({ jobs, maxAttempts }, now) =>
-      Option.match(nodes, {
-        onNone: () => Effect.succeed(nothing(Result.Lost({ keys: [] }))),
-        onSome: ({ stillHeld }) =>
-          Effect.flatMap(stillHeld(jobs), (held) => {
-            const runs = held.map(({ key, run }) => ({ key, run: run + 1 }))
-            return Effect.map(lose(database, Option.some(runs), maxAttempts, now), (changes) => ({
-              results: [Result.Lost({ keys: changes.map(({ key }) => key) })],
-              changes
-            }))
-          })
-      })
-    ),
+    Lose: oneByOne<CommandOf<"Lose">>(({ jobs, maxAttempts }, now, held) => {
+      const runs = jobs.filter((job) => held.has(job)).map(({ key, run }) => ({ key, run: run + 1 }))
+      return Effect.map(lose(database, Option.some(runs), maxAttempts, now), (changes) => ({
+        results: [Result.Lost({ keys: changes.map(({ key }) => key) })],
+        changes
+      }))
+    }),
     Sweep: oneByOne<CommandOf<"Sweep">>(({ after, limit, maxAttempts, status }, now) =>
       Option.match(nodes, {
         onNone: () => Effect.succeed(nothing(Result.Swept({ count: 0, next: Option.none() }))),
@@ -254,7 +243,7 @@ export const makeRunGroup = (
   return <Tag extends Command["_tag"]>(
     tag: Tag,
     group: ReadonlyArray<Command>,
-    now: number,
+    begun: Begun,
     before: ReadonlyArray<NewChange>
-  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), now, before)
+  ): Effect.Effect<Done, StatementFault> => runs[tag](group.filter(Command.$is(tag)), begun, before)
 }

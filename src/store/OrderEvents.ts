@@ -63,7 +63,7 @@ export class OrderEvents extends Context.Tag("orders/OrderEvents")<
       }
       const tail = yield* makeChangeTail(repo, all.call)
       return {
-        publish: (commit) => Effect.zipRight(own.call(commit), tail.wake),
+        publish: (commit) => Effect.zipRight(own.call(commit), tail.committed(commit)),
         listen: own.add,
         follow: all.add,
         caughtUp: tail.caughtUp

@@ -2,16 +2,23 @@ import { Array as Arr, Clock, type Context, Effect, Exit, Layer, Option, Order a
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { OrderId } from "../order/Order.ts"
+import { atOnce } from "./AtOnce.ts"
 import { type Command, type Commit, defaultLook, type NewChange, type Result, reopenable } from "./Command.ts"
-import { addTo, groups, noTotals, numbered } from "./CommandGroups.ts"
+import { addTo, byKind, groups, isOfMany, noTotals, numbered } from "./CommandGroups.ts"
 import { makeRunGroup } from "./GroupRuns.ts"
 import { makeLostCommit } from "./LostCommit.ts"
 import { orderFits } from "./OrderFits.ts"
 import { OrdersRepo } from "./OrdersRepo.ts"
-import { Statements } from "./Statements.ts"
+import { type Begun, Statements } from "./Statements.ts"
 
 /** Whether it may change orders: nodes do so one after the other, so that none waits for what another holds and wants. */
 const changesOrders = ({ _tag }: Command) => _tag !== "Touch" && _tag !== "Probe"
+
+/** The jobs that must be in this node's hands for what is to be done. */
+const jobsOf = (command: Command) => {
+  if (command._tag === "Claim") return Option.toArray(command.job)
+  return command._tag === "Lose" ? command.jobs : []
+}
 
 const makeWrite = Effect.gen(function* () {
   const database = yield* Statements
@@ -28,20 +35,25 @@ const makeWrite = Effect.gen(function* () {
   /** Numbers changes and keeps them, behind those that the transaction has kept before. */
   const keep = Effect.fnUntraced(function* (made: ReadonlyArray<NewChange>, before: Option.Option<Commit>) {
     if (!Arr.isNonEmptyReadonlyArray(made)) return before
-    if (Option.isSome(nodes)) yield* nodes.value.keepJobs(made)
-    const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
-    const { lastChange, totals } = yield* database.addToTotals(added)
-    const changes = numbered(made, lastChange)
-    if (isKept) yield* database.keepChanges(changes)
+    const kept = keepChanges(made)
+    const { changes, totals } = yield* Option.match(nodes, {
+      onNone: () => kept,
+      onSome: ({ keepJobs }) => Effect.zipLeft(kept, keepJobs(made), { concurrent: true })
+    })
     const all = Option.match(before, { onNone: () => changes, onSome: (_) => Arr.appendAll(_.changes, changes) })
     return Option.some({ changes: all, totals })
   })
 
-  const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
-    const now = yield* Option.match(nodes, {
-      onNone: () => Clock.currentTimeMillis,
-      onSome: ({ begin }) => begin(commands.some(changesOrders))
-    })
+  const keepChanges = Effect.fnUntraced(function* (made: Arr.NonEmptyReadonlyArray<NewChange>) {
+    const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
+    const { lastChange, totals } = yield* database.addToTotals(added)
+    const changes = numbered(made, lastChange)
+    if (isKept) yield* database.keepChanges(changes)
+    return { changes, totals }
+  })
+
+  /** Runs groups one after the other: what one does is seen by the next. */
+  const runInTurn = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>, begun: Begun) {
     const results: Array<Result> = []
     let made: Array<NewChange> = []
     let commit = yield* lost.find
@@ -51,11 +63,33 @@ const makeWrite = Effect.gen(function* () {
         commit = yield* keep(made, commit)
         made = []
       }
-      const done = yield* runGroup(group[0]._tag, group, now, made)
+      const done = yield* runGroup(group[0]._tag, group, begun, made)
       results.push(...done.results)
       made.push(...done.changes)
     }
     return { results, commit: yield* keep(made, commit) }
+  })
+
+  /** Runs commands that are each about an order of its own, those of one kind as a group, and all groups at once. */
+  const runAtOnce = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>, begun: Begun) {
+    const [places, sorted] = byKind(commands)
+    const done = yield* atOnce(groups(sorted).map((group) => runGroup(group[0]._tag, group, begun, [])))
+    const results: Array<Result> = []
+    for (const [index, result] of done.flatMap(({ results }) => results).entries()) results[places[index] ?? 0] = result
+    return {
+      results,
+      commit: yield* keep(
+        done.flatMap(({ changes }) => changes),
+        Option.none()
+      )
+    }
+  })
+
+  const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
+    if (Option.isNone(nodes))
+      return yield* runInTurn(commands, { now: yield* Clock.currentTimeMillis, held: new Set() })
+    const begun = yield* nodes.value.begin(commands.some(changesOrders), commands.flatMap(jobsOf))
+    return yield* (isOfMany(commands) ? runAtOnce : runInTurn)(commands, begun)
   })
 
   const write = (commands: Arr.NonEmptyReadonlyArray<Command>) =>

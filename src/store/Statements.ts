@@ -46,14 +46,24 @@ export interface NodeTable {
   readonly leave: (name: string) => Effect.Effect<void, StatementFault>
 }
 
+/** How things stand when a transaction begins. */
+export interface Begun {
+  readonly now: number
+  readonly held: ReadonlySet<Job>
+}
+
 /** What else is done in a transaction where several nodes work on one database, by the jobs of an engine. */
 export interface NodeStatements {
   /**
-   * What time it is by the database's clock. If `isOrdered`, no other node changes orders until this transaction ends. Many
-   * orders have rows in common, such as how many failed by a code: taken one by one, they would be waited for in circles.
+   * What time it is by the database's clock, and which of the jobs are in this node's hands as they were given to it: they
+   * were not handed on since. If `isOrdered`, no other node changes orders until this transaction ends. Many orders have
+   * rows in common, such as how many failed by a code: taken one by one, they would be waited for in circles.
    */
-  readonly begin: (isOrdered: boolean) => Effect.Effect<number, StatementFault>
-  /** Gives a job to each order that waits since, and removes those of orders that do not any more. */
+  readonly begin: (isOrdered: boolean, jobs: ReadonlyArray<Job>) => Effect.Effect<Begun, StatementFault>
+  /**
+   * Gives a job to each order that waits since, and removes those of orders that do not any more. Other statements of the
+   * transaction may run at the same time.
+   */
   readonly keepJobs: (changes: ReadonlyArray<NewChange>) => Effect.Effect<void, StatementFault>
   /** Takes jobs that are due into this node's hands, `count` at most. Not within a transaction. */
   readonly fetch: (lane: Lane, count: number) => Rows<Job>
@@ -61,8 +71,6 @@ export interface NodeStatements {
   readonly watch: Effect.Effect<void, StatementFault>
   readonly touch: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>
   readonly putBack: (jobs: ReadonlyArray<Job>) => Effect.Effect<void, StatementFault>
-  /** Those that are in this node's hands as they were given to it: they were not handed on since. */
-  readonly stillHeld: (jobs: ReadonlyArray<Job>) => Rows<Job>
   /** The orders in that status to which no job points. They get one if they are Pending. */
   readonly sweep: (
     status: "Pending" | "Processing",

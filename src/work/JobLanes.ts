@@ -14,7 +14,9 @@ import { makeJobHeartbeat } from "./JobHeartbeat.ts"
 import type { Ticket } from "./Ticket.ts"
 
 /** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
-const askAgain = 500
+const askAgain = { open: 500, suspect: 2000 } as const satisfies Record<Lane, number>
+/** How many milliseconds are left between two questions at least: orders that come one by one are fetched together. */
+const gather = 20
 
 /** What this node has in its hands of a lane, and the fiber that fetches more. */
 const makeJobLane = Effect.fnUntraced(function* (
@@ -64,7 +66,8 @@ const makeJobLane = Effect.fnUntraced(function* (
       if (Option.contains(from, "Pending") && to !== "Processing" && held.get(key)?.run === run) {
         held.delete(key)
       }
-      if (to === "Pending") {
+      // A new order is no suspect.
+      if (to === "Pending" && (lane === "open" || Option.isSome(from))) {
         behind = true
         wake.unsafeOffer(undefined)
       }
@@ -131,7 +134,11 @@ const makeJobLane = Effect.fnUntraced(function* (
   )
   yield* keepRunning(
     `feeder of the ${lane} lane`,
-    Effect.forever(Effect.zipRight(feed, Effect.timeoutOption(Queue.take(wake), askAgain)))
+    feed.pipe(
+      Effect.zipRight(Effect.timeoutOption(Queue.take(wake), askAgain[lane])),
+      Effect.zipRight(Effect.sleep(gather)),
+      Effect.forever
+    )
   )
 
   const jobs = () => [...held.values(), ...running.values()]

@@ -34,6 +34,12 @@ export const loadEngine = Effect.tryPromise({
     })
 })
 
+/**
+ * The service's own way through its tables does not fit the engine's. And a fetch need not be on the disk when it is
+ * answered: it is before a claim is that comes of it, and without it the job is fetched again.
+ */
+const ownWay = "SELECT set_config('jit', 'off', false), set_config('synchronous_commit', 'off', false)"
+
 /** Where the engine has its tables, beside those of ours. */
 export const engineSchema = (ownSchema: string) =>
   ownSchema === "public" ? "pgboss" : `pgboss_${ownSchema}`.slice(0, 50)
@@ -46,8 +52,7 @@ export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, 
   const { PgBoss } = yield* loadEngine
   const runtime = yield* Effect.runtime()
   const limited = yield* makeLogLimit
-  // The service's own way through its tables does not fit the engine's.
-  const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, "SELECT set_config('jit', 'off', false)")
+  const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, ownWay)
   const schema = engineSchema(ownSchema)
   const boss = new PgBoss({
     // A connection that met an error is closed, and with it the transaction that the engine may have begun.

@@ -1,7 +1,8 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
-import { Array as Arr, Effect, Exit, Predicate, Runtime, Schema } from "effect"
+import { Array as Arr, Effect, Exit, Predicate, Runtime } from "effect"
 import type { ConnectionOptions, Db, JobInsert, PgBoss } from "pg-boss"
+import { atOnce } from "../AtOnce.ts"
 import type { Lane } from "../Command.ts"
 import { type Job, jobId, ofJobId } from "../Job.ts"
 
@@ -47,11 +48,6 @@ const databaseOf = (connection: Connection, runtime: Runtime.Runtime<never>): Db
 export const asked = <A>(ask: () => Promise<A>) =>
   Effect.tryPromise({ try: ask, catch: (cause) => new SqlError({ cause, message: "The engine failed" }) })
 
-const decodeSettled = Schema.decodeUnknown(Schema.Struct({ settled: Schema.Array(Schema.String) }))
-/** The ids of the jobs that a call of the engine changed: others had gone. */
-const changedBy = (ask: () => Promise<unknown>) =>
-  Effect.map(Effect.flatMap(asked(ask), decodeSettled), ({ settled }) => new Set(settled))
-
 /** What is asked of pg-boss, on connections of its own or in a transaction. */
 export const makeJobs = (boss: PgBoss, schema: string, runtime: Runtime.Runtime<never>) => ({
   /** The table of jobs, and the names under which ours are in it. */
@@ -96,14 +92,12 @@ export const makeJobs = (boss: PgBoss, schema: string, runtime: Runtime.Runtime<
           { discard: true }
         ),
       /** In whichever lane and hands they are. */
-      remove: Effect.fnUntraced(function* (ids: ReadonlyArray<string>) {
-        let left = ids
-        for (const lane of lanes) {
-          if (left.length === 0) return
-          const gone = yield* changedBy(() => boss.deleteJob(queues[lane].name, [...left], options))
-          left = left.filter((id) => !gone.has(id))
-        }
-      }),
+      remove: (ids: ReadonlyArray<string>) =>
+        ids.length === 0
+          ? Effect.void
+          : Effect.asVoid(
+              atOnce(lanes.map((lane) => asked(() => boss.deleteJob(queues[lane].name, [...ids], options))))
+            ),
       touch: (jobs: ReadonlyArray<Job>) => byLane(jobs, (name, jobs) => boss.touch(name, jobs.map(attemptOf), options)),
       /** Makes them free to be fetched, at the place in line that they had. */
       putBack: (jobs: ReadonlyArray<Job>) =>

@@ -2,8 +2,9 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, Effect, Option } from "effect"
 import { type Status, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
+import { atOnce } from "../AtOnce.ts"
 import { type NewChange, suspectLosses } from "../Command.ts"
-import { jobId } from "../Job.ts"
+import { type Job, jobId } from "../Job.ts"
 import type { NodeStatements } from "../Statements.ts"
 import type { Jobs, Waiting } from "./PgBossJobs.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
@@ -55,16 +56,24 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
 
   const keepJobs: NodeStatements["keepJobs"] = Effect.fnUntraced(function* (changes) {
     const { insert, remove } = yield* jobs
-    yield* remove(left(changes))
     const last = new Map(changes.map((change) => [change.key, change]))
     const waits = [...last.values()].filter(({ to }) => to === "Pending")
     const [again, fresh] = Arr.partition(waits, ({ from }) => Option.isNone(from))
-    yield* insert(fresh.map(({ key, round, run }) => ({ key, round, run, lane: "open", isOlder: false })))
-    if (again.length === 0) return
+    yield* atOnce([
+      remove(left(changes)),
+      insert(fresh.map(({ key, round, run }) => ({ key, round, run, lane: "open", isOlder: false }))),
+      issueAgain(again)
+    ])
+  })
+
+  /** Gives jobs to orders that wait once more: under what conditions, their rows say. */
+  const issueAgain = Effect.fnUntraced(function* (changes: ReadonlyArray<NewChange>) {
+    if (changes.length === 0) return
     const rows = yield* sql<UnfinishedRow>`
-      SELECT ${columns} FROM orders WHERE seq IN ${anyOf.keys(again.map(({ key }) => key))}`
-    const isOlder = ({ seq }: UnfinishedRow) => keepsItsPlace.some((reason) => reason === last.get(seq)?.reason)
-    yield* insert(rows.map((row) => waiting(row, isOlder(row))))
+      SELECT ${columns} FROM orders WHERE seq IN ${anyOf.keys(changes.map(({ key }) => key))}`
+    const older = new Set(changes.filter(({ reason }) => keepsItsPlace.includes(reason)).map(({ key }) => key))
+    const { insert } = yield* jobs
+    yield* insert(rows.map((row) => waiting(row, older.has(row.seq))))
   })
 
   /** Of jobs, the ids and numbers of deliveries of those that wait, or are in a node's hands. */
@@ -75,25 +84,34 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
         name IN ${sql.in(names)} AND state < 'completed'
         AND id IN (SELECT value::uuid FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value))`
 
+  const timeOf = (isOrdered: boolean) =>
+    Effect.flatMap(
+      sql<{ now: number }>`
+        SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
+        ${sql.literal(isOrdered ? "FROM totals FOR UPDATE" : "")}`,
+      ([row]) =>
+        row === undefined ? Effect.dieMessage("The table `totals` has lost its row") : Effect.succeed(row.now)
+    )
+
+  const stillHeld = (jobs: ReadonlyArray<Job>) =>
+    jobs.length === 0
+      ? Effect.succeed(new Set<Job>())
+      : Effect.map(findJobs(jobs.map(jobId)), (found) => {
+          const deliveries = new Map(found.filter(({ is_held }) => is_held).map(({ delivery, id }) => [id, delivery]))
+          return new Set(jobs.filter((job) => deliveries.get(jobId(job)) === job.delivery))
+        })
+
   return {
     fetch,
     watch,
-    begin: (isOrdered) =>
-      Effect.flatMap(
-        sql<{ now: number }>`
-          SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
-          ${sql.literal(isOrdered ? "FROM totals FOR UPDATE" : "")}`,
-        ([row]) =>
-          row === undefined ? Effect.dieMessage("The table `totals` has lost its row") : Effect.succeed(row.now)
-      ),
+    begin: Effect.fnUntraced(function* (isOrdered, jobs) {
+      const asked = [Effect.exit(timeOf(isOrdered)), Effect.exit(stillHeld(jobs))] as const
+      const [now, held] = yield* Effect.all(asked, { concurrency: "unbounded" })
+      return { now: yield* now, held: yield* held }
+    }),
     keepJobs,
     touch: (held) => Effect.flatMap(jobs, ({ touch }) => touch(held)),
     putBack: (held) => Effect.flatMap(jobs, ({ putBack }) => putBack(held)),
-    stillHeld: (held) =>
-      Effect.map(findJobs(held.map(jobId)), (found) => {
-        const deliveries = new Map(found.filter(({ is_held }) => is_held).map(({ delivery, id }) => [id, delivery]))
-        return held.filter((job) => deliveries.get(jobId(job)) === job.delivery)
-      }),
     sweep: Effect.fnUntraced(function* (status, after, limit) {
       const rows = yield* sql<UnfinishedRow>`
         SELECT ${columns} FROM orders

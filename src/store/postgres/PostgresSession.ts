@@ -37,7 +37,8 @@ const anotherConnection = (config: ClientConfig) =>
 
 const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriver["open"] =>
   Effect.suspend(() => {
-    const client = new Client(config)
+    // Where others wait until this transaction ends, it does not wait for each answer before it asks on.
+    const client = new Client({ ...config, pipeline: isShared })
     let isOpen = true
     const lost = () => {
       isOpen = false
