@@ -1,4 +1,5 @@
 import { Layer } from "effect"
+import { version } from "./api/Version.ts"
 import { HttpLive } from "./http/Http.ts"
 import { AddressLive, DrainLive, NodeServer, ServerLive } from "./http/NodeServer.ts"
 import { Readiness } from "./http/Readiness.ts"
@@ -9,6 +10,7 @@ import { ChangeFeed } from "./store/ChangeFeed.ts"
 import { GroupCommit } from "./store/GroupCommit.ts"
 import { OrderEvents } from "./store/OrderEvents.ts"
 import { CircuitBreaker } from "./work/CircuitBreaker.ts"
+import { Fleet } from "./work/Fleet.ts"
 import { OrderQueue } from "./work/OrderQueue.ts"
 import { OrderWorkersLive } from "./work/OrderWorkers.ts"
 import { RetentionLive } from "./work/Retention.ts"
@@ -18,6 +20,7 @@ export const EngineLive = OrderWorkersLive.pipe(
   Layer.provideMerge(RetentionLive),
   Layer.provideMerge(Orders.layer),
   Layer.provideMerge(OrderQueue.layer),
+  Layer.provideMerge(Fleet.layer(version)),
   Layer.provideMerge(CircuitBreaker.layer),
   Layer.provideMerge(Metrics.layer),
   Layer.provideMerge(GroupCommit.layer),

@@ -17,11 +17,12 @@ const Count = Schema.NonNegativeInt.annotations({ identifier: "Count" })
 const Seconds = Schema.NonNegative.annotations({ identifier: "Seconds" })
 const Percentiles = Schema.Struct({ p50: Seconds, p95: Seconds, p99: Seconds }).annotations({
   identifier: "Percentiles",
-  description: "Since the service started, interpolated in a histogram; 0 before the first"
+  description:
+    "Of what the nodes that live have done since their start, interpolated in a histogram; 0 before the first"
 })
 const PerSecond = Schema.NonNegative.annotations({
   identifier: "PerSecond",
-  description: "Mean of the last 60 seconds, or since the start where that is less"
+  description: "Mean of the last 60 seconds, or since the start of the node that is asked where that is less"
 })
 
 /** Newest first. `next_cursor` is absent on the last page, and only there: a page may have fewer orders than asked for. */
@@ -76,7 +77,10 @@ const BreakerState = Schema.Struct({
   description: "While it is open the processor is at fault: orders wait, and one is tried at times (half_open)"
 })
 
-/** All-time counts survive a restart; percentiles and rates begin with the process. */
+/**
+ * For all nodes, whichever is asked. All-time counts survive a restart; percentiles and rates begin with the process. What
+ * is known of the other nodes is a second old.
+ */
 export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics")({
   total_orders: Count,
   orders_pending: Count,
@@ -90,9 +94,9 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   }),
   processing_time: Percentiles,
   queue_wait: Percentiles,
-  queue_depth: Count,
+  queue_depth: Count.annotations({ description: "Orders that the nodes which live have in their queues" }),
   queue_capacity: Count,
-  workers: Count,
+  workers: Count.annotations({ description: "Of the nodes that live" }),
   workers_busy: Count,
   processor: Schema.Literal("simulated", "webhook", "custom").annotations({
     description: "What processes the orders; the simulated one only waits"
@@ -112,7 +116,26 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   last_finished: Schema.Struct({ finished: Count, failed: Count }).annotations({
     description: "Of the last 100 orders that became Completed or Failed, within the last hour, how many failed"
   }),
-  breaker: BreakerState
+  breaker: BreakerState.annotations({ description: "That of the node which is the worst off, if there are several" })
+}) {}
+
+/** The nodes that share the orders, the one that was started first before the others. */
+export class NodeList extends Schema.Class<NodeList>("NodeList")({
+  nodes: Schema.Array(
+    Schema.Struct({
+      name: Schema.String.annotations({ description: "Of its host, its process, and this start of it" }),
+      role: Schema.String.annotations({ description: "`ROLE`: `all`, `api` or `worker`" }),
+      version: Schema.String,
+      since: JsonTime,
+      heard_at: JsonTime,
+      alive: Schema.Boolean.annotations({
+        description: "Whether it was heard of within ten seconds; what is said of one that is gone was so before"
+      }),
+      workers: Count,
+      workers_busy: Count,
+      breaker: BreakerState
+    }).annotations({ identifier: "Node" })
+  ).annotations({ description: "Those that were heard of within an hour, unless they ended in order" })
 }) {}
 
 /** The key that a request was sent with. Without keys `name` is null, and all scopes are there. */

@@ -11,6 +11,7 @@ import {
   BulkAnswer,
   FailuresByCode,
   KeyInfo,
+  NodeList,
   Ok,
   OrderList,
   OrderReceived,
@@ -318,7 +319,9 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
   .annotateContext(
     documented({
       summary: "Read the metrics",
-      description: "The counts of the five statuses always add up to `total_orders`. Times are in seconds.",
+      description:
+        "For all nodes, whichever is asked. The counts of the five statuses always add up to `total_orders`. Times are in " +
+        "seconds.",
       answers: {
         200: {
           example: {
@@ -345,6 +348,39 @@ const metrics = HttpApiEndpoint.get("metrics", "/api/metrics")
             oldest_due_seconds: 5.2,
             last_finished: { finished: 100, failed: 0 },
             breaker: closedBreaker
+          }
+        }
+      }
+    })
+  )
+
+const nodes = HttpApiEndpoint.get("nodes", "/api/nodes")
+  .addSuccess(NodeList.annotations({ description: "The one that was started first before the others" }))
+  .addError(ForeignOriginProblem)
+  .addError(InternalErrorProblem)
+  .annotate(NeededScope, "metrics")
+  .annotateContext(
+    documented({
+      summary: "List the nodes",
+      description:
+        "The processes that share the orders, whichever is asked. One that is silent for ten seconds is gone, and is left " +
+        "out after an hour; one that ended in order is left out at once. With `QUEUE=memory` there is one.",
+      answers: {
+        200: {
+          example: {
+            nodes: [
+              {
+                name: "shop-1-9f3c",
+                role: "all",
+                version,
+                since: "2026-01-31T12:00:00.000Z",
+                heard_at: "2026-01-31T12:30:00.000Z",
+                alive: true,
+                workers: 100,
+                workers_busy: 40,
+                breaker: closedBreaker
+              }
+            ]
           }
         }
       }
@@ -413,6 +449,7 @@ export class Api extends HttpApi.make("orders")
   .add(
     HttpApiGroup.make("service")
       .add(metrics.middleware(Authorization))
+      .add(nodes.middleware(Authorization))
       .add(key.middleware(Authorization))
       .add(probe("health", "/health", "Health check", "Answers as long as the process does."))
       .add(probe("live", "/livez", "Liveness probe", "Answers as long as the process does."))

@@ -14,7 +14,7 @@ import { history } from "./History.ts"
 import { keys } from "./Keys.ts"
 import { type Manual, manualOf, paragraphsOf } from "./Manual.ts"
 import { migrate } from "./Migrate.ts"
-import { failures, get, list, metrics } from "./Queries.ts"
+import { failures, get, list, metrics, nodes } from "./Queries.ts"
 import { restore } from "./Restore.ts"
 import { serve } from "./Serve.ts"
 import { simulate } from "./Simulate.ts"
@@ -150,6 +150,12 @@ export const pages: ReadonlyArray<Page> = [
     acts: false,
     examples: ["orders metrics", "orders metrics --json | jq .orders_pending"],
     exits: { done: "the metrics are shown", failed: "no service answered" }
+  }),
+  page(nodes, {
+    group: "MONITORING",
+    acts: false,
+    examples: ["orders nodes", "orders nodes --json | jq '.nodes[] | select(.alive | not)'"],
+    exits: { done: "the nodes are shown, gone ones too", failed: "no service answered" }
   }),
   page(watch, {
     group: "MONITORING",

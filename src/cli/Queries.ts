@@ -2,7 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { DateTime, Effect, Option, Schema } from "effect"
-import { FailuresByCode, ServiceMetrics } from "../api/Answers.ts"
+import { FailuresByCode, NodeList, ServiceMetrics } from "../api/Answers.ts"
 import { DecimalNumber, WholeNumber } from "../api/Numbers.ts"
 import { Time, timeRules } from "../api/Time.ts"
 import { Order, OrderId, Status, UserId } from "../order/Order.ts"
@@ -10,6 +10,7 @@ import { clientOf, service } from "./Connection.ts"
 import { explained } from "./Explained.ts"
 import { naming } from "./Failure.ts"
 import {
+  Coloured,
   json,
   jsonText,
   printErrorLines,
@@ -203,6 +204,29 @@ export const failures = Command.make(
     if (count > 0) yield* printLines([`${count} more ${count === 1 ? "order" : "orders"}, of ${groups} other codes.`])
   })
 ).pipe(Command.withDescription("Show Failed orders by the code of their last error"))
+
+export const nodes = Command.make(
+  "nodes",
+  { service, json },
+  Effect.fnUntraced(function* ({ json, service }) {
+    const api = yield* clientOf(service)
+    const answer = yield* api.service.nodes()
+    if (json) return yield* Effect.flatMap(Schema.encode(NodeList)(answer), printJson)
+    yield* printTable(
+      ["NODE", "STATE", "ROLE", "VERSION", "SINCE", "LAST HEARD", "BUSY", "BREAKER"],
+      answer.nodes.map((node) => [
+        node.name,
+        node.alive ? new Coloured("green", "alive") : new Coloured("red", "gone"),
+        node.role,
+        node.version,
+        DateTime.formatIso(node.since),
+        DateTime.formatIso(node.heard_at),
+        `${node.workers_busy} of ${node.workers}`,
+        node.breaker.state
+      ])
+    )
+  })
+).pipe(Command.withDescription("Show the nodes that share the orders"))
 
 export const metrics = Command.make(
   "metrics",

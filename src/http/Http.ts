@@ -124,10 +124,11 @@ const ServiceApi = HttpApiBuilder.group(
   "service",
   Effect.fnUntraced(function* (handlers) {
     const readiness = yield* Readiness
-    const { breaker, metrics } = yield* ServiceStatus
+    const { breaker, metrics, nodes } = yield* ServiceStatus
 
     const answered = handlers
       .handle("metrics", () => metrics)
+      .handle("nodes", () => nodes)
       .handle("key", () => Effect.map(Caller, (caller) => new KeyInfo(caller)))
       .handle("health", () => Effect.succeed(ok))
       .handle("live", () => Effect.succeed(ok))

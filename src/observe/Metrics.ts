@@ -17,14 +17,9 @@ import type { OrderChange } from "../order/OrderChange.ts"
 import type { Totals } from "../store/Command.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
-import { percentilesSinceNow } from "./Percentiles.ts"
+import { type Figures, secondsBoundaries, together } from "./Figures.ts"
+import { measuredSinceNow } from "./Percentiles.ts"
 import { rateOfLastMinute, recentEnds } from "./Rates.ts"
-
-/** From 1 ms to 10 min, ten to a decade, in seconds. */
-const secondsBoundaries = MetricBoundaries.fromIterable([
-  ...Array.from({ length: 58 }, (_, step) => Number((0.001 * 10 ** (step / 10)).toPrecision(3))),
-  600
-])
 
 /** What OpenTelemetry recommends for HTTP: there is a series of each for every method, route and status. */
 const httpBoundaries = MetricBoundaries.fromIterable([
@@ -109,7 +104,7 @@ const view = (totals: Totals) => ({
   average_processing_time: totals.Completed === 0 ? 0 : totals.processingMillis / totals.Completed / 1000
 })
 
-/** What happened lately, by the clock that is never set, and how long it took since the start. */
+/** What happened lately, by the clock that is never set. Orders are those of all nodes, and refusals this one's. */
 const makeRecent = (monotonic: () => number) => {
   const startedAt = monotonic()
   const accepted = rateOfLastMinute(startedAt)
@@ -118,8 +113,6 @@ const makeRecent = (monotonic: () => number) => {
   const finished = rateOfLastMinute(startedAt)
   const refused = rateOfLastMinute(startedAt)
   const ends = recentEnds(monotonic)
-  const processingTimes = percentilesSinceNow(processingTime)
-  const queueWaits = percentilesSinceNow(queueWait)
   return {
     add: ({ from, to }: OrderChange, now: number) => {
       if (Option.isNone(from)) accepted.add(now, 1)
@@ -129,16 +122,14 @@ const makeRecent = (monotonic: () => number) => {
       if (to === "Completed" || to === "Failed") ends.add(to === "Failed")
     },
     refused: () => refused.add(monotonic(), 1),
+    refusals: () => refused.total(monotonic()),
     drainRate: () => finished.perSecond(monotonic()),
     view: () => {
       const now = monotonic()
       return {
-        processing_time: processingTimes(),
-        queue_wait: queueWaits(),
         accepted_per_second: accepted.perSecond(now),
         completed_per_second: completed.perSecond(now),
         failed_per_second: failed.perSecond(now),
-        orders_refused_last_minute: refused.total(now),
         last_finished: ends.count()
       }
     }
@@ -152,25 +143,24 @@ const makeRecent = (monotonic: () => number) => {
 export class Metrics extends Context.Tag("orders/Metrics")<
   Metrics,
   {
-    /** What `GET /api/metrics` answers. Times are in seconds. */
+    /**
+     * What `GET /api/metrics` answers. Times are in seconds. The counts and rates of orders are those of all nodes, what
+     * {@link Figures} holds is this one's.
+     */
     readonly snapshot: Effect.Effect<
-      ReturnType<typeof view> & {
-        readonly processing_time: { readonly p50: number; readonly p95: number; readonly p99: number }
-        readonly queue_wait: { readonly p50: number; readonly p95: number; readonly p99: number }
-        readonly queue_depth: number
-        readonly queue_capacity: number
-        readonly workers: number
-        readonly workers_busy: number
-        readonly accepted_per_second: number
-        readonly completed_per_second: number
-        readonly failed_per_second: number
-        readonly orders_pending_limit: number
-        readonly orders_refused_last_minute: number
-        readonly oldest_due_seconds: number
-        readonly last_finished: { readonly finished: number; readonly failed: number }
-      }
+      ReturnType<typeof view> &
+        ReturnType<typeof together> & {
+          readonly accepted_per_second: number
+          readonly completed_per_second: number
+          readonly failed_per_second: number
+          readonly orders_pending_limit: number
+          readonly oldest_due_seconds: number
+          readonly last_finished: { readonly finished: number; readonly failed: number }
+        }
     >
-    /** Orders that reached a final state, per second of the last minute. */
+    /** What this node counts and measures for itself. */
+    readonly figures: () => Figures
+    /** Orders that reached a final state, on whichever node, per second of the last minute. */
     readonly drainRate: () => number
     readonly replayed: () => void
     readonly refused: (reason: string) => void
@@ -213,15 +203,29 @@ export class Metrics extends Context.Tag("orders/Metrics")<
 
       const recent = makeRecent(monotonic)
       yield* events.listen((commit) => {
-        const now = monotonic()
         for (const change of commit.changes) {
           if (Option.isNone(change.from)) ordersAccepted.unsafeUpdate(1, [])
           if (change.to === "Processing") queueWait.unsafeUpdate(change.elapsedMillis / 1000, [])
           if (change.to === "Completed") processingTime.unsafeUpdate(change.elapsedMillis / 1000, [])
           if (isFinal(change.to)) finishedAs(1, change.to)
-          recent.add(change, now)
         }
         setTotals(commit.totals)
+      })
+      yield* events.follow((changes) => {
+        const now = monotonic()
+        for (const change of changes) recent.add(change, now)
+      })
+
+      const processingTimes = measuredSinceNow(processingTime)
+      const queueWaits = measuredSinceNow(queueWait)
+      const figures = (): Figures => ({
+        workers: config.workers,
+        workers_busy: busy,
+        queue_depth: depth,
+        queue_capacity: config.queueCapacity,
+        orders_refused_last_minute: recent.refusals(),
+        processing_time: processingTimes(),
+        queue_wait: queueWaits()
       })
 
       let firstDueAt = Option.none<number>()
@@ -244,13 +248,11 @@ export class Metrics extends Context.Tag("orders/Metrics")<
         snapshot: Effect.map(Effect.zipRight(current, oldestDueSeconds), (oldest_due_seconds) => ({
           ...view(totals),
           ...recent.view(),
-          queue_depth: depth,
-          queue_capacity: config.queueCapacity,
-          workers: config.workers,
-          workers_busy: busy,
+          ...together([figures()]),
           orders_pending_limit: config.maxPending,
           oldest_due_seconds
         })),
+        figures,
         drainRate: recent.drainRate,
         replayed: () => ordersReplayed.unsafeUpdate(1, []),
         refused: (reason) => {

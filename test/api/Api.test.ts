@@ -185,6 +185,7 @@ describe("OpenAPI document", () => {
       "get /api/events": "200 401 403 421 422 429 500 503",
       "get /api/failures": "200 401 403 421 429 500 503",
       "get /api/metrics": "200 401 403 421 429 500 503",
+      "get /api/nodes": "200 401 403 421 429 500 503",
       "get /api/key": "200 401 403 421 429 500 503",
       "get /health": "200 421 500 503",
       "get /livez": "200 421 500 503",
@@ -199,7 +200,7 @@ describe("OpenAPI document", () => {
         security.length > 0 ? [[`${method} ${path}`, security]] : []
       )
     )
-    assert.lengthOf(asking, 13)
+    assert.lengthOf(asking, 14)
     for (const [route, security] of asking) {
       assert.match(String(route), / \/api\//)
       assert.deepStrictEqual(security, [{ apiKey: [] }])
@@ -223,7 +224,7 @@ describe("OpenAPI document", () => {
       )
     )
     const guarded = operations.filter(({ responses }) => "401" in responses).map(({ operationId }) => operationId)
-    assert.lengthOf(guarded, 13)
+    assert.lengthOf(guarded, 14)
     assert.deepStrictEqual(
       headers.sort(),
       [

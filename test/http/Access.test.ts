@@ -62,6 +62,7 @@ const scopeOf: Readonly<Record<string, Scope | "any" | "open">> = {
   retry: "operate",
   retryMany: "operate",
   metrics: "metrics",
+  nodes: "metrics",
   key: "any",
   health: "open",
   live: "open",

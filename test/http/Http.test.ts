@@ -2,6 +2,7 @@ import * as Http from "node:http"
 import * as Net from "node:net"
 import { assert, layer } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer, Option, Schema } from "effect"
+import { version } from "../../src/api/Version.ts"
 import { OrderProcessor, Unavailable } from "../../src/work/OrderProcessor.ts"
 import { baseUrl, client, memoryRepo, newOrder, processor, service } from "../support/TestLayers.ts"
 
@@ -309,6 +310,9 @@ layer(service({ repo: memoryRepo, processor: closedProcessor }), { excludeTestSe
       }
       const { text } = yield* send(get("/api/metrics"))
       assert.deepStrictEqual(JSON.parse(text).breaker, breaker)
+      const { nodes } = JSON.parse((yield* send(get("/api/nodes"))).text)
+      assert.lengthOf(nodes, 1)
+      assert.deepInclude(nodes[0], { role: "all", version, alive: true, breaker })
     })
   )
 
