@@ -88,6 +88,17 @@ export const verdicts = (lines: ReadonlyArray<Line>, isFull: boolean): ReadonlyA
       byDatabase("accept to Completed", "Fastify + pg-boss"),
       1
     ),
+    ...["1 node", "2 nodes", "3 nodes"].map((nodes) => {
+      const row = `accept to Completed on ${nodes}`
+      return atLeast(row, "at least twice plain pg-boss", ratio(row, "plain pg-boss"), 2)
+    }),
+    below(
+      "SIGKILL of one of 3 nodes",
+      "all its orders run elsewhere within 15 s",
+      read("SIGKILL of one of 3 nodes", "elsewhereSeconds"),
+      15,
+      "s"
+    ),
     below(start, "p50 under 5 ms", read(start, "p50"), 5, "ms"),
     below(start, "p99 under 20 ms", read(start, "p99"), 20, "ms"),
     below(burst, "all answered within 1.5 s", read(burst, "answeredSeconds"), 1.5, "s"),

@@ -13,6 +13,7 @@ const seconds: ReadonlyArray<readonly [string, string]> = [
   ["answeredSeconds", "answered"],
   ["readySeconds", "ready"],
   ["firstRunSeconds", "first order runs"],
+  ["elsewhereSeconds", "all run elsewhere"],
   ["completedSeconds", "all Completed"],
   ["slowestSeconds", "slowest"]
 ]

@@ -15,6 +15,7 @@ import { crowd } from "./rows/crowd.ts"
 import { databases } from "./rows/databases.ts"
 import { engine } from "./rows/engine.ts"
 import { memory } from "./rows/memory.ts"
+import { nodes } from "./rows/nodes.ts"
 import { reads } from "./rows/reads.ts"
 import { restart } from "./rows/restart.ts"
 import { keyed, single } from "./rows/single.ts"
@@ -35,7 +36,8 @@ import { figuresTable, goalsTable } from "./Table.ts"
 
 const rows: Record<string, () => Promise<ReadonlyArray<Line>>> = {
   ...{ single, keyed, bulk, engine, completed, start, burst, reads, restart, memory, cold, crowd, worst },
-  ...databases
+  ...databases,
+  ...nodes
 }
 const shortRows: ReadonlyArray<string> = ["single", "bulk", "engine"]
 

@@ -10,6 +10,7 @@ import { OrderProcessor, Permanent } from "../../src/work/OrderProcessor.ts"
 
 const isFailing = process.env.FAILING === "on"
 const isTimed = process.env.TIMED === "on"
+const runMillis = Number(process.env.RUN_MILLIS ?? 0)
 const started = Deferred.unsafeMake<void>(FiberId.none)
 let isStarted = process.env.PROCESSING === "on"
 
@@ -21,13 +22,14 @@ let firstRunAt = 0
 
 const declined = new Permanent({ code: "declined", message: "The card was declined" })
 
-/** Does nothing, at once; where it fails, it does so for one order in a hundred. Until it is told to begin it is not ready, and the service processes nothing. */
+/** Does nothing, at once, or after the time it is given; where it fails, it does so for one order in a hundred. Until it is told to begin it is not ready, and the service processes nothing. */
 const ProcessorLive = Layer.succeed(OrderProcessor, {
   ready: Effect.suspend(() => (isStarted ? Effect.void : Deferred.await(started))),
   process: (order) =>
     Effect.suspend(() => {
       if (firstRunAt === 0) firstRunAt = Date.now()
       if (isFailing && order.order_id.endsWith("00")) return declined
+      if (runMillis > 0) return Effect.sleep(runMillis)
       if (!isTimed) return Effect.void
       const since = committedAt.get(order.order_id)
       if (since !== undefined) waits.push(performance.now() - since)
