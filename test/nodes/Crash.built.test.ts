@@ -2,9 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect } from "effect"
 import { crashConsumer, crashLoad } from "../support/CrashLoad.ts"
 import { checkedLedger } from "../support/Ledger.ts"
+import { assertSameHistory, makeNodes } from "../support/NodeProcesses.ts"
 import { serverKinds } from "../support/OwnServers.ts"
-import { startService } from "../support/ServiceProcess.ts"
-import { temporaryFolder } from "../support/TestLayers.ts"
 import { until } from "../support/Until.ts"
 
 /** As many as are asked for: then it is also shown what they were. */
@@ -13,7 +12,6 @@ const rounds = Number(asked ?? 1)
 const orders = asked === undefined ? 1000 : 5000
 
 const settings = {
-  QUEUE: "pg-boss",
   WORKERS: "20",
   PROCESSING_TIME: "50 millis",
   PROCESSING_FAILURES: "0.1",
@@ -27,9 +25,8 @@ for (const { isThere, make, name } of serverKinds.filter(({ name }) => name.star
       "lose nothing and double nothing when one is killed, one is stopped, and the server crashes (round %i)",
       () =>
         Effect.gen(function* () {
-          const folder = yield* temporaryFolder
           const server = yield* make
-          const start = () => startService(folder, { ...settings, DATABASE_URL: server.url, PORT: "0" })
+          const { jobs, query, start } = yield* makeNodes(server.url, settings)
           const nodes = [yield* start(), yield* start(), yield* start()] as const
           const urls = nodes.map(({ url }) => url)
           const load = crashLoad(urls, 24)
@@ -48,9 +45,8 @@ for (const { isThere, make, name } of serverKinds.filter(({ name }) => name.star
           yield* upTo(1)
           yield* load.stop
 
-          const { ledger } = yield* checkedLedger(server.query, load)
-          const jobs = yield* Effect.promise(() => server.query("SELECT id FROM pgboss.job"))
-          assert.deepStrictEqual(jobs, [], "a job is left over")
+          const { ledger } = yield* checkedLedger(query, load)
+          assert.deepStrictEqual(yield* jobs, [], "a job is left over")
 
           const histories = yield* Effect.forEach(consumers, (consumer) =>
             until(() => consumer.consumed.length >= ledger.changes.length).pipe(
@@ -60,10 +56,7 @@ for (const { isThere, make, name } of serverKinds.filter(({ name }) => name.star
           )
           for (const { consumed, resets } of histories) {
             assert.strictEqual(resets(), 0)
-            assert.deepStrictEqual(
-              consumed.map(({ id, run, to }) => ({ id, run, to })),
-              ledger.changes.map(({ id, run, to_status }) => ({ id, run, to: to_status }))
-            )
+            assertSameHistory(consumed, ledger)
           }
           const lost = ledger.changes.filter(({ reason }) => reason === "lost").length
           assert.isAbove(lost, 0)
