@@ -4,8 +4,10 @@ import * as PgBoss from "pg-boss"
 import packageJson from "pg-boss/package.json" with { type: "json" }
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { engineTables } from "../../../src/store/postgres/EngineTables.ts"
+import { migrations } from "../../../src/store/postgres/Migrations.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
 import { engineVersion } from "../../../src/store/postgres/PgBossEngine.ts"
+import { latestOf } from "../../../src/store/server/Tables.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
 import { insert } from "../../support/RepoKit.ts"
 import { config } from "../../support/TestLayers.ts"
@@ -72,15 +74,20 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
     })
   )
 
-  it.scopedLive("do not migrate while another is at work", () =>
+  it.scopedLive("do not migrate while another is at work, and do after it", () =>
     Effect.gen(function* () {
       const url = yield* schemas
-      yield* open(url)
-      yield* query(
-        url,
-        "DELETE FROM effect_sql_migrations WHERE migration_id = (SELECT max(migration_id) FROM effect_sql_migrations)"
+      const last = `migration_id = ${latestOf(migrations)}`
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const node = yield* open(url)
+          yield* query(url, `DELETE FROM effect_sql_migrations WHERE ${last}`, "DROP TABLE nodes")
+          yield* isRefused(url, older)
+          yield* node.write([insert(1)])
+        })
       )
-      yield* isRefused(url, older)
+      yield* Effect.all([open(url), open(url)], { concurrency: "unbounded" })
+      assert.lengthOf(yield* query(url, `SELECT 1 FROM effect_sql_migrations WHERE ${last}`), 1)
     })
   )
 
