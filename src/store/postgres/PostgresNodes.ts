@@ -111,7 +111,17 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
     }),
     keepJobs,
     touch: (held) => Effect.flatMap(jobs, ({ touch }) => touch(held)),
-    putBack: (held) => Effect.flatMap(jobs, ({ putBack }) => putBack(held)),
+    putBack: Effect.fnUntraced(function* (held) {
+      const { putBack, remove } = yield* jobs
+      const rows = yield* sql<UnfinishedRow>`
+        SELECT ${columns} FROM orders
+        WHERE seq IN ${anyOf.keys(held.map(({ key }) => key))} AND status IN ('Pending', 'Processing')`
+      const needed = new Set(rows.map(pointedAt))
+      // An order that ended while no node had it left its job behind, which would be fetched for ever.
+      const [needless, free] = Arr.partition(held, (job) => needed.has(jobId(job)))
+      yield* remove(needless.map(jobId))
+      yield* putBack(free)
+    }),
     sweep: Effect.fnUntraced(function* (status, after, limit) {
       const rows = yield* sql<UnfinishedRow>`
         SELECT ${columns} FROM orders

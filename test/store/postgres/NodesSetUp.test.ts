@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, Option } from "effect"
 import * as PgBoss from "pg-boss"
 import packageJson from "pg-boss/package.json" with { type: "json" }
+import { Command } from "../../../src/store/Command.ts"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import { engineTables } from "../../../src/store/postgres/EngineTables.ts"
 import { migrations } from "../../../src/store/postgres/Migrations.ts"
@@ -9,7 +10,7 @@ import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostg
 import { engineVersion } from "../../../src/store/postgres/PgBossEngine.ts"
 import { latestOf } from "../../../src/store/server/Tables.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
-import { insert } from "../../support/RepoKit.ts"
+import { claim, completed, insert, record } from "../../support/RepoKit.ts"
 import { config } from "../../support/TestLayers.ts"
 
 describe("The engine", () => {
@@ -25,10 +26,10 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
     Effect.promise(() => queryPostgres(url, ...statements))
 
   /** The repository of one node, which lives as long as the scope. */
-  const open = (url: string) =>
+  const open = (url: string, queue: "memory" | "pg-boss" = "pg-boss") =>
     Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoPostgres.layer(server))).pipe(
       Effect.map(Context.get(OrdersRepo)),
-      Effect.provide(config({ queue: "pg-boss" }))
+      Effect.provide(config({ queue }))
     )
   const refusal = (url: string) =>
     Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
@@ -100,6 +101,34 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
       yield* query(url, `UPDATE ${engineSchemaOf(url)}.version SET version = version - 1`)
       yield* query(url, "INSERT INTO effect_sql_migrations (migration_id, name) VALUES (999, 'later')")
       yield* isRefused(url, newer)
+    })
+  )
+
+  it.scopedLive("remove the job of an order that one process has ended meanwhile, and put back that of another", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const node = yield* open(url)
+          yield* node.write([insert(1), insert(2)])
+        })
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const alone = yield* open(url, "memory")
+          yield* alone.write([claim(1), record(1, 1, completed())])
+        })
+      )
+      const node = yield* open(url)
+      const { fetch } = Option.getOrThrow(node.nodes)
+      const jobs = yield* fetch("open", 9)
+      assert.lengthOf(jobs, 2)
+      yield* node.write([Command.PutBack({ jobs })])
+      const left = yield* fetch("open", 9)
+      assert.deepStrictEqual(
+        left.map(({ key }) => key),
+        jobs.slice(1).map(({ key }) => key)
+      )
     })
   )
 
