@@ -1,8 +1,9 @@
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 import { Command } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
+import type { Permit } from "./Permit.ts"
 import type { Ticket } from "./Ticket.ts"
 
 /** Claims orders, each once the processor is there for it and the breaker admits it, and none while `isStopping`. */
@@ -26,12 +27,28 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
       commits.settle(Command.Release({ key: Option.some(key), run: Option.map(job, ({ run }) => run + 1) }))
     )
 
-  return Effect.fnUntraced(function* (ticket: Ticket) {
-    const { key } = ticket
-    const permit = yield* Effect.interruptible(Effect.zipRight(ready, breaker.admit(key)))
-    const result = isStopping() ? undefined : yield* Effect.onError(claim(ticket), () => Effect.sync(permit.giveBack))
+  const underWay = new Set<Ticket>()
+  const claimNow = (ticket: Ticket, permit: Permit) =>
+    Effect.suspend(() => {
+      underWay.add(ticket)
+      return Effect.onExit(claim(ticket), (exit) =>
+        Effect.sync(() => {
+          underWay.delete(ticket)
+          if (Exit.isFailure(exit)) permit.giveBack()
+        })
+      )
+    })
+
+  const claimDue = Effect.fnUntraced(function* (ticket: Ticket) {
+    const permit = yield* Effect.interruptible(Effect.zipRight(ready, breaker.admit(ticket.key)))
+    const result = isStopping() ? undefined : yield* claimNow(ticket, permit)
     if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
     permit.giveBack()
     return Option.none()
   })
+  return {
+    claimDue,
+    /** Those whose claim is not answered yet. */
+    underWay: () => [...underWay]
+  }
 })

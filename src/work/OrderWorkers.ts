@@ -48,7 +48,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const isAlone = Option.isNone(nodes)
     let stopping = false
     const held = new Set<Claim>()
-    const claimDue = yield* makeClaiming(() => stopping)
+    const { claimDue, underWay } = yield* makeClaiming(() => stopping)
     const processing = yield* makeProcessing
 
     /** Only a shutdown ends a worker. */
@@ -62,16 +62,21 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
       held.add(claim)
       metrics.workerBusy(1)
+      /** Whether it is Processing yet, to be put back at the end. */
+      let isLeft = false
       if (!processing.isEnded(claim)) {
         const ended = Effect.map(
           Effect.suspend(() => processing.process(claim, permit)),
-          ({ outcome }) => metrics.attemptEnded(outcome)
+          ({ outcome }) => {
+            metrics.attemptEnded(outcome)
+            isLeft = stopping && outcome === "released"
+          }
         )
         yield* survive(runAnnotations(claim))(ended)
       }
       metrics.workerBusy(-1)
       processing.forget(claim)
-      held.delete(claim)
+      if (!isLeft) held.delete(claim)
       permit.giveBack()
     })
 
@@ -84,6 +89,13 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       while (true) yield* survive({})(workNext)
     }, Effect.uninterruptible)
 
+    /** Of the runs that this node has, and those that it is about to have. */
+    const releasesOfOwn = () => {
+      const begun = underWay().map(({ job, key }) => ({ key, run: Option.map(job, ({ run }) => run + 1) }))
+      const runs = [...Array.from(held, ({ key, run }) => ({ key, run: Option.some(run) })), ...begun]
+      return runs.map(({ key, run }) => Command.Release({ key: Option.some(key), run }))
+    }
+
     const stop = Effect.fnUntraced(function* (fibers: ReadonlyArray<Fiber.RuntimeFiber<never>>) {
       stopping = true
       yield* Effect.forEach(fibers, Fiber.interruptFork, { discard: true })
@@ -93,9 +105,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         processing.interruptAll()
         yield* Effect.timeoutOption(idle, "1 second")
       }
-      const releases = isAlone
-        ? [Command.Release({ key: Option.none(), run: Option.none() })]
-        : Array.from(held, ({ key, run }) => Command.Release({ key: Option.some(key), run: Option.some(run) }))
+      const releases = isAlone ? [Command.Release({ key: Option.none(), run: Option.none() })] : releasesOfOwn()
       const released = yield* commits
         .writeAll(releases)
         .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.option)

@@ -56,6 +56,7 @@ export const makeProcessing = Effect.gen(function* () {
     permit: Permit,
     span: Option.Option<Tracer.Span> = Option.none()
   ): Effect.Effect<RunEnd> => {
+    if (graceIsOver) return Effect.succeed({ outcome: "released" })
     running.set(claim.key, claim.run)
     return Effect.flatMap(attempts.run(claim.key, attempt(claim, span), runAnnotations(claim)), (exit) => {
       if (running.get(claim.key) === claim.run) running.delete(claim.key)

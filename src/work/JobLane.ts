@@ -1,0 +1,174 @@
+import { Cause, Effect, Option, Queue } from "effect"
+import { AppConfig } from "../AppConfig.ts"
+import { keepRunning } from "../KeepRunning.ts"
+import { makeLogLimit } from "../LogLimit.ts"
+import { monotonicMillis } from "../MonotonicClock.ts"
+import type { StorageUnavailable } from "../order/Order.ts"
+import type { RowKey } from "../order/OrderChange.ts"
+import { Command, type Lane } from "../store/Command.ts"
+import { GroupCommit } from "../store/GroupCommit.ts"
+import type { Job } from "../store/Job.ts"
+import { OrderEvents } from "../store/OrderEvents.ts"
+import type { Nodes } from "../store/OrdersRepo.ts"
+import { makeHandout } from "./Handout.ts"
+import type { Ticket } from "./Ticket.ts"
+
+/** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
+const askAgain = { open: 500, suspect: 2000 } as const satisfies Record<Lane, number>
+/** Orders are fetched ahead for as many milliseconds, at the pace at which runs end here: then a worker has each. */
+const ahead = 500
+/** After how many milliseconds in which no run ended here the orders in line are given back, as other nodes may be free. */
+const stuck = 1000
+/** How many milliseconds are left between two questions at least: orders that come one by one are fetched together. */
+const gather = 20
+
+/** What this node has in its hands of a lane, and the fiber that fetches more. */
+export const makeJobLane = Effect.fnUntraced(function* (
+  lane: Lane,
+  workers: number,
+  { fetch }: Nodes,
+  onDepth: (depth: number) => void
+) {
+  const commits = yield* GroupCommit
+  const events = yield* OrderEvents
+  const { maxAttempts } = yield* AppConfig
+  const limited = yield* makeLogLimit
+  const wake = yield* Queue.sliding<void>(1)
+  const now = yield* monotonicMillis
+  let ready = true
+  /** There may be more jobs than were fetched. */
+  let behind = true
+  let isClosed = false
+  /** The jobs under which this node processes orders. */
+  const running = new Map<RowKey, Job>()
+  /** When runs ended of late. */
+  const ends: Array<number> = []
+  let lastEnd = now()
+  /** Jobs that this node has and will not begin: no worker is free for them, or the claim came to nothing. */
+  let unwanted: ReadonlyArray<Job> = []
+
+  const { depth, held, offer, take, takeBack } = yield* makeHandout<Job>(
+    2 * workers,
+    (left) => {
+      onDepth(left)
+      if (behind && left <= workers / 2) wake.unsafeOffer(undefined)
+    },
+    (job) => {
+      if (running.get(job.key) === job) return
+      unwanted = [...unwanted, job]
+      wake.unsafeOffer(undefined)
+    }
+  )
+
+  yield* events.listen(({ changes }) => {
+    for (const { from, key, run, to } of changes) {
+      const job = held.get(key)
+      if (to === "Processing" && job?.run === run - 1) running.set(key, job)
+      else if (Option.contains(from, "Processing") && running.delete(key)) {
+        lastEnd = now()
+        ends.push(lastEnd)
+        if (behind) wake.unsafeOffer(undefined)
+      }
+    }
+  })
+  yield* events.follow((changes) => {
+    for (const { from, key, run, to } of changes) {
+      // Another node has ended the run, or what was to become one: it was cancelled there, or taken for lost.
+      if (Option.contains(from, "Processing") && running.get(key)?.run === run - 1) running.delete(key)
+      if (Option.contains(from, "Pending") && to !== "Processing" && held.get(key)?.run === run) {
+        held.delete(key)
+      }
+      // A new order is no suspect.
+      if (to === "Pending" && (lane === "open" || Option.isSome(from))) {
+        behind = true
+        wake.unsafeOffer(undefined)
+      }
+    }
+  })
+
+  /** For how many more orders there is a worker, or will be soon. */
+  const room = () => {
+    const since = now() - ahead
+    while ((ends[0] ?? since) < since) ends.shift()
+    return workers + Math.min(workers, ends.length) - held.size - running.size
+  }
+
+  const fill = Effect.gen(function* () {
+    behind = false
+    const count = room()
+    if (count < 1) {
+      behind = true
+      return
+    }
+    const jobs = yield* fetch(lane, count)
+    ready = true
+    behind ||= jobs.length === count
+    const hadByOthers = jobs.filter(({ delivery }) => delivery > 0)
+    const lost = yield* lose(hadByOthers)
+    for (const job of jobs) if (!lost.has(job.key)) offer(job)
+    onDepth(depth())
+  })
+
+  /** Ends what others left Processing under these jobs. Without an answer, the claim finds out. */
+  const lose = Effect.fnUntraced(function* (jobs: ReadonlyArray<Job>) {
+    if (jobs.length === 0) return new Set<RowKey>()
+    const result = yield* Effect.option(commits.write(Command.Lose({ jobs, maxAttempts })))
+    const keys = Option.match(result, { onNone: () => [], onSome: ({ keys }) => keys })
+    if (keys.length > 0) yield* Effect.logInfo(`${keys.length} orders were in the hands of a node that is gone`)
+    return new Set(keys)
+  })
+
+  const giveBack = Effect.gen(function* () {
+    const jobs = unwanted
+    if (jobs.length === 0) return
+    yield* commits.write(Command.PutBack({ jobs }))
+    const given = new Set(jobs)
+    unwanted = unwanted.filter((job) => !given.has(job))
+  })
+
+  const giveUpLine = Effect.map(takeBack, (jobs) => {
+    unwanted = [...unwanted, ...jobs]
+    onDepth(0)
+  })
+  const close = Effect.suspend(() => {
+    isClosed = true
+    return Effect.zipLeft(giveUpLine, Queue.offer(wake, undefined))
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.zipRight(close, giveBack).pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.ignore)
+  )
+
+  const unreadable = Effect.fnUntraced(function* (cause: Cause.Cause<StorageUnavailable>) {
+    ready = false
+    if (Cause.isDie(cause)) yield* limited("read", Effect.logError("Jobs cannot be fetched", cause))
+    yield* Effect.interruptible(Effect.sleep("1 second"))
+  })
+  // What was fetched must not be forgotten.
+  const feed = Effect.uninterruptible(
+    Effect.catchAllCause(
+      Effect.gen(function* () {
+        if (depth() > 0 && running.size >= workers && now() - lastEnd >= stuck) yield* giveUpLine
+        yield* giveBack
+        if (!isClosed) yield* fill
+      }),
+      unreadable
+    )
+  )
+  yield* keepRunning(
+    `feeder of the ${lane} lane`,
+    feed.pipe(
+      Effect.zipRight(Effect.timeoutOption(Queue.take(wake), askAgain[lane])),
+      Effect.zipRight(Effect.sleep(gather)),
+      Effect.forever
+    )
+  )
+
+  const jobs = () => [...held.values(), ...running.values()]
+  return {
+    take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) =>
+      take((job) => use({ key: job.key, job: Option.some(job) })),
+    close,
+    isReady: () => ready,
+    jobs
+  }
+})
