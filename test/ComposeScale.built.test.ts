@@ -33,6 +33,7 @@ const nodeFields = {
   stop_grace_period: Schema.String
 }
 const Node = Schema.Struct(nodeFields)
+const NamedNode = Schema.Struct({ ...nodeFields, hostname: Schema.String })
 const extending = <File extends string, Service extends string>(file: File, service: Service) => ({
   extends: Schema.Struct({ file: Schema.Literal(file), service: Schema.Literal(service) })
 })
@@ -42,10 +43,10 @@ const Compose = Schema.Struct({
   "x-api": Node,
   "x-worker": Node,
   services: Schema.Struct({
-    "api-1": Node,
-    "api-2": Node,
-    "worker-1": Node,
-    "worker-2": Node,
+    "api-1": NamedNode,
+    "api-2": NamedNode,
+    "worker-1": NamedNode,
+    "worker-2": NamedNode,
     balancer: Schema.Struct({
       ...confined,
       image: Schema.String.pipe(Schema.pattern(/^haproxy:\d+\.\d+\.\d+(@sha256:[0-9a-f]{64})?$/)),
@@ -111,7 +112,8 @@ describe("compose.scale.yaml", () => {
       scrape_configs[0].static_configs[0].targets,
       nodes.map(({ name }) => `${name}:3000`)
     )
-    for (const { environment } of nodes) {
+    for (const { environment, hostname, name } of nodes) {
+      assert.strictEqual(hostname, name)
       assert.strictEqual(environment.ALLOWED_HOSTS, nodes.map(({ name }) => name).join(","))
     }
   })
