@@ -1,5 +1,5 @@
 import { accept, may } from "./Access.ts"
-import type { ChangeJson, FailuresJson, HistoryJson, ListJson, MetricsJson, OrderJson } from "./ApiJson.ts"
+import type { ChangeJson, FailuresJson, HistoryJson, ListJson, MetricsJson, NodeJson, OrderJson } from "./ApiJson.ts"
 import { currentKey } from "./KeptKey.ts"
 import { askCaller, RequestFailed, read, readNow, readOpen, send } from "./Requests.ts"
 
@@ -24,6 +24,9 @@ export const readAccess = async () => {
 /** Nothing if the key is not good for it. */
 export const readMetrics = async (): Promise<MetricsJson | undefined> =>
   may("metrics") ? (await readNow("api/metrics", pollMillis)).json() : undefined
+
+export const readNodes = async (): Promise<ReadonlyArray<NodeJson>> =>
+  (await (await readNow("api/nodes", pollMillis)).json()).nodes
 
 /** Why the service is not ready; nothing if it is. */
 export const readReadiness = async (): Promise<string | undefined> => {

@@ -4,6 +4,7 @@ import type { ConnectionState } from "./ConnectionState.ts"
 import { failures } from "./Failures.ts"
 import { keyForm } from "./KeyForm.ts"
 import { keyMenu } from "./KeyMenu.ts"
+import { nodes } from "./Nodes.ts"
 import { notify } from "./Notices.ts"
 import { orderPanel } from "./OrderPanel.ts"
 import { orderTable } from "./OrderTable.ts"
@@ -18,6 +19,7 @@ const chart = throughputChart()
 const table = orderTable()
 const panel = orderPanel()
 const failed = failures()
+const fleet = nodes()
 const samples = sampleOrders(table.refresh)
 themeToggle(chart.redraw)
 keyMenu()
@@ -50,6 +52,7 @@ connect({
     failed.show(metrics?.orders_failed)
     if (metrics === undefined) return
     figures.show(metrics)
+    fleet.read()
     chart.add(metrics)
     samples.show(metrics)
   },
