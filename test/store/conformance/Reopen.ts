@@ -82,7 +82,8 @@ export const reopens = (layer: RepoLayer) => {
   test(
     "reopens at the end of the line, even if that is full",
     Effect.gen(function* () {
-      yield* write(insert(1), claim(1), record(1, 1, failed()), insert(2))
+      yield* write(insert(1), claim(1), record(1, 1, failed()))
+      yield* write(insert(2))
       yield* TestClock.setTime(10)
       assert.deepStrictEqual(yield* tags(reopen(1), insert(3)), ["Acted", "Full"])
       same((yield* window(9)).ready, [2, 1])

@@ -15,24 +15,18 @@ import { releases } from "./Release.ts"
 import { reopens } from "./Reopen.ts"
 import type { RepoLayer } from "./Test.ts"
 
+const writing = [inserts, claims, records, line, releases, recovers, cancels, reopens, prunes, forgets, histories]
+const reading = [lists, failureGroups, probes]
+
+const suiteOf =
+  (subjects: ReadonlyArray<(layer: RepoLayer) => void>) =>
+  (name: string, layer: RepoLayer, isThere = true) =>
+    describe.skipIf(!isThere)(name, () => {
+      for (const subject of subjects) subject(layer)
+    })
+
 /** What every repository does, whatever it keeps its orders in. */
-export const suite = (name: string, layer: RepoLayer, isThere = true) =>
-  describe.skipIf(!isThere)(name, () => {
-    for (const subject of [
-      inserts,
-      claims,
-      records,
-      line,
-      releases,
-      recovers,
-      cancels,
-      reopens,
-      lists,
-      failureGroups,
-      prunes,
-      forgets,
-      histories,
-      probes
-    ])
-      subject(layer)
-  })
+export const suite = suiteOf([...writing, ...reading])
+
+/** The part of it that is about how orders change. */
+export const changeSuite = suiteOf(writing)
