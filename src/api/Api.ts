@@ -364,7 +364,7 @@ const nodes = HttpApiEndpoint.get("nodes", "/api/nodes")
       summary: "List the nodes",
       description:
         "The processes that share the orders, whichever is asked. One that is silent for ten seconds is gone, and is left " +
-        "out after an hour; one that ended in order is left out at once. With `QUEUE=memory` there is one.",
+        "out after an hour; one that ended in order is left out within a second. With `QUEUE=memory` there is one.",
       answers: {
         200: {
           example: {
