@@ -1,19 +1,11 @@
 import { DateTime, Either, Option, Predicate, Schema } from "effect"
 import type { ParseError } from "effect/ParseResult"
 import { Malformed, parseJson } from "../Json.ts"
-import { isCurrency, isItemId, isMetadata, isMoney, isOrderId, isUserId, Order, Status } from "../order/Order.ts"
+import { isCurrency, isItemId, isMetadata, isMoney, isOrderId, isUserId, Order } from "../order/Order.ts"
+import { isInteger, isOptionalTime, isStatus, isTime, optionalTime } from "./RowValues.ts"
 
-const isStatus = Schema.is(Status)
 const isText = <A extends string>(is: (text: string) => text is A) => Predicate.compose(Predicate.isString, is)
 const [isOrderIdText, isUserIdText, isItemIdText] = [isText(isOrderId), isText(isUserId), isText(isItemId)]
-const isInteger = (value: unknown): value is number => Number.isSafeInteger(value)
-
-/** The furthest that a date can be from 1970, in milliseconds. */
-const furthest = 8.64e15
-const isTime = (value: unknown): value is number => isInteger(value) && Math.abs(value) <= furthest
-const isOptionalTime = Predicate.or(Predicate.isNull, isTime)
-
-const optionalTime = (value: number | null) => Option.map(Option.fromNullable(value), DateTime.unsafeMake)
 
 /** Nothing for a value that is not a text of JSON, and for `null`. */
 const json = (value: unknown): unknown => {
