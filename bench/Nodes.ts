@@ -85,9 +85,12 @@ const bestWork: WorkOptions = {
   burstWhenBatchFull: true
 }
 
-/** Each order's row and its job in one transaction, and a worker that sets the rows of a batch. Each process counts its own. */
-export const plainPgBoss: NodesContestant = {
-  name: "plain pg-boss",
+/**
+ * Each order's row and its job in one transaction, and a worker that sets the row of each order as it ends, or those of a batch
+ * once all have ended. Each process counts its own.
+ */
+const plain = (name: string, writes: "orders" | "batches"): NodesContestant => ({
+  name,
   onPowerLoss: nothingLost,
   isOurs: false,
   table: "plain_orders",
@@ -108,7 +111,7 @@ export const plainPgBoss: NodesContestant = {
         ) WITH (fillfactor = 50)`,
       (folder, url) =>
         startProgram(Path.join(dist, "plain-pgboss.js"), folder, {
-          env: { POSTGRES_URL: url, WORK: process.env.BENCH_PLAIN_WORK ?? JSON.stringify(bestWork) }
+          env: { POSTGRES_URL: url, WORK: process.env.BENCH_PLAIN_WORK ?? JSON.stringify(bestWork), WRITES: writes }
         }),
       (urls) => async () => {
         const all = await Promise.all(urls.map((url) => countsOf(url)))
@@ -118,4 +121,7 @@ export const plainPgBoss: NodesContestant = {
         }
       }
     )
-}
+})
+
+export const plainPgBoss = plain("plain pg-boss", "orders")
+export const plainBatches = plain("plain pg-boss, batches written at once", "batches")

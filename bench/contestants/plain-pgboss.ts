@@ -57,11 +57,19 @@ const complete = {
   text: "UPDATE plain_orders SET status = 'Completed', finished_at = $2 WHERE order_id = ANY ($1)"
 }
 
-/** The processor does nothing, so that a batch is only to be written down; pg-boss settles its jobs behind it. */
+/** Whether each order's end is written as it comes, or those of a batch once its last has ended. */
+const writesBatches = process.env.WRITES === "batches"
+
+const end = async (ids: ReadonlyArray<NewOrder["order_id"]>) => {
+  await pool.query({ ...complete, values: [ids.map(String), Date.now()] })
+  completed += ids.length
+}
+
+/** The processor does nothing, so that orders are only to be written down; pg-boss settles the jobs of a batch behind it. */
 const settings: WorkOptions = JSON.parse(process.env.WORK ?? "{}")
 await boss.work<{ id: NewOrder["order_id"] }>(queue, settings, async (jobs) => {
-  await pool.query({ ...complete, values: [jobs.map(({ data }) => String(data.id)), Date.now()] })
-  completed += jobs.length
+  const ids = jobs.map(({ data }) => data.id)
+  await (writesBatches ? end(ids) : Promise.all(ids.map((id) => end([id]))))
 })
 
 await serveOrders({

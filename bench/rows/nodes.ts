@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { idleMillis, postOrders } from "../Load.ts"
 import { newOrder } from "../NewOrder.ts"
-import { type NodesContestant, oursOnNodes, plainPgBoss, type RunningNodes } from "../Nodes.ts"
+import { type NodesContestant, oursOnNodes, plainBatches, plainPgBoss, type RunningNodes } from "../Nodes.ts"
 import { type Figures, interleave, type Line } from "../Rounds.ts"
 import { rounds, scale } from "../Settings.ts"
 import { until } from "../Until.ts"
@@ -97,7 +97,10 @@ const standing = (contestant: NodesContestant, nodes: number) => {
 
 /** Single POSTs to so many nodes, each processed by a processor that does nothing. p50 and p99 are those of the slowest. */
 const completedOn = async (nodes: number) => {
-  const all = [oursOnNodes, plainPgBoss].map((contestant) => ({ ...contestant, ...standing(contestant, nodes) }))
+  const all = [oursOnNodes, plainPgBoss, plainBatches].map((contestant) => ({
+    ...contestant,
+    ...standing(contestant, nodes)
+  }))
   try {
     return await interleave(`accept to Completed on ${nodes === 1 ? "1 node" : `${nodes} nodes`}`, rounds, all)
   } finally {
