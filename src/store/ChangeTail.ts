@@ -1,11 +1,10 @@
 import { Array as Arr, type Context, Deferred, Effect, FiberId, Queue } from "effect"
 import { keepRunning } from "../KeepRunning.ts"
-import { monotonicMillis } from "../MonotonicClock.ts"
 import type { OrderChange } from "../order/OrderChange.ts"
 import type { Commit } from "./Command.ts"
-import type { OrdersRepo } from "./OrdersRepo.ts"
+import type { Nodes, OrdersRepo } from "./OrdersRepo.ts"
 
-/** After how many milliseconds the history is read again without a signal. */
+/** After how many milliseconds it is looked for changes again without a signal. */
 const readAgain = 50
 /** How many changes are read at once. */
 const piece = 1000
@@ -16,17 +15,16 @@ const piece = 1000
  */
 export const makeChangeTail = Effect.fnUntraced(function* (
   repo: Pick<Context.Tag.Service<OrdersRepo>, "changes" | "historyRange">,
+  { lastChange }: Nodes,
   found: (changes: ReadonlyArray<OrderChange>) => Effect.Effect<void>
 ) {
   const wake = yield* Queue.sliding<void>(1)
-  const now = yield* monotonicMillis
   let place = (yield* Effect.orDie(repo.historyRange)).last
   let waiting: Array<Deferred.Deferred<void>> = []
   let isAway = false
 
   /** What this node has committed beyond that place, in the order of its commits. */
   let own: ReadonlyArray<Commit["changes"]> = []
-  let readAt = Number.NEGATIVE_INFINITY
 
   const seen = (changes: ReadonlyArray<OrderChange>, last: number) => {
     place = last
@@ -35,27 +33,26 @@ export const makeChangeTail = Effect.fnUntraced(function* (
   }
 
   const readHistory = Effect.gen(function* () {
-    const asked = waiting
-    waiting = []
-    readAt = now()
     while (true) {
       const { found: changes, next } = yield* repo.changes({}, place, piece)
       const last = changes.at(-1)
       if (last !== undefined) yield* seen(changes, last.id)
-      if (next._tag === "None") break
+      if (next._tag === "None") return
     }
-    if (isAway) yield* Effect.logInfo("The history can be read again")
-    isAway = false
-    for (const deferred of asked) Deferred.unsafeDone(deferred, Effect.void)
   })
 
   const read = Effect.gen(function* () {
+    const asked = waiting
+    waiting = []
     let next = own[0]
     while (next !== undefined && next[0].id === place + 1) {
       yield* seen(next, Arr.lastNonEmpty(next).id)
       next = own[0]
     }
-    if (next !== undefined || waiting.length > 0 || now() - readAt >= readAgain) yield* readHistory
+    if (next !== undefined || (yield* lastChange) > place) yield* readHistory
+    if (isAway) yield* Effect.logInfo("The history can be read again")
+    isAway = false
+    for (const deferred of asked) Deferred.unsafeDone(deferred, Effect.void)
   })
 
   const away = Effect.gen(function* () {
@@ -64,10 +61,14 @@ export const makeChangeTail = Effect.fnUntraced(function* (
     yield* Effect.sleep("1 second")
   })
   const follow = Effect.zipRight(
-    Effect.catchAll(read, () => away),
-    Effect.timeoutOption(Queue.take(wake), readAgain)
+    Queue.take(wake),
+    Effect.catchAll(read, () => away)
   )
   yield* keepRunning("tail of the history", Effect.forever(follow))
+  yield* keepRunning(
+    "clock of the tail",
+    Effect.forever(Effect.zipRight(Effect.sleep(readAgain), Queue.offer(wake, undefined)))
+  )
 
   return {
     /** To be called with each commit of this node. */

@@ -47,6 +47,8 @@ export interface Nodes {
   readonly report: (own: NodeReport) => Effect.Effect<ReadonlyArray<NodeRow>, StorageUnavailable>
   /** The node of that name ends in order. */
   readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>
+  /** The id of the last change of any node: this costs much less than to look for changes. */
+  readonly lastChange: Effect.Effect<number, StorageUnavailable>
   /** Hands on the jobs of nodes that have not been heard of for ten seconds. */
   readonly watch: Effect.Effect<void, StorageUnavailable>
 }

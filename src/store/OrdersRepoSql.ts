@@ -126,9 +126,10 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    nodes: Option.map(database.nodes, ({ fetch, leave, report, watch }) => ({
+    nodes: Option.map(database.nodes, ({ fetch, lastChange, leave, report, watch }) => ({
       fetch: (lane, count) => reading(fetch(lane, count)),
       watch: reading(watch),
+      lastChange: reading(lastChange),
       report: (own) => reading(report(own)),
       leave: (name) => reading(leave(name))
     })),

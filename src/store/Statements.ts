@@ -38,8 +38,10 @@ export interface RunOf {
   readonly run: number
 }
 
-/** What nodes say of themselves, each in a row of its own. Not within a transaction. */
+/** What nodes say of themselves, each in a row of its own, and what they did. Not within a transaction. */
 export interface NodeTable {
+  /** The id of the last change. */
+  readonly lastChange: Effect.Effect<number, StatementFault>
   /** Writes the node's row, and reads those of all that were heard of within an hour, the last heard first. */
   readonly report: (own: NodeReport) => Rows<NodeRow>
   /** Removes the node's row. */

@@ -52,6 +52,7 @@ it.scoped("adds what the nodes that live tell to its own, and shows the worst of
     let isDown = false
     const nodes: Nodes = {
       fetch: () => Effect.succeed([]),
+      lastChange: Effect.succeed(0),
       report: (own) =>
         Effect.suspend(() => {
           if (isDown) return new StorageUnavailable()

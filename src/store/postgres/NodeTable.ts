@@ -1,4 +1,4 @@
-import { Effect, Schema } from "effect"
+import { Effect, Predicate, Schema } from "effect"
 import type { NodeTable } from "../Statements.ts"
 import { type ClientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
 
@@ -56,11 +56,19 @@ const decode = Schema.decodeUnknown(
   )
 )
 
+const decodeLast = (rows: ReadonlyArray<unknown>) => {
+  const [row] = rows
+  return Predicate.hasProperty(row, "last") && Predicate.isNumber(row.last)
+    ? Effect.succeed(row.last)
+    : Effect.dieMessage("The table `totals` has lost its row")
+}
+
 /** The table of nodes, on a connection of its own: it waits for no transaction that changes orders, and keeps none up. */
 export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) {
   const hurried: ClientConfig = { ...config, answerMillis }
   const { execute } = connectionOfPool(yield* makePool(hurried, 1, prepare))
   return {
+    lastChange: Effect.flatMap(execute("SELECT last_change AS last FROM totals", [], undefined), decodeLast),
     report: ({ figures, name, role, up, version }) =>
       Effect.flatMap(execute(report, [name, role, version, Math.floor(up), figures], undefined), decode),
     leave: (name) => Effect.asVoid(execute("DELETE FROM nodes WHERE name = $1", [name], undefined))
