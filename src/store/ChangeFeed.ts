@@ -66,6 +66,8 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
 
       const reader = (filter: ChangeFilter, after: Option.Option<number>): FeedReader => {
         let place = Option.getOrElse(after, recent.end)
+        /** What any node answered before the reader came is to be seen by it. */
+        let isNew = true
 
         const readRecent = (limit: number): FeedStep => {
           const found: Array<OrderChange> = []
@@ -95,7 +97,11 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
           place: () => place,
           read: (limit) =>
             Effect.zipRight(
-              Effect.suspend(() => (place === recent.end() ? events.caughtUp : Effect.void)),
+              Effect.suspend(() => {
+                const isBehind = isNew || place === recent.end()
+                isNew = false
+                return isBehind ? events.caughtUp : Effect.void
+              }),
               Effect.suspend(() => (recent.reaches(place) ? Effect.sync(() => readRecent(limit)) : readKept(limit)))
             ),
           wait: Effect.async<void>((resume) => {
