@@ -3,6 +3,7 @@ import { Effect, type Scope } from "effect"
 import { until } from "../support/Until.ts"
 import { isNoEvent, openStream, type Watcher } from "../support/Watcher.ts"
 import { type Answer, exchange, type Request } from "./Exchange.ts"
+import { summedMetrics } from "./SummedMetrics.ts"
 import { makeTranscript } from "./Transcript.ts"
 
 export const json = { "content-type": "application/json" }
@@ -38,7 +39,19 @@ export const makeCaller = (nodes: Nodes) => {
   let turn = 0
   const nextUrl = (): string => urls[turn++ % urls.length] ?? urls[0]
 
-  const ask = (request: Request) => Effect.suspend(() => exchange(nextUrl(), request))
+  /** Metrics of Prometheus are those of the node that is asked, so all are. */
+  const ask = (request: Request) =>
+    Effect.suspend(() =>
+      urls.length > 1 && request.path === "/metrics" && (request.method ?? "GET") === "GET"
+        ? Effect.map(
+            Effect.forEach(urls, (url) => exchange(url, request)),
+            ([first, ...others]) =>
+              first.status === 200
+                ? { ...first, text: summedMetrics([first, ...others].map(({ text }) => text)) }
+                : first
+          )
+        : exchange(nextUrl(), request)
+    )
   const send = (request: Request) => Effect.tap(ask(request), (answer) => transcript.exchange(request, answer))
   const caller: Caller = {
     ask,

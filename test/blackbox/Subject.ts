@@ -25,7 +25,7 @@ export const held: Settings = {
     PROCESSOR: "simulated",
     PROCESSING_TIME: "1 hour",
     PROCESSING_JITTER: "0",
-    ATTEMPT_TIMEOUT: "1 day",
+    ATTEMPT_TIMEOUT: "2 hours",
     SHUTDOWN_GRACE: "0 millis"
   }
 }
