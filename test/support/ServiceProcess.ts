@@ -66,9 +66,9 @@ export const startService = (folder: string, settings: Record<string, string> = 
   )
 
 /** Runs the service where it cannot start: its exit code and what it printed. */
-export const failToStart = (folder: string, settings: Record<string, string> = {}) =>
+export const failToStart = (folder: string, settings: Record<string, string> = {}, program = main) =>
   Effect.promise(async () => {
-    const { exited, output } = launch(folder, settings)
+    const { exited, output } = launch(folder, settings, program)
     const code = await exited
     return { code, ...output }
   })

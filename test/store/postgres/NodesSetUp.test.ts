@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, Option } from "effect"
+import { Clock, Context, Deferred, Effect, Layer, Option } from "effect"
 import * as PgBoss from "pg-boss"
 import packageJson from "pg-boss/package.json" with { type: "json" }
 import { Command } from "../../../src/store/Command.ts"
@@ -31,8 +31,10 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
       Effect.map(Context.get(OrdersRepo)),
       Effect.provide(config({ queue }))
     )
-  const refusal = (url: string) =>
-    Effect.map(Effect.flip(Effect.scoped(open(url))), (error) => (error._tag === "StartupError" ? error.lines : []))
+  const refusal = (url: string, queue?: "memory" | "pg-boss") =>
+    Effect.map(Effect.flip(Effect.scoped(open(url, queue))), (error) =>
+      error._tag === "StartupError" ? error.lines : []
+    )
 
   const engineSchemaOf = (url: string) => `pgboss_${/test_\d+$/.exec(url)}`
   const engineTablesOf = (url: string) =>
@@ -40,8 +42,8 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
   /** The engine's tables as the version before had them. */
   const toOlderEngine = (url: string) => query(url, PgBoss.getRollbackPlans(engineSchemaOf(url), engineTables))
 
-  const isRefused = (url: string, why: RegExp) =>
-    Effect.map(refusal(url), (lines) => {
+  const isRefused = (url: string, why: RegExp, queue?: "memory" | "pg-boss") =>
+    Effect.map(refusal(url, queue), (lines) => {
       assert.lengthOf(lines, 1)
       assert.match(lines[0] ?? "", why)
     })
@@ -55,6 +57,32 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
       for (const [index, node] of nodes.entries()) yield* node.write([insert(index + 1)])
       assert.strictEqual((yield* nodes[0].totals).Pending, 3)
       assert.strictEqual(yield* engineTablesOf(url), engineTables)
+    })
+  )
+
+  it.scopedLive.each([["memory", "pg-boss"] as const, ["pg-boss", "memory"] as const])(
+    "and a process that is alone do not share a schema: %s first, then %s",
+    ([first, second]) =>
+      Effect.gen(function* () {
+        const url = yield* schemas
+        const running = yield* open(url, first)
+        yield* isRefused(url, /^DATABASE_URL: .*: in use by another process: stop that one first$/, second)
+        yield* running.write([insert(1)])
+      })
+  )
+
+  it.scopedLive.each([11, -11])("do not start with a clock that is off by %i s", (seconds) =>
+    Effect.gen(function* () {
+      const clock = Clock.make()
+      const off = {
+        ...clock,
+        unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + seconds * 1000,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + seconds * 1000)
+      }
+      yield* Effect.withClock(
+        isRefused(yield* schemas, /: its clock and this node's are 1[01] s apart: set both right: 10 s are the most/),
+        off
+      )
     })
   )
 
