@@ -43,7 +43,7 @@ export interface Window {
 export interface Nodes {
   /** Takes jobs that are due into this node's hands, `count` at most. */
   readonly fetch: (lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>
-  /** Tells the others of this node: what all have told within an hour. */
+  /** Reports this node to the others: what all have reported within an hour. */
   readonly report: (own: NodeReport) => Effect.Effect<ReadonlyArray<NodeRow>, StorageUnavailable>
   /** The node of that name ends in order. */
   readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>

@@ -19,7 +19,7 @@ export interface FleetNode {
   readonly since: DateTime.Utc
   readonly heard_at: DateTime.Utc
   readonly alive: boolean
-  /** As they were told last. */
+  /** As they were reported last. */
   readonly figures: Figures
   readonly breaker: BreakerState
 }
@@ -43,13 +43,13 @@ const Breaker = Schema.Struct({
   next_probe_at: Schema.OptionFromNullOr(Schema.DateTimeUtcFromNumber)
 })
 
-/** What a node tells of itself, as it stands in the table. */
-const Told = Schema.parseJson(
+/** The report of a node, as it stands in the table. */
+const Report = Schema.parseJson(
   Schema.Struct({ figures: Figures, breaker: Schema.optionalWith(Breaker, { default: () => closed }) })
 )
-const encodeTold = Schema.encodeSync(Told)
-const decodeTold = Schema.decodeUnknownOption(Told)
-/** What cannot be read is of a version that tells otherwise. */
+const encodeReport = Schema.encodeSync(Report)
+const decodeReport = Schema.decodeUnknownOption(Report)
+/** What cannot be read is of a version that reports otherwise. */
 const nothing = { figures: Schema.decodeSync(Figures)({}), breaker: closed }
 
 const ranks = { closed: 0, half_open: 1, open: 2 }
@@ -68,21 +68,21 @@ const bySince = Order.combine(
 )
 
 /**
- * Tells the others of this node each second, and hears of them, until the scope ends: what was heard, and when by the clock
+ * Reports this node to the others each second, and reads of them, until the scope ends: what was heard, and when by the clock
  * that is never set.
  */
 const hear = Effect.fnUntraced(function* (
   { leave, report }: Nodes,
   own: { readonly name: string; readonly role: string; readonly version: string },
-  told: Effect.Effect<typeof Told.Type>,
+  current: Effect.Effect<typeof Report.Type>,
   monotonic: () => number
 ) {
   const startedAt = monotonic()
   let heard: { readonly at: number; readonly rows: ReadonlyArray<NodeRow> } = { at: startedAt, rows: [] }
   let isAway = false
 
-  const tell = Effect.gen(function* () {
-    const figures = encodeTold(yield* told)
+  const reportOwn = Effect.gen(function* () {
+    const figures = encodeReport(yield* current)
     const rows = yield* report({ ...own, up: monotonic() - startedAt, figures })
     heard = { at: monotonic(), rows }
     if (isAway) yield* Effect.logInfo("Other nodes are heard of again")
@@ -102,13 +102,13 @@ const hear = Effect.fnUntraced(function* (
   )
   yield* keepRunning(
     "heartbeat of the node",
-    Effect.forever(Effect.zipRight(Effect.catchAllCause(tell, away), Effect.sleep("1 second")))
+    Effect.forever(Effect.zipRight(Effect.catchAllCause(reportOwn, away), Effect.sleep("1 second")))
   )
   return () => heard
 })
 
 /**
- * The nodes that share the orders. Each tells the others of itself each second; one that is silent for ten is gone. A process
+ * The nodes that share the orders. Each reports to the others each second; one that is silent for ten is gone. A process
  * with the queue in memory is the only one.
  */
 export class Fleet extends Context.Tag("orders/Fleet")<
@@ -131,10 +131,10 @@ export class Fleet extends Context.Tag("orders/Fleet")<
         const name = `${Os.hostname()}-${process.pid}-${randomBytes(2).toString("hex")}`
         const own = { name, role, version }
 
-        const told = Effect.map(state, (breaker) => ({ figures: figures(), breaker }))
+        const current = Effect.map(state, (breaker) => ({ figures: figures(), breaker }))
         const heard = Option.isNone(nodes)
           ? () => ({ at: 0, rows: [] })
-          : yield* hear(nodes.value, own, told, monotonic)
+          : yield* hear(nodes.value, own, current, monotonic)
 
         return {
           nodes: Effect.gen(function* () {
@@ -146,7 +146,7 @@ export class Fleet extends Context.Tag("orders/Fleet")<
               since: DateTime.unsafeMake(row?.since ?? startedAt),
               heard_at: DateTime.unsafeMake(row?.heard_at ?? now),
               alive: true,
-              ...(yield* told)
+              ...(yield* current)
             }
             const others = rows
               .filter((row) => row.name !== name)
@@ -158,7 +158,7 @@ export class Fleet extends Context.Tag("orders/Fleet")<
                   since: DateTime.unsafeMake(since),
                   heard_at: DateTime.unsafeMake(heard_at),
                   alive: silent + monotonic() - at < goneAfter,
-                  ...Option.getOrElse(decodeTold(figures), () => nothing)
+                  ...Option.getOrElse(decodeReport(figures), () => nothing)
                 })
               )
             return Arr.sort([self, ...others], bySince)

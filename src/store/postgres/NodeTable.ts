@@ -19,7 +19,7 @@ const now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 const report = `
   WITH
     asked AS MATERIALIZED (SELECT ${now} AS at),
-    told AS (
+    reported AS (
       INSERT INTO nodes (name, role, version, since, heard_at, figures)
       SELECT $1, $2, $3, at - $4::bigint, at, $5 FROM asked
       ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at, figures = excluded.figures
@@ -34,7 +34,7 @@ const report = `
     )
   SELECT name, role, version, since, heard_at, figures, GREATEST(0, at - heard_at) AS silent
   FROM (
-    SELECT * FROM told
+    SELECT * FROM reported
     UNION ALL
     SELECT name, role, version, since, heard_at, figures FROM nodes, asked
     WHERE name <> $1 AND heard_at >= at - ${forgotten}
