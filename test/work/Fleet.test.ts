@@ -18,9 +18,9 @@ const breakerOf = (state: string, failures_in_a_row = 0) => ({
   next_probe_at: null
 })
 const figures = { workers: 20, workers_busy: 7, queue_depth: 4, queue_capacity: 40, orders_refused_last_minute: 3 }
-const rowOf = (name: string, told: unknown, silent = 0): NodeRow => ({
+const rowOf = (name: string, reported: unknown, silent = 0): NodeRow => ({
   ...{ name, role: "all", version: "9", since: 500, heard_at: 2000 - silent, silent },
-  figures: typeof told === "string" ? told : JSON.stringify(told)
+  figures: typeof reported === "string" ? reported : JSON.stringify(reported)
 })
 
 const statusOn = (nodes: Option.Option<Nodes>) =>
@@ -45,9 +45,9 @@ const statusOn = (nodes: Option.Option<Nodes>) =>
 const namesOf = ({ nodes }: { readonly nodes: ReadonlyArray<{ readonly name: string; readonly alive: boolean }> }) =>
   nodes.map(({ alive, name }) => `${name} ${alive ? "lives" : "is gone"}`)
 
-it.scoped("adds what the nodes that live tell to its own, and shows the worst of their breakers", () =>
+it.scoped("adds what the nodes that live report to its own, and shows the worst of their breakers", () =>
   Effect.gen(function* () {
-    const told: Array<NodeReport> = []
+    const reported: Array<NodeReport> = []
     const left: Array<string> = []
     let isDown = false
     const nodes: Nodes = {
@@ -56,7 +56,7 @@ it.scoped("adds what the nodes that live tell to its own, and shows the worst of
       report: (own) =>
         Effect.suspend(() => {
           if (isDown) return new StorageUnavailable()
-          told.push(own)
+          reported.push(own)
           return Effect.succeed([
             { ...own, since: 700, heard_at: 2000, silent: 0 },
             rowOf("open", { figures, breaker: breakerOf("open", 5) }),
@@ -75,7 +75,7 @@ it.scoped("adds what the nodes that live tell to its own, and shows the worst of
       workerBusy(1)
       refused("BacklogFull")
       yield* TestClock.adjust("1 second")
-      const own = told.at(-1)
+      const own = reported.at(-1)
       assert.deepInclude(own, { role: "all", version: "9", up: 1000 })
       assert.include(JSON.parse(own?.figures ?? "").figures, {
         workers: 10,
@@ -110,7 +110,7 @@ it.scoped("adds what the nodes that live tell to its own, and shows the worst of
       assert.strictEqual((yield* status.metrics).workers, 51)
       assert.deepStrictEqual(left, [])
     }).pipe(Effect.provide(statusOn(Option.some(nodes))))
-    assert.deepStrictEqual(left, [told.at(-1)?.name])
+    assert.deepStrictEqual(left, [reported.at(-1)?.name])
   })
 )
 
