@@ -14,7 +14,7 @@ const piece = 1000
  * is seen of it has no gaps. What this node committed is read only if others committed something before it.
  */
 export const makeChangeTail = Effect.fnUntraced(function* (
-  repo: Pick<Context.Tag.Service<OrdersRepo>, "changes" | "historyRange">,
+  repo: Pick<Context.Tag.Service<OrdersRepo>, "changes" | "fault" | "historyRange">,
   { lastChange }: Nodes,
   found: (changes: ReadonlyArray<OrderChange>) => Effect.Effect<void>
 ) {
@@ -41,6 +41,15 @@ export const makeChangeTail = Effect.fnUntraced(function* (
     }
   })
 
+  /** After it, what was seen here and what is in the database are two histories. */
+  const setBack = Effect.whenEffect(
+    Effect.logError(
+      "No order is taken until a restart: the database is not as its nodes left it. An older state of it was put in its " +
+        "place, as by a standby that lacked the last changes. Start all nodes again."
+    ),
+    Deferred.succeed(repo.fault, "the database is not as its nodes left it")
+  )
+
   const read = Effect.gen(function* () {
     const asked = waiting
     waiting = []
@@ -49,7 +58,9 @@ export const makeChangeTail = Effect.fnUntraced(function* (
       yield* seen(next, Arr.lastNonEmpty(next).id)
       next = own[0]
     }
-    if (next !== undefined || (yield* lastChange) > place) yield* readHistory
+    const last = yield* lastChange
+    if (last < place) yield* setBack
+    if (next !== undefined || last > place) yield* readHistory
     if (isAway) yield* Effect.logInfo("The history can be read again")
     isAway = false
     for (const deferred of asked) Deferred.unsafeDone(deferred, Effect.void)

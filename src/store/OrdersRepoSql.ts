@@ -2,7 +2,7 @@ import { Array as Arr, Clock, type Context, Effect, Exit, Layer, Option, Order a
 import { AppConfig } from "../AppConfig.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { OrderId } from "../order/Order.ts"
-import { atOnce } from "./AtOnce.ts"
+import { atOnce, bothAtOnce } from "./AtOnce.ts"
 import { type Command, type Commit, defaultLook, type NewChange, type Result, reopenable } from "./Command.ts"
 import { addTo, byKind, groups, isOfMany, noTotals, numbered } from "./CommandGroups.ts"
 import { makeRunGroup } from "./GroupRuns.ts"
@@ -12,7 +12,9 @@ import { OrdersRepo } from "./OrdersRepo.ts"
 import { type Begun, Statements } from "./Statements.ts"
 
 /** Whether it may change orders: nodes do so one after the other, so that none waits for what another holds and wants. */
-const changesOrders = ({ _tag }: Command) => _tag !== "Touch" && _tag !== "Probe"
+const changesOrders = ({ _tag }: Command) => !changesNone.includes(_tag)
+/** A sweep changes some only if it finds something, and waits for the others then. */
+const changesNone: ReadonlyArray<Command["_tag"]> = ["Touch", "Sweep", "Probe"]
 
 /** The jobs that must be in this node's hands for what is to be done. */
 const jobsOf = (command: Command) => {
@@ -38,7 +40,7 @@ const makeWrite = Effect.gen(function* () {
     const kept = keepChanges(made)
     const { changes, totals } = yield* Option.match(nodes, {
       onNone: () => kept,
-      onSome: ({ keepJobs }) => Effect.zipLeft(kept, keepJobs(made), { concurrent: true })
+      onSome: ({ keepJobs }) => Effect.map(bothAtOnce(kept, keepJobs(made)), ([kept]) => kept)
     })
     const all = Option.match(before, { onNone: () => changes, onSome: (_) => Arr.appendAll(_.changes, changes) })
     return Option.some({ changes: all, totals })

@@ -6,6 +6,9 @@ import { OrderProcessor } from "./OrderProcessor.ts"
 import type { Permit } from "./Permit.ts"
 import type { Ticket } from "./Ticket.ts"
 
+/** For how long an order waits here for the processor before another node gets it, if there are several. */
+const patience = "5 seconds"
+
 /** Claims orders, each once the processor is there for it and the breaker admits it, and none while `isStopping`. */
 export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boolean) {
   const commits = yield* GroupCommit
@@ -39,8 +42,24 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
       )
     })
 
+  /** What other nodes may have is waited with for a while only. */
+  const admitted = ({ job, key }: Ticket) =>
+    Effect.suspend(() => {
+      let permit = Option.none<Permit>()
+      const admission = Effect.map(Effect.zipRight(ready, breaker.admit(key)), (given) => {
+        permit = Option.some(given)
+      })
+      // A permit that came just when the time was over is used, too.
+      return Effect.map(
+        Effect.interruptible(Option.isSome(job) ? Effect.timeoutOption(admission, patience) : admission),
+        () => permit
+      )
+    })
+
   const claimDue = Effect.fnUntraced(function* (ticket: Ticket) {
-    const permit = yield* Effect.interruptible(Effect.zipRight(ready, breaker.admit(ticket.key)))
+    const admission = yield* admitted(ticket)
+    if (Option.isNone(admission)) return Option.none()
+    const permit = admission.value
     const result = isStopping() ? undefined : yield* claimNow(ticket, permit)
     if (result?._tag === "Claimed") return Option.some({ claim: result.claim, permit })
     permit.giveBack()

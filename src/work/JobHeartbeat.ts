@@ -8,8 +8,8 @@ import type { Nodes } from "../store/OrdersRepo.ts"
 
 /** Each job has four chances to be heard of before it is given away. */
 const beatEvery = "2 seconds"
-/** Without a beat for so long this node stood still, or the database was away. */
-const gapMillis = 5000
+/** Without a beat for so long this node stood still, or the database was away, and others may not have been heard of either. */
+const gapMillis = 8000
 
 /**
  * Keeps in this node's hands all that it has there, by one command every few seconds; and hands on what was in the hands of

@@ -5,7 +5,7 @@ import { makeLogLimit } from "../LogLimit.ts"
 import { monotonicMillis } from "../MonotonicClock.ts"
 import type { StorageUnavailable } from "../order/Order.ts"
 import type { RowKey } from "../order/OrderChange.ts"
-import { Command, type Lane } from "../store/Command.ts"
+import { type Claim, Command, type Lane } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import type { Job } from "../store/Job.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
@@ -39,6 +39,8 @@ export const makeJobLane = Effect.fnUntraced(function* (
   /** There may be more jobs than were fetched. */
   let behind = true
   let isClosed = false
+  /** Whether the last order came to nothing here: as long as none can be begun, others are to have them. */
+  let isWary = false
   /** The jobs under which this node processes orders. */
   const running = new Map<RowKey, Job>()
   /** When runs ended of late. */
@@ -55,6 +57,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     },
     (job) => {
       if (running.get(job.key) === job) return
+      isWary = true
       unwanted = [...unwanted, job]
       wake.unsafeOffer(undefined)
     }
@@ -63,8 +66,10 @@ export const makeJobLane = Effect.fnUntraced(function* (
   yield* events.listen(({ changes }) => {
     for (const { from, key, run, to } of changes) {
       const job = held.get(key)
-      if (to === "Processing" && job?.run === run - 1) running.set(key, job)
-      else if (Option.contains(from, "Processing") && running.delete(key)) {
+      if (to === "Processing" && job?.run === run - 1) {
+        running.set(key, job)
+        isWary = false
+      } else if (Option.contains(from, "Processing") && running.delete(key)) {
         lastEnd = now()
         ends.push(lastEnd)
         if (behind) wake.unsafeOffer(undefined)
@@ -90,7 +95,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
   const room = () => {
     const since = now() - ahead
     while ((ends[0] ?? since) < since) ends.shift()
-    return workers + Math.min(workers, ends.length) - held.size - running.size
+    return Math.min(isWary ? 1 : 2 * workers, workers + Math.min(workers, ends.length) - running.size) - held.size
   }
 
   const fill = Effect.gen(function* () {
@@ -105,7 +110,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     behind ||= jobs.length === count
     const hadByOthers = jobs.filter(({ delivery }) => delivery > 0)
     const lost = yield* lose(hadByOthers)
-    for (const job of jobs) if (!lost.has(job.key)) offer(job)
+    for (const job of jobs) if (!lost.has(job.key) && !offer(job)) unwanted = [...unwanted, job]
     onDepth(depth())
   })
 
@@ -167,6 +172,10 @@ export const makeJobLane = Effect.fnUntraced(function* (
   return {
     take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) =>
       take((job) => use({ key: job.key, job: Option.some(job) })),
+    /** The worker of that run is done with it. If its end was not recorded, the job is free in ten seconds. */
+    letGo: ({ key, run }: Claim) => {
+      if (running.get(key)?.run === run - 1) running.delete(key)
+    },
     close,
     isReady: () => ready,
     jobs

@@ -5,7 +5,7 @@ import { makeJobHeartbeat } from "./JobHeartbeat.ts"
 import { makeJobLane } from "./JobLane.ts"
 
 /** Of a node that processes no orders. */
-const idleLane = { take: () => Effect.never, close: Effect.void, isReady: () => true }
+const idleLane = { take: () => Effect.never, letGo: () => {}, close: Effect.void, isReady: () => true }
 
 /** The lanes of a node. */
 export const makeJobLanes = Effect.fnUntraced(function* (nodes: Nodes, onDepth: (depth: number) => void) {

@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../AppConfig.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import type { Lane } from "../store/Command.ts"
+import type { Claim, Lane } from "../store/Command.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
 import { makeJobLanes } from "./JobLanes.ts"
 import { makeRebase } from "./Rebase.ts"
@@ -21,6 +21,8 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
      * however it ends, by when the claim must have been decided; should the order be Pending then, it is handed out again.
      */
     readonly take: <A, E, R>(lane: Lane, use: (ticket: Ticket) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    /** To be called when a worker is done with a claim, whether or not its end was recorded. */
+    readonly letGo: (lane: Lane, claim: Claim) => void
     /** Hands out no more, and gives what no worker has taken to other nodes, if there are any. */
     readonly close: Effect.Effect<void>
     /** Whether the table could be read the last time. */
@@ -37,6 +39,7 @@ export class OrderQueue extends Context.Tag("orders/OrderQueue")<
         : yield* makeJobLanes(nodes.value, queueDepth)
       return {
         take: (lane, use) => lanes[lane].take(use),
+        letGo: (lane, claim) => lanes[lane].letGo(claim),
         close: Effect.zipRight(lanes.open.close, lanes.suspect.close),
         ready: Effect.sync(() => lanes.open.isReady() && lanes.suspect.isReady())
       }
@@ -50,6 +53,7 @@ type Lanes = Readonly<
     Lane,
     {
       readonly take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+      readonly letGo: (claim: Claim) => void
       readonly close: Effect.Effect<void>
       readonly isReady: () => boolean
     }

@@ -59,7 +59,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
           : Effect.annotateLogs(Effect.logError("A worker met a defect and goes on", cause), logAnnotations)
       )
 
-    const handle = Effect.fnUntraced(function* ({ claim, permit }: { readonly claim: Claim; readonly permit: Permit }) {
+    const handle = Effect.fnUntraced(function* (
+      lane: Lane,
+      { claim, permit }: { readonly claim: Claim; readonly permit: Permit }
+    ) {
       held.add(claim)
       metrics.workerBusy(1)
       /** Whether it is Processing yet, to be put back at the end. */
@@ -76,7 +79,10 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       }
       metrics.workerBusy(-1)
       processing.forget(claim)
-      if (!isLeft) held.delete(claim)
+      if (!isLeft) {
+        held.delete(claim)
+        queue.letGo(lane, claim)
+      }
       permit.giveBack()
     })
 
@@ -84,7 +90,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const work = Effect.fnUntraced(function* (lane: Lane) {
       const workNext = Effect.flatMap(
         queue.take(lane, claimDue),
-        Option.match({ onNone: () => Effect.void, onSome: handle })
+        Option.match({ onNone: () => Effect.void, onSome: (claimed) => handle(lane, claimed) })
       )
       while (true) yield* survive({})(workNext)
     }, Effect.uninterruptible)

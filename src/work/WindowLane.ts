@@ -75,5 +75,5 @@ export const makeWindowLane = Effect.fnUntraced(function* (
   yield* keepRunning(`feeder of the ${lane} lane`, Effect.forever(feed))
 
   // What was handed out is found in the table by the next start.
-  return { take, close: Effect.void, isReady: () => ready }
+  return { take, letGo: () => {}, close: Effect.void, isReady: () => ready }
 })

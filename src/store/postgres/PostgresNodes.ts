@@ -2,7 +2,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { Array as Arr, Effect, Option } from "effect"
 import { type Status, transitions } from "../../order/Order.ts"
 import type { RowKey } from "../../order/OrderChange.ts"
-import { atOnce } from "../AtOnce.ts"
+import { atOnce, bothAtOnce } from "../AtOnce.ts"
 import { type NewChange, suspectLosses } from "../Command.ts"
 import { type Job, jobId } from "../Job.ts"
 import type { NodeStatements } from "../Statements.ts"
@@ -101,14 +101,23 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
           return new Set(jobs.filter((job) => deliveries.get(jobId(job)) === job.delivery))
         })
 
+  /** Orders in that status, and those of them to which no job points. */
+  const lookFor = (status: Status, after: number, limit: number) =>
+    Effect.gen(function* () {
+      const rows = yield* sql<UnfinishedRow>`
+        SELECT ${columns} FROM orders
+        WHERE status = ${sql.literal(`'${status}'`)} AND seq > ${after}
+        ORDER BY status, seq
+        LIMIT ${limit}`
+      const found = new Set((yield* findJobs(rows.map(pointedAt))).map(({ id }) => id))
+      return { rows, orphans: rows.filter((row) => !found.has(pointedAt(row))) }
+    })
+
   return {
     fetch,
     watch,
-    begin: Effect.fnUntraced(function* (isOrdered, jobs) {
-      const asked = [Effect.exit(timeOf(isOrdered)), Effect.exit(stillHeld(jobs))] as const
-      const [now, held] = yield* Effect.all(asked, { concurrency: "unbounded" })
-      return { now: yield* now, held: yield* held }
-    }),
+    begin: (isOrdered, jobs) =>
+      Effect.map(bothAtOnce(timeOf(isOrdered), stillHeld(jobs)), ([now, held]) => ({ now, held })),
     keepJobs,
     touch: (held) => Effect.flatMap(jobs, ({ touch }) => touch(held)),
     putBack: Effect.fnUntraced(function* (held) {
@@ -123,13 +132,9 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
       yield* putBack(free)
     }),
     sweep: Effect.fnUntraced(function* (status, after, limit) {
-      const rows = yield* sql<UnfinishedRow>`
-        SELECT ${columns} FROM orders
-        WHERE status = ${sql.literal(`'${status}'`)} AND seq > ${after}
-        ORDER BY status, seq
-        LIMIT ${limit}`
-      const found = new Set((yield* findJobs(rows.map(pointedAt))).map(({ id }) => id))
-      const orphans = rows.filter((row) => !found.has(pointedAt(row)))
+      const look = lookFor(status, after, limit)
+      if ((yield* look).orphans.length > 0) yield* timeOf(true)
+      const { orphans, rows } = yield* look
       if (status === "Pending") {
         const { insert, remove } = yield* jobs
         // A job that has ended in the engine's eyes would be in the way of the new one.
