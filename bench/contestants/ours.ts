@@ -22,7 +22,7 @@ let firstRunAt = 0
 
 const declined = new Permanent({ code: "declined", message: "The card was declined" })
 
-/** Does nothing, at once, or after the time it is given; where it fails, it does so for one order in a hundred. Until it is told to begin it is not ready, and the service processes nothing. */
+/** Does nothing, at once, or after the time it is given; where it fails, it does so for one order in a hundred. Until it is started it is not ready, and the service processes nothing. */
 const ProcessorLive = Layer.succeed(OrderProcessor, {
   ready: Effect.suspend(() => (isStarted ? Effect.void : Deferred.await(started))),
   process: (order) =>

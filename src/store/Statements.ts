@@ -163,8 +163,8 @@ export class Statements extends Context.Tag("orders/Statements")<
       now: number
     ) => Effect.Effect<{ readonly count: number; readonly next: Option.Option<number> }, StatementFault>
     /**
-     * Adds to the totals, in the one row that every transaction which changes orders updates last: what they are then, and
-     * the id of the last of the changes. So the ids ascend in the order of commit, whoever writes.
+     * Adds to the totals, in the one row that every transaction which changes orders updates last (and nodes lock first):
+     * what they are then, and the id of the last of the changes. So the ids ascend in the order of commit, whoever writes.
      */
     readonly addToTotals: (
       added: Added
