@@ -173,7 +173,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     take: <A, E, R>(use: (ticket: Ticket) => Effect.Effect<A, E, R>) =>
       take((job) => use({ key: job.key, job: Option.some(job) })),
     /** The worker of that run is done with it. If its end was not recorded, the job is free in ten seconds. */
-    letGo: ({ key, run }: Claim) => {
+    letGo: ({ key, run }: Pick<Claim, "key" | "run">) => {
       if (running.get(key)?.run === run - 1) running.delete(key)
     },
     close,
