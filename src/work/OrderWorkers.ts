@@ -44,8 +44,8 @@ export const OrderWorkersLive = Layer.scopedDiscard(
     const metrics = yield* Metrics
     const { role, shutdownGrace, workers } = yield* AppConfig
     const { nodes } = yield* OrdersRepo
-    /** Whether no other node works on the orders: then what is Processing is this process's. */
-    const isAlone = Option.isNone(nodes)
+    /** Whether the orders are this process's alone: then so is all that is Processing. */
+    const hasAll = Option.isNone(nodes)
     let stopping = false
     const held = new Set<Claim>()
     const { claimDue, underWay } = yield* makeClaiming(() => stopping)
@@ -111,7 +111,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
         processing.interruptAll()
         yield* Effect.timeoutOption(idle, "1 second")
       }
-      const releases = isAlone ? [Command.Release({ key: Option.none(), run: Option.none() })] : releasesOfOwn()
+      const releases = hasAll ? [Command.Release({ key: Option.none(), run: Option.none() })] : releasesOfOwn()
       const released = yield* commits
         .writeAll(releases)
         .pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.option)
@@ -122,7 +122,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
       if (count > 0) yield* Effect.logInfo(`Put back ${count} orders whose processing was not finished`)
     })
 
-    yield* isAlone ? recover : sweeping
+    yield* hasAll ? recover : sweeping
     if (role === "api") return
     const lanes: ReadonlyArray<Lane> = [...Arr.replicate("open" as const, workers), "suspect"]
     yield* Effect.acquireRelease(

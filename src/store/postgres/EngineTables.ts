@@ -2,7 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Option } from "effect"
 import type * as Pg from "pg"
-import { engineSchema, loadEngine } from "./PgBossEngine.ts"
+import { bossOn, engineSchema, loadEngine } from "./PgBossEngine.ts"
 import { makePool } from "./PostgresDriver.ts"
 
 /** The version of the engine's tables that `engineVersion` works with. A test compares it with the package. */
@@ -25,15 +25,9 @@ export const engineTablesIn = Effect.fnUntraced(function* (sql: SqlClient.SqlCli
 export const makeEngineTables = (config: Pg.ClientConfig, schema: string) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { PgBoss } = yield* loadEngine
+      const engine = yield* loadEngine
       const pool = yield* makePool({ ...config, query_timeout: changeMillis }, 1)
-      const boss = new PgBoss({
-        db: { executeSql: (text, values) => pool.query(text, values) },
-        schema,
-        schedule: false,
-        supervise: false,
-        registerInstance: false
-      })
+      const boss = bossOn(engine, pool, schema)
       boss.on("error", () => {})
       yield* Effect.tryPromise({
         try: () => boss.start().then(() => boss.stop({ graceful: false })),

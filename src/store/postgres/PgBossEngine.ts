@@ -44,17 +44,9 @@ const ownWay = "SELECT set_config('jit', 'off', false), set_config('synchronous_
 export const engineSchema = (ownSchema: string) =>
   ownSchema === "public" ? "pgboss" : `pgboss_${ownSchema}`.slice(0, 50)
 
-/**
- * pg-boss, in a schema of its own beside ours, until the scope ends. It does nothing by the clock: the nodes ask it to watch
- * over the jobs of all, so those of a node that was killed are handed on as long as one lives.
- */
-export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, ownSchema: string) {
-  const { PgBoss } = yield* loadEngine
-  const runtime = yield* Effect.runtime()
-  const limited = yield* makeLogLimit
-  const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, ownWay)
-  const schema = engineSchema(ownSchema)
-  const boss = new PgBoss({
+/** One that does nothing by the clock. */
+export const bossOn = ({ PgBoss }: Effect.Effect.Success<typeof loadEngine>, pool: Pg.Pool, schema: string) =>
+  new PgBoss({
     // A connection that met an error is closed, and with it the transaction that the engine may have begun.
     db: { executeSql: (text, values) => pool.query(text, values) },
     schema,
@@ -63,6 +55,18 @@ export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, 
     registerInstance: false,
     monitorIntervalSeconds: 1
   })
+
+/**
+ * pg-boss, in a schema of its own beside ours, until the scope ends. It does nothing by the clock: the nodes ask it to watch
+ * over the jobs of all, so those of a node that was killed are handed on as long as one lives.
+ */
+export const makeEngine = Effect.fnUntraced(function* (config: Pg.ClientConfig, ownSchema: string) {
+  const engine = yield* loadEngine
+  const runtime = yield* Effect.runtime()
+  const limited = yield* makeLogLimit
+  const pool = yield* makePool({ ...config, query_timeout: answerMillis }, 2, ownWay)
+  const schema = engineSchema(ownSchema)
+  const boss = bossOn(engine, pool, schema)
   boss.on("error", (error) =>
     Runtime.runFork(runtime)(limited("engine", Effect.logWarning(`The engine of jobs reports: ${messageOf(error)}`)))
   )
