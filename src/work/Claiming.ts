@@ -4,7 +4,7 @@ import { GroupCommit } from "../store/GroupCommit.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
 import { OrderProcessor } from "./OrderProcessor.ts"
 import type { Permit } from "./Permit.ts"
-import type { Ticket } from "./Ticket.ts"
+import { claimed, type Ticket } from "./Ticket.ts"
 
 /** For how long an order waits here for the processor before another node gets it, if there are several. */
 const patience = "5 seconds"
@@ -25,10 +25,11 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
   )
 
   /** Without an answer it may or may not have been claimed; giving it back makes it Pending in both cases. */
-  const claim = ({ job, key }: Ticket) =>
-    Effect.orElse(commits.write(Command.Claim({ key, job })), () =>
-      commits.settle(Command.Release({ key: Option.some(key), run: Option.map(job, ({ run }) => run + 1) }))
-    )
+  const claim = (ticket: Ticket) =>
+    Effect.orElse(commits.write(Command.Claim(ticket)), () => {
+      const { key, run } = claimed(ticket)
+      return commits.settle(Command.Release({ key: Option.some(key), run }))
+    })
 
   const underWay = new Set<Ticket>()
   const claimNow = (ticket: Ticket, permit: Permit) =>
@@ -67,7 +68,7 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
   })
   return {
     claimDue,
-    /** Those whose claim is not answered yet. */
-    underWay: () => [...underWay]
+    /** The runs that claims make which are not answered yet. */
+    underWay: () => Array.from(underWay, claimed)
   }
 })

@@ -97,8 +97,7 @@ export const OrderWorkersLive = Layer.scopedDiscard(
 
     /** Of the runs that this node has, and those that it is about to have. */
     const releasesOfOwn = () => {
-      const begun = underWay().map(({ job, key }) => ({ key, run: Option.map(job, ({ run }) => run + 1) }))
-      const runs = [...Array.from(held, ({ key, run }) => ({ key, run: Option.some(run) })), ...begun]
+      const runs = [...Array.from(held, ({ key, run }) => ({ key, run: Option.some(run) })), ...underWay()]
       return runs.map(({ key, run }) => Command.Release({ key: Option.some(key), run }))
     }
 

@@ -1,4 +1,4 @@
-import type { Option } from "effect"
+import { Option } from "effect"
 import type { RowKey } from "../order/OrderChange.ts"
 import type { Job } from "../store/Job.ts"
 
@@ -7,3 +7,6 @@ export interface Ticket {
   readonly key: RowKey
   readonly job: Option.Option<Job>
 }
+
+/** The order of a ticket, and which run of it a claim makes, if that is known. */
+export const claimed = ({ job, key }: Ticket) => ({ key, run: Option.map(job, ({ run }) => run + 1) })
