@@ -66,7 +66,10 @@ export const makeJobs = (boss: PgBoss, schema: string, runtime: Runtime.Runtime<
 
   on: (connection: Connection) => {
     const options: ConnectionOptions = { db: databaseOf(connection, runtime) }
-    const byLane = (jobs: ReadonlyArray<Job>, use: (name: string, jobs: Array<Job>) => Promise<unknown>) =>
+    const byLane = <J extends Pick<Job, "lane">>(
+      jobs: ReadonlyArray<J>,
+      use: (name: string, jobs: ReadonlyArray<J>) => Promise<unknown>
+    ) =>
       Effect.forEach(
         lanes,
         (lane) => {
@@ -80,17 +83,7 @@ export const makeJobs = (boss: PgBoss, schema: string, runtime: Runtime.Runtime<
       )
     return {
       insert: (orders: ReadonlyArray<Waiting>) =>
-        Effect.forEach(
-          lanes,
-          (lane) => {
-            const jobs = orders.filter((order) => order.lane === lane).map(insertOf)
-            return Effect.when(
-              asked(() => boss.insert(queues[lane].name, jobs, { ...options, returnId: false })),
-              () => jobs.length > 0
-            )
-          },
-          { discard: true }
-        ),
+        byLane(orders, (name, orders) => boss.insert(name, orders.map(insertOf), { ...options, returnId: false })),
       /** In whichever lane and hands they are. */
       remove: (ids: ReadonlyArray<string>) =>
         ids.length === 0
