@@ -133,8 +133,13 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
     }),
     sweep: Effect.fnUntraced(function* (status, after, limit) {
       const look = lookFor(status, after, limit)
-      if ((yield* look).orphans.length > 0) yield* timeOf(true)
-      const { orphans, rows } = yield* look
+      let found = yield* look
+      if (found.orphans.length > 0) {
+        // What was on its way when it was looked for is there once no other node changes orders.
+        yield* timeOf(true)
+        found = yield* look
+      }
+      const { orphans, rows } = found
       if (status === "Pending") {
         const { insert, remove } = yield* jobs
         // A job that has ended in the engine's eyes would be in the way of the new one.
