@@ -16,6 +16,16 @@ export const newOrder = (order_id: number) => ({
   total_amount: 250.7
 })
 
+/** What the tables of contestants have of it: id, user, items, amount, currency and metadata. */
+export const columnsOf = (order: NewOrder) => [
+  String(order.order_id),
+  String(order.user_id),
+  JSON.stringify(order.item_ids.map(String)),
+  Math.round(Number(order.total_amount) * 10_000),
+  order.currency ?? null,
+  order.metadata === undefined ? null : JSON.stringify(order.metadata)
+]
+
 const id = {
   anyOf: [
     { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },

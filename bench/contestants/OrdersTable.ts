@@ -1,6 +1,6 @@
 import type { Database } from "better-sqlite3"
 import { loadDriver } from "../../src/store/sqlite/SqliteDriver.ts"
-import type { NewOrder } from "../NewOrder.ts"
+import { columnsOf, type NewOrder } from "../NewOrder.ts"
 
 export const openOrders = (synchronous: string) => {
   const Sqlite = loadDriver()
@@ -17,16 +17,7 @@ export const prepareInsert = (db: Database) =>
     VALUES (?, 'Pending', ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (order_id) DO NOTHING`)
 
-export const rowOf = (order: NewOrder, now: number) => [
-  String(order.order_id),
-  String(order.user_id),
-  JSON.stringify(order.item_ids.map(String)),
-  Math.round(Number(order.total_amount) * 10_000),
-  order.currency ?? null,
-  order.metadata === undefined ? null : JSON.stringify(order.metadata),
-  now,
-  now
-]
+export const rowOf = (order: NewOrder, now: number) => [...columnsOf(order), now, now]
 
 export const prepareCount = (db: Database) => {
   const statement = db.prepare<[], number>("SELECT count(*) FROM orders").pluck()

@@ -1,6 +1,6 @@
 import { Pool } from "pg"
 import { PgBoss, type WorkOptions } from "pg-boss"
-import type { NewOrder } from "../NewOrder.ts"
+import { columnsOf, type NewOrder } from "../NewOrder.ts"
 import { serveOrders } from "./FastifyOrders.ts"
 
 const queue = "orders"
@@ -26,15 +26,7 @@ const add = async (order: NewOrder) => {
         INSERT INTO plain_orders (order_id, status, user_id, item_ids, total_amount, currency, metadata, accepted_at)
         VALUES ($1, 'Pending', $2, $3, $4, $5, $6, $7)
         ON CONFLICT (order_id) DO NOTHING`,
-      values: [
-        String(order.order_id),
-        String(order.user_id),
-        JSON.stringify(order.item_ids.map(String)),
-        Math.round(Number(order.total_amount) * 10_000),
-        order.currency ?? null,
-        order.metadata === undefined ? null : JSON.stringify(order.metadata),
-        Date.now()
-      ]
+      values: [...columnsOf(order), Date.now()]
     })
     if (rowCount === 1) {
       await boss.send(
