@@ -196,9 +196,10 @@ const act = (
         const rows = yield* set(key, old.status, now)
         // Another node has changed it since it was looked at.
         if (rows.length === 0) continue
-        const { order } = yield* Effect.orDie(Effect.flatten(database.byId(order_id)))
+        const after = yield* database.byId(order_id)
+        if (Option.isNone(after)) return yield* Effect.dieMessage("An order that was changed is not there")
         return {
-          results: [Result.Acted({ order, changed: true })],
+          results: [Result.Acted({ order: after.value.order, changed: true })],
           changes: rows.map((row) => change(row, old.status, transition, now, { by }))
         }
       }
