@@ -21,7 +21,13 @@ export const mariaDbDriver = (config: ClientConfig, name: string): WriterDriver 
       Effect.zipRight(takeLock(connection, name)),
       Effect.map(() => {
         client.keepAlive(pingMillis)
-        return { connection, isOpen: client.isOpen, abort: client.abort, end: client.end }
+        return {
+          connection,
+          begin: connection.executeRaw("BEGIN", []),
+          isOpen: client.isOpen,
+          abort: client.abort,
+          end: client.end
+        }
       }),
       Effect.onError(() => Effect.sync(() => client.abort("given up")))
     )

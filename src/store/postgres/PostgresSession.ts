@@ -35,6 +35,19 @@ const anotherConnection = (config: ClientConfig) =>
     )
   })
 
+/**
+ * Begins a transaction. What is prepared while a table is small may read all of it, and would go on so while the table grows,
+ * until autovacuum has counted its rows: so each time that there were twice as many transactions it is planned anew.
+ */
+const begin = (connection: Connection) => {
+  let begun = 0
+  return Effect.suspend(() => {
+    begun += 1
+    const replanned = Number.isInteger(Math.log2(begun)) ? connection.executeRaw("DISCARD PLANS", []) : Effect.void
+    return Effect.zipRight(replanned, connection.executeRaw("BEGIN", []))
+  })
+}
+
 const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriver["open"] =>
   Effect.suspend(() => {
     // Where others wait until this transaction ends, it does not wait for each answer before it asks on.
@@ -53,7 +66,7 @@ const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriv
       Effect.zipLeft(isShared ? connection.execute(yielding, [], undefined) : Effect.void),
       Effect.zipRight(connection.execute(byIndices, [], undefined)),
       Effect.zipRight(takeLock(connection, name, isShared)),
-      Effect.as({ connection, isOpen: () => isOpen, abort, end: () => client.end() }),
+      Effect.as({ connection, begin: begin(connection), isOpen: () => isOpen, abort, end: () => client.end() }),
       Effect.onError(() => Effect.sync(() => abort("given up")))
     )
   })

@@ -21,6 +21,7 @@ export const formerSession = new SqlError({
 /** A session on the server that has the lock which keeps other processes out. */
 export interface Session {
   readonly connection: Connection
+  readonly begin: Effect.Effect<unknown, SqlError>
   /** Whether it is not known to have ended. */
   readonly isOpen: () => boolean
   /** Gives it up at once: every statement that waits fails, and so does every later one. */
@@ -74,8 +75,8 @@ export const makeWriter = Effect.fnUntraced(function* ({ commit, errors, open }:
    */
   const transaction = <A, E, R>(body: Effect.Effect<A, E, R>) =>
     Effect.flatMap(session, (session) => {
-      const { connection } = session
-      return connection.executeRaw("BEGIN", []).pipe(
+      const { begin, connection } = session
+      return begin.pipe(
         Effect.zipRight(Effect.provideService(body, SqlClient.TransactionConnection, [connection, 0])),
         Effect.zipLeft(commit(connection)),
         Effect.tapErrorCause((cause) =>

@@ -47,4 +47,27 @@ describe.skipIf(!hasPostgres)(`What PostgreSQL prepares${unlessPostgres}`, () =>
       )
     })
   )
+
+  it.live("while few orders are there does not go through all of them for each when there are many", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const server = yield* serverBy(url)
+      const [few, many] = [10, 3000]
+      const claimAndRecord = (key: number) => Effect.zipRight(write(claim(key)), write(record(key, 1)))
+      yield* Effect.gen(function* () {
+        const first = Arr.range(1, few)
+        yield* Effect.forEach(first, (n) => Effect.zipRight(write(insert(n)), claimAndRecord(n)))
+        yield* write(...Arr.map(Arr.range(few + 1, few + many), (n) => insert(n)))
+        yield* Effect.forEach(Arr.range(few + 1, few + 40), claimAndRecord)
+      }).pipe(Effect.provide(OrdersRepoPostgres.layer(server)), Effect.provide(config()))
+      const [read] = yield* Effect.promise(() =>
+        queryPostgres(
+          url,
+          "SELECT idx_tup_read::int AS entries FROM pg_stat_user_indexes WHERE indexrelname = 'orders_pkey' AND schemaname = current_schema()"
+        )
+      )
+      // Reading all for each would be 240,000.
+      assert.isBelow(Number(read?.entries), 80_000)
+    })
+  )
 })
