@@ -35,9 +35,13 @@ const makeWrite = Effect.gen(function* () {
   const runGroup = makeRunGroup(database, maxPending, monotonic, () => (failed ? "largest" : "ordinary"))
 
   /** Numbers changes and keeps them, behind those that the transaction has kept before. */
-  const keep = Effect.fnUntraced(function* (made: ReadonlyArray<NewChange>, before: Option.Option<Commit>) {
+  const keep = Effect.fnUntraced(function* (
+    made: ReadonlyArray<NewChange>,
+    before: Option.Option<Commit>,
+    lastChange: Begun["lastChange"] = Option.none()
+  ) {
     if (!Arr.isNonEmptyReadonlyArray(made)) return before
-    const kept = keepChanges(made)
+    const kept = keepChanges(made, lastChange)
     const { changes, totals } = yield* Option.match(nodes, {
       onNone: () => kept,
       onSome: ({ keepJobs }) => Effect.map(bothAtOnce(kept, keepJobs(made)), ([kept]) => kept)
@@ -46,12 +50,22 @@ const makeWrite = Effect.gen(function* () {
     return Option.some({ changes: all, totals })
   })
 
-  const keepChanges = Effect.fnUntraced(function* (made: Arr.NonEmptyReadonlyArray<NewChange>) {
-    const added = { totals: addTo(noTotals, made), changes: made.length, isKept }
-    const { lastChange, totals } = yield* database.addToTotals(added)
-    const changes = numbered(made, lastChange)
-    if (isKept) yield* database.keepChanges(changes)
-    return { changes, totals }
+  /** If the id of the last change is known before, the totals and the history at once. */
+  const keepChanges = Effect.fnUntraced(function* (
+    made: Arr.NonEmptyReadonlyArray<NewChange>,
+    lastBefore: Begun["lastChange"]
+  ) {
+    const add = database.addToTotals({ totals: addTo(noTotals, made), changes: made.length, isKept })
+    const numberedTo = (last: number) => {
+      const changes = numbered(made, last)
+      return Effect.as(isKept ? database.keepChanges(changes) : Effect.void, changes)
+    }
+    if (Option.isSome(lastBefore)) {
+      const [{ totals }, changes] = yield* bothAtOnce(add, numberedTo(lastBefore.value + made.length))
+      return { changes, totals }
+    }
+    const { lastChange, totals } = yield* add
+    return { changes: yield* numberedTo(lastChange), totals }
   })
 
   /** Runs groups one after the other: what one does is seen by the next. */
@@ -82,14 +96,19 @@ const makeWrite = Effect.gen(function* () {
       results,
       commit: yield* keep(
         done.flatMap(({ changes }) => changes),
-        Option.none()
+        Option.none(),
+        begun.lastChange
       )
     }
   })
 
   const runAll = Effect.fnUntraced(function* (commands: Arr.NonEmptyReadonlyArray<Command>) {
     if (Option.isNone(nodes))
-      return yield* runInTurn(commands, { now: yield* Clock.currentTimeMillis, held: new Set() })
+      return yield* runInTurn(commands, {
+        now: yield* Clock.currentTimeMillis,
+        held: new Set(),
+        lastChange: Option.none()
+      })
     const begun = yield* nodes.value.begin(commands.some(changesOrders), commands.flatMap(jobsOf))
     return yield* (isOfMany(commands) ? runAtOnce : runInTurn)(commands, begun)
   })

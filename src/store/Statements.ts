@@ -52,6 +52,8 @@ export interface NodeTable {
 export interface Begun {
   readonly now: number
   readonly held: ReadonlySet<Job>
+  /** The id of the last change, if nobody else adds one until the transaction ends. */
+  readonly lastChange: Option.Option<number>
 }
 
 /** What else is done in a transaction where several nodes work on one database, by the jobs of an engine. */

@@ -5,6 +5,7 @@ import { Order, OrderId } from "../../src/order/Order.ts"
 import { RowKey } from "../../src/order/OrderChange.ts"
 import { Command } from "../../src/store/Command.ts"
 import { makeRunGroup } from "../../src/store/GroupRuns.ts"
+import type { Job } from "../../src/store/Job.ts"
 import { Statements } from "../../src/store/Statements.ts"
 
 const key = RowKey(1)
@@ -51,7 +52,8 @@ it.effect("A cancel whose order cannot be read again fails by the storage's faul
       () => "ordinary"
     )
     const command = Command.Cancel({ order_id, by: Option.none() })
-    const cause = yield* Effect.flip(Effect.sandbox(runGroup("Cancel", [command], { now: 0, held: new Set() }, [])))
+    const begun = { now: 0, held: new Set<Job>(), lastChange: Option.none() }
+    const cause = yield* Effect.flip(Effect.sandbox(runGroup("Cancel", [command], begun, [])))
     assert.deepStrictEqual(cause, Cause.fail(gone))
   })
 )

@@ -5,7 +5,8 @@ import type { RowKey } from "../../order/OrderChange.ts"
 import { atOnce, bothAtOnce } from "../AtOnce.ts"
 import { type NewChange, suspectLosses } from "../Command.ts"
 import { type Job, jobId } from "../Job.ts"
-import type { NodeStatements } from "../Statements.ts"
+import type { Begun, NodeStatements, StatementFault } from "../Statements.ts"
+import { onlyRow } from "../sql/Totals.ts"
 import type { Jobs, Waiting } from "./PgBossJobs.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
 
@@ -79,19 +80,28 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
   /** Of jobs, the ids and numbers of deliveries of those that wait, or are in a node's hands. */
   const findJobs = (ids: ReadonlyArray<string>) =>
     sql<{ id: string; delivery: number; is_held: boolean }>`
-      SELECT id::text AS id, retry_count AS delivery, state = 'active' AS is_held FROM ${sql.literal(table)}
-      WHERE
-        name IN ${sql.in(names)} AND state < 'completed'
-        AND id IN (SELECT value::uuid FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value))`
+      SELECT found.id::text AS id, retry_count AS delivery, state = 'active' AS is_held
+      FROM json_array_elements_text(${JSON.stringify(ids)}::json) AS given (value)
+      CROSS JOIN LATERAL (
+        SELECT id, retry_count, state FROM ${sql.literal(table)} AS job
+        WHERE name IN ${sql.in(names)} AND job.id = given.value::uuid AND state < 'completed'
+        OFFSET 0
+      ) AS found`
 
-  const timeOf = (isOrdered: boolean) =>
-    Effect.flatMap(
-      sql<{ now: number }>`
-        SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
-        ${sql.literal(isOrdered ? "FROM totals FOR UPDATE" : "")}`,
-      ([row]) =>
-        row === undefined ? Effect.dieMessage("The table `totals` has lost its row") : Effect.succeed(row.now)
-    )
+  const time = sql.literal("floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
+  const startOf = (isOrdered: boolean): Effect.Effect<Omit<Begun, "held">, StatementFault> =>
+    isOrdered
+      ? Effect.map(
+          Effect.flatMap(
+            sql<{ now: number; last: number }>`SELECT ${time}, last_change AS last FROM totals FOR UPDATE`,
+            onlyRow
+          ),
+          ({ last, now }) => ({ now, lastChange: Option.some(last) })
+        )
+      : Effect.map(Effect.flatMap(sql<{ now: number }>`SELECT ${time}`, onlyRow), ({ now }) => ({
+          now,
+          lastChange: Option.none()
+        }))
 
   const stillHeld = (jobs: ReadonlyArray<Job>) =>
     jobs.length === 0
@@ -117,7 +127,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
     fetch,
     watch,
     begin: (isOrdered, jobs) =>
-      Effect.map(bothAtOnce(timeOf(isOrdered), stillHeld(jobs)), ([now, held]) => ({ now, held })),
+      Effect.map(bothAtOnce(startOf(isOrdered), stillHeld(jobs)), ([start, held]) => ({ ...start, held })),
     keepJobs,
     touch: (held) => Effect.flatMap(jobs, ({ touch }) => touch(held)),
     putBack: Effect.fnUntraced(function* (held) {
@@ -136,7 +146,7 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
       let found = yield* look
       if (found.orphans.length > 0) {
         // What was on its way when it was looked for is there once no other node changes orders.
-        yield* timeOf(true)
+        yield* startOf(true)
         found = yield* look
       }
       const { orphans, rows } = found

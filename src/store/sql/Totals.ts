@@ -7,7 +7,7 @@ const columns = `
   pending AS "Pending", processing AS "Processing", completed AS "Completed", failed AS "Failed",
   cancelled AS "Cancelled", processing_ms AS "processingMillis"`
 
-const onlyRow = <A>(rows: ReadonlyArray<A>) =>
+export const onlyRow = <A>(rows: ReadonlyArray<A>) =>
   Option.match(Arr.head(rows), {
     onNone: () => Effect.dieMessage("The table `totals` has lost its row"),
     onSome: Effect.succeed
