@@ -41,7 +41,7 @@ export const layer = (
         addToTotals: own.addToTotals,
         reading: unavailable,
         transaction: (body) =>
-          Effect.whenEffect(new StorageUnavailable({}), Deferred.isDone(fault)).pipe(
+          Effect.flatMap(Deferred.isDone(fault), (isDone) => (isDone ? new StorageUnavailable({}) : Effect.void)).pipe(
             Effect.zipRight(endedInTime(own.before(body))),
             Effect.tapBoth({ onFailure: () => own.failed, onSuccess: () => own.committed }),
             Effect.uninterruptible,
