@@ -1,4 +1,4 @@
-import { Effect, Exit, Option } from "effect"
+import { Effect, Exit, Fiber, Option, Runtime } from "effect"
 import { Command } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { CircuitBreaker } from "./CircuitBreaker.ts"
@@ -14,6 +14,7 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
   const commits = yield* GroupCommit
   const processor = yield* OrderProcessor
   const breaker = yield* CircuitBreaker
+  const fork = Runtime.runFork(yield* Effect.runtime())
 
   const ready: Effect.Effect<void> = Effect.catchAllCause(
     Effect.suspend(() => processor.ready),
@@ -43,6 +44,19 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
       )
     })
 
+  /** Waits as long as the patience lasts. Most orders wait for nothing: a race would cost each of them two fibers and a timer. */
+  const forAWhile = (admission: Effect.Effect<void>) =>
+    Effect.suspend(() => {
+      const fiber = fork(Effect.interruptible(admission))
+      return (
+        fiber.unsafePoll() ??
+        Effect.ensuring(
+          Effect.interruptible(Effect.asVoid(Effect.timeoutOption(Fiber.join(fiber), patience))),
+          Fiber.interrupt(fiber)
+        )
+      )
+    })
+
   /** What other nodes may have is waited with for a while only. */
   const admitted = ({ job, key }: Ticket) =>
     Effect.suspend(() => {
@@ -51,10 +65,7 @@ export const makeClaiming = Effect.fnUntraced(function* (isStopping: () => boole
         permit = Option.some(given)
       })
       // A permit that came just when the time was over is used, too.
-      return Effect.map(
-        Effect.interruptible(Option.isSome(job) ? Effect.timeoutOption(admission, patience) : admission),
-        () => permit
-      )
+      return Effect.map(Option.isSome(job) ? forAWhile(admission) : Effect.interruptible(admission), () => permit)
     })
 
   const claimDue = Effect.fnUntraced(function* (ticket: Ticket) {
