@@ -11,16 +11,13 @@ import type { Job } from "../store/Job.ts"
 import { OrderEvents } from "../store/OrderEvents.ts"
 import type { Nodes } from "../store/OrdersRepo.ts"
 import { makeHandout } from "./Handout.ts"
+import { makeJobPace } from "./JobPace.ts"
 import type { Ticket } from "./Ticket.ts"
 
 /** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
 const askAgain = { open: 500, suspect: 2000 } as const satisfies Record<Lane, number>
-/** Orders are fetched ahead for as many milliseconds, at the pace at which runs end here: then a worker has each. */
-const ahead = 500
-/** After how many milliseconds in which no run ended here the orders in line are given back, as other nodes may be free. */
-const stuck = 1000
-/** How many milliseconds are left between two questions at least: orders that come one by one are fetched together. */
-const gather = 20
+/** How many milliseconds are left between two questions at least: orders that come in a stream are fetched together. */
+const gather = 40
 
 /** What this node has in its hands of a lane, and the fiber that fetches more. */
 export const makeJobLane = Effect.fnUntraced(function* (
@@ -34,7 +31,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
   const { maxAttempts } = yield* AppConfig
   const limited = yield* makeLogLimit
   const wake = yield* Queue.sliding<void>(1)
-  const now = yield* monotonicMillis
+  const pace = makeJobPace(workers, yield* monotonicMillis)
   let ready = true
   /** There may be more jobs than were fetched. */
   let behind = true
@@ -43,9 +40,6 @@ export const makeJobLane = Effect.fnUntraced(function* (
   let isWary = false
   /** The jobs under which this node processes orders. */
   const running = new Map<RowKey, Job>()
-  /** When runs ended of late. */
-  const ends: Array<number> = []
-  let lastEnd = now()
   /** Jobs that this node has and will not begin: no worker is free for them, or the claim came to nothing. */
   let unwanted: ReadonlyArray<Job> = []
 
@@ -70,8 +64,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
         running.set(key, job)
         isWary = false
       } else if (Option.contains(from, "Processing") && running.delete(key)) {
-        lastEnd = now()
-        ends.push(lastEnd)
+        pace.ended()
         if (behind) wake.unsafeOffer(undefined)
       }
     }
@@ -91,16 +84,9 @@ export const makeJobLane = Effect.fnUntraced(function* (
     }
   })
 
-  /** For how many more orders there is a worker, or will be soon. */
-  const room = () => {
-    const since = now() - ahead
-    while ((ends[0] ?? since) < since) ends.shift()
-    return Math.min(isWary ? 1 : 2 * workers, workers + Math.min(workers, ends.length) - running.size) - held.size
-  }
-
   const fill = Effect.gen(function* () {
     behind = false
-    const count = room()
+    const count = Math.min(isWary ? 1 : 2 * workers, pace.room() - running.size) - held.size
     if (count < 1) {
       behind = true
       return
@@ -152,7 +138,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
   const feed = Effect.uninterruptible(
     Effect.catchAllCause(
       Effect.gen(function* () {
-        if (depth() > 0 && running.size >= workers && now() - lastEnd >= stuck) yield* giveUpLine
+        if (depth() > 0 && pace.isStuck(running.size)) yield* giveUpLine
         yield* giveBack
         if (!isClosed) yield* fill
       }),
@@ -162,8 +148,8 @@ export const makeJobLane = Effect.fnUntraced(function* (
   yield* keepRunning(
     `feeder of the ${lane} lane`,
     feed.pipe(
-      Effect.zipRight(Effect.timeoutOption(Queue.take(wake), askAgain[lane])),
       Effect.zipRight(Effect.sleep(gather)),
+      Effect.zipRight(Effect.timeoutOption(Queue.take(wake), askAgain[lane])),
       Effect.forever
     )
   )
