@@ -94,7 +94,9 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   }),
   processing_time: Percentiles,
   queue_wait: Percentiles,
-  queue_depth: Count.annotations({ description: "Orders that the nodes which live have in their queues" }),
+  queue_depth: Count.annotations({
+    description: "Orders that are due and wait for a worker, as many as the queue holds"
+  }),
   queue_capacity: Count,
   workers: Count.annotations({ description: "Of the nodes that live" }),
   workers_busy: Count,

@@ -1,7 +1,8 @@
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { NodeList, ServiceMetrics } from "../api/Answers.ts"
 import { together } from "../observe/Figures.ts"
 import { Metrics } from "../observe/Metrics.ts"
+import { OrdersRepo } from "../store/OrdersRepo.ts"
 import { CircuitBreaker } from "../work/CircuitBreaker.ts"
 import { Fleet, worstBreaker } from "../work/Fleet.ts"
 import { OrderProcessor } from "../work/OrderProcessor.ts"
@@ -25,11 +26,24 @@ export class ServiceStatus extends Context.Tag("orders/ServiceStatus")<
       const { state } = yield* CircuitBreaker
       const { nodes } = yield* Fleet
       const { name: processor = "custom" } = yield* OrderProcessor
+      const repo = yield* OrdersRepo
+
+      /** Several nodes leave to the engine what no worker is free for: all that is due is in their one queue. */
+      const depthOf = ({ queue_capacity, queue_depth }: ReturnType<typeof together>) =>
+        Option.isNone(repo.nodes)
+          ? Effect.succeed(queue_depth)
+          : repo.window("open", queue_capacity).pipe(
+              Effect.map(({ ready }) => ready.length),
+              Effect.orElseSucceed(() => queue_depth)
+            )
+
       return {
-        metrics: Effect.zipWith(snapshot, nodes, (ofOrders, nodes) => {
-          const living = nodes.filter(({ alive }) => alive)
+        metrics: Effect.gen(function* () {
+          const ofOrders = yield* snapshot
+          const living = (yield* nodes).filter(({ alive }) => alive)
           const figures = together(living.map(({ figures }) => figures))
-          return new ServiceMetrics({ ...ofOrders, ...figures, processor, breaker: worstBreaker(living) })
+          const queue_depth = yield* depthOf(figures)
+          return new ServiceMetrics({ ...ofOrders, ...figures, queue_depth, processor, breaker: worstBreaker(living) })
         }),
         nodes: Effect.map(
           nodes,

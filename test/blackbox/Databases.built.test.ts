@@ -9,7 +9,7 @@ import { makeCaller, type Nodes } from "./Caller.ts"
 import { startShop } from "./Shop.ts"
 import type { Settings, Subject } from "./Subject.ts"
 import { subjects } from "./Subjects.ts"
-import { gone, metrics } from "./subjects/Service.ts"
+import { gone } from "./subjects/Service.ts"
 
 /** The settings that name a database that is empty, each time. */
 type Empty = Effect.Effect<Record<string, string>>
@@ -98,7 +98,7 @@ describe("are those of a service on", () => {
     hasPostgres,
     () => Effect.map(postgresSchemas(), (url) => ({ DATABASE_URL: url, QUEUE: "pg-boss", HISTORY: "1 hour" })),
     2,
-    // Nodes have no orders in a queue that no worker is free for, and do not start without a history.
-    [metrics, gone]
+    // Nodes do not start without a history.
+    [gone]
   )
 })
