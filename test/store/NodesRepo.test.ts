@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Array as Arr, Context, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
+import { Command } from "../../src/store/Command.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../src/store/postgres/OrdersRepoPostgres.ts"
 import { nodesRepo } from "../support/NodesRepo.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../support/Postgres.ts"
-import { insert } from "../support/RepoKit.ts"
+import { claim, insert, record } from "../support/RepoKit.ts"
 import { changeSuite } from "./conformance/Suite.ts"
 
 changeSuite(`OrdersRepoSql.layer of a node on PostgreSQL${unlessPostgres}`, nodesRepo(postgresSchemas()), hasPostgres)
@@ -39,6 +40,39 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
       assert.strictEqual(Option.getOrThrow(commit).totals.Pending, 1)
       const tries = yield* Effect.promise(() => queryPostgres(url, "SELECT last_value::int AS last FROM tries"))
       assert.deepStrictEqual(tries, [{ last: 2 }])
+    }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
+  )
+
+  it.scopedLive("has one suspect in hand at a time, of all nodes", () =>
+    Effect.gen(function* () {
+      const server = yield* serverBy(yield* schemas)
+      const node = Effect.map(Layer.build(OrdersRepoPostgres.layer(server)), (context) => {
+        const { nodes, write } = Context.get(context, OrdersRepo)
+        return { write, fetch: Option.getOrThrow(nodes).fetch("suspect", 2) }
+      })
+      const [one, other] = [yield* node, yield* node]
+      const keys = Arr.range(1, 3)
+      yield* one.write(Arr.map(keys, (key) => insert(key)))
+      for (const _ of [1, 2]) {
+        yield* one.write(Arr.map(keys, (key) => claim(key)))
+        yield* one.write([Command.Recover({ maxAttempts: 5 })])
+      }
+      const worked: Array<number> = []
+      for (const [has, waits] of [
+        [one, other],
+        [other, one],
+        [one, other]
+      ] as const) {
+        const [job, ...more] = yield* has.fetch
+        assert.isDefined(job)
+        if (job === undefined) return
+        assert.deepStrictEqual([more, yield* waits.fetch, yield* has.fetch], [[], [], []])
+        yield* has.write([Command.Claim({ key: job.key, job: Option.some(job) })])
+        assert.deepStrictEqual(yield* waits.fetch, [])
+        yield* has.write([record(job.key, 3)])
+        worked.push(job.key)
+      }
+      assert.sameMembers(worked, keys)
     }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
   )
 })
