@@ -2,6 +2,7 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { Effect, Predicate } from "effect"
+import { monotonicMillis } from "../../MonotonicClock.ts"
 import { sqlOfSession } from "../server/ServerSql.ts"
 import type { Session, WriterDriver } from "../server/Writer.ts"
 import { refuseOtherVersion } from "./NodesSetUp.ts"
@@ -35,21 +36,28 @@ const anotherConnection = (config: ClientConfig) =>
     )
   })
 
+/** For how many milliseconds what is prepared is run by the same plan. */
+const plannedFor = 2000
+
 /**
- * Begins a transaction. What is prepared while a table is small may read all of it, and would go on so while the table grows,
- * until autovacuum has counted its rows: so each time that there were twice as many transactions it is planned anew.
+ * Begins a transaction. What was planned while a table was small may read all of it, and would go on so while the table grows,
+ * until autovacuum has counted its rows: so it is planned anew every few moments.
  */
-const begin = (connection: Connection) => {
-  let begun = 0
+const begin = (connection: Connection, monotonic: () => number) => {
+  let plannedAt = monotonic()
   return Effect.suspend(() => {
-    begun += 1
-    const replanned = Number.isInteger(Math.log2(begun)) ? connection.executeRaw("DISCARD PLANS", []) : Effect.void
-    return Effect.zipRight(replanned, connection.executeRaw("BEGIN", []))
+    const now = monotonic()
+    const isOld = now - plannedAt >= plannedFor
+    if (isOld) plannedAt = now
+    return Effect.zipRight(
+      isOld ? connection.executeRaw("DISCARD PLANS", []) : Effect.void,
+      connection.executeRaw("BEGIN", [])
+    )
   })
 }
 
 const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriver["open"] =>
-  Effect.suspend(() => {
+  Effect.flatMap(monotonicMillis, (monotonic) => {
     // Where others wait until this transaction ends, it does not wait for each answer before it asks on.
     const client = new Client({ ...config, pipeline: isShared })
     let isOpen = true
@@ -66,7 +74,13 @@ const open = (config: ClientConfig, name: string, isShared: boolean): WriterDriv
       Effect.zipLeft(isShared ? connection.execute(yielding, [], undefined) : Effect.void),
       Effect.zipRight(connection.execute(byIndices, [], undefined)),
       Effect.zipRight(takeLock(connection, name, isShared)),
-      Effect.as({ connection, begin: begin(connection), isOpen: () => isOpen, abort, end: () => client.end() }),
+      Effect.as({
+        connection,
+        begin: begin(connection, monotonic),
+        isOpen: () => isOpen,
+        abort,
+        end: () => client.end()
+      }),
       Effect.onError(() => Effect.sync(() => abort("given up")))
     )
   })

@@ -74,8 +74,9 @@ describe.skipIf(!hasPostgres)(`Nodes on PostgreSQL${unlessPostgres}`, () => {
   it.scopedLive.each([11, -11])("do not start with a clock that is off by %i s", (seconds) =>
     Effect.gen(function* () {
       const clock = Clock.make()
-      const off = {
+      const off: Clock.Clock = {
         ...clock,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
         unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + seconds * 1000,
         currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + seconds * 1000)
       }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect, Option } from "effect"
+import { Array as Arr, Effect, Option, TestClock } from "effect"
 import { OrdersRepo } from "../../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../../src/store/postgres/OrdersRepoPostgres.ts"
 import { hasPostgres, postgresSchemas, queryPostgres, serverBy, unlessPostgres } from "../../support/Postgres.ts"
@@ -48,7 +48,7 @@ describe.skipIf(!hasPostgres)(`What PostgreSQL prepares${unlessPostgres}`, () =>
     })
   )
 
-  it.live("while few orders are there does not go through all of them for each when there are many", () =>
+  it.effect("while few orders are there does not go through all of them for each when there are many", () =>
     Effect.gen(function* () {
       const url = yield* schemas
       const server = yield* serverBy(url)
@@ -58,6 +58,7 @@ describe.skipIf(!hasPostgres)(`What PostgreSQL prepares${unlessPostgres}`, () =>
         const first = Arr.range(1, few)
         yield* Effect.forEach(first, (n) => Effect.zipRight(write(insert(n)), claimAndRecord(n)))
         yield* write(...Arr.map(Arr.range(few + 1, few + many), (n) => insert(n)))
+        yield* TestClock.adjust("2 seconds")
         yield* Effect.forEach(Arr.range(few + 1, few + 40), claimAndRecord)
       }).pipe(Effect.provide(OrdersRepoPostgres.layer(server)), Effect.provide(config()))
       const [read] = yield* Effect.promise(() =>
@@ -67,7 +68,7 @@ describe.skipIf(!hasPostgres)(`What PostgreSQL prepares${unlessPostgres}`, () =>
         )
       )
       // Reading all for each would be 240,000.
-      assert.isBelow(Number(read?.entries), 80_000)
+      assert.isBelow(Number(read?.entries), 10_000)
     })
   )
 })
