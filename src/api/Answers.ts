@@ -95,7 +95,8 @@ export class ServiceMetrics extends Schema.Class<ServiceMetrics>("ServiceMetrics
   processing_time: Percentiles,
   queue_wait: Percentiles,
   queue_depth: Count.annotations({
-    description: "Orders that are due and wait for a worker, as many as the queue holds"
+    description:
+      "Orders that are due and wait for a worker: those in the queue of one process, up to 1,000 of several nodes"
   }),
   queue_capacity: Count,
   workers: Count.annotations({ description: "Of the nodes that live" }),

@@ -2,7 +2,6 @@ import { Context, Effect, Layer, Option } from "effect"
 import { NodeList, ServiceMetrics } from "../api/Answers.ts"
 import { together } from "../observe/Figures.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import { OrdersRepo } from "../store/OrdersRepo.ts"
 import { CircuitBreaker } from "../work/CircuitBreaker.ts"
 import { Fleet, worstBreaker } from "../work/Fleet.ts"
 import { OrderProcessor } from "../work/OrderProcessor.ts"
@@ -24,25 +23,15 @@ export class ServiceStatus extends Context.Tag("orders/ServiceStatus")<
     Effect.gen(function* () {
       const { snapshot } = yield* Metrics
       const { state } = yield* CircuitBreaker
-      const { nodes } = yield* Fleet
+      const { due, nodes } = yield* Fleet
       const { name: processor = "custom" } = yield* OrderProcessor
-      const repo = yield* OrdersRepo
-
-      /** Several nodes leave to the engine what no worker is free for: all that is due is in their one queue. */
-      const depthOf = ({ queue_capacity, queue_depth }: ReturnType<typeof together>) =>
-        Option.isNone(repo.nodes)
-          ? Effect.succeed(queue_depth)
-          : repo.window("open", queue_capacity).pipe(
-              Effect.map(({ ready }) => ready.length),
-              Effect.orElseSucceed(() => queue_depth)
-            )
-
       return {
         metrics: Effect.gen(function* () {
           const ofOrders = yield* snapshot
           const living = (yield* nodes).filter(({ alive }) => alive)
           const figures = together(living.map(({ figures }) => figures))
-          const queue_depth = yield* depthOf(figures)
+          // Several nodes leave to the engine what no worker is free for: all that is due is in their one queue.
+          const queue_depth = Option.getOrElse(yield* due, () => figures.queue_depth)
           return new ServiceMetrics({ ...ofOrders, ...figures, queue_depth, processor, breaker: worstBreaker(living) })
         }),
         nodes: Effect.map(

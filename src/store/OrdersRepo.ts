@@ -45,6 +45,8 @@ export interface Nodes {
   readonly fetch: (lane: Lane, count: number) => Effect.Effect<ReadonlyArray<Job>, StorageUnavailable>
   /** Reports this node to the others: what all have reported within an hour. */
   readonly report: (own: NodeReport) => Effect.Effect<ReadonlyArray<NodeRow>, StorageUnavailable>
+  /** How many orders are due and wait for a worker of some node, `most` at most. */
+  readonly due: (most: number) => Effect.Effect<number, StorageUnavailable>
   /** The node of that name ends in order. */
   readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>
   /** The id of the last change of any node: this costs much less than to look for changes. */

@@ -147,11 +147,12 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    nodes: Option.map(database.nodes, ({ fetch, lastChange, leave, report, watch }) => ({
+    nodes: Option.map(database.nodes, ({ due, fetch, lastChange, leave, report, watch }) => ({
       fetch: (lane, count) => reading(fetch(lane, count)),
       watch: reading(watch),
       lastChange: reading(lastChange),
       report: (own) => reading(report(own)),
+      due: (most) => reading(due(most)),
       leave: (name) => reading(leave(name))
     })),
     findPruned: (id: OrderId) => reading(Effect.map(database.pruned([id]), Arr.head)),

@@ -44,6 +44,8 @@ export interface NodeTable {
   readonly lastChange: Effect.Effect<number, StatementFault>
   /** Writes the node's row, and reads those of all that were heard of within an hour, the last heard first. */
   readonly report: (own: NodeReport) => Rows<NodeRow>
+  /** How many orders are due and wait for a worker, by the database's clock, `most` at most. */
+  readonly due: (most: number) => Effect.Effect<number, StatementFault>
   /** Removes the node's row. */
   readonly leave: (name: string) => Effect.Effect<void, StatementFault>
 }

@@ -27,6 +27,9 @@ export interface FleetNode {
 /** After so many milliseconds of silence a node counts as gone. */
 const goneAfter = 10_000
 
+/** More orders that are due are not counted. */
+const mostDue = 1000
+
 const closed: BreakerState = {
   state: "closed",
   failures_in_a_row: 0,
@@ -67,24 +70,28 @@ const bySince = Order.combine(
   Order.mapInput(Order.string, ({ name }: FleetNode) => name)
 )
 
-/**
- * Reports this node to the others each second, and reads of them, until the scope ends: what was heard, and when by the clock
- * that is never set.
- */
+/** What was heard last, and when by the clock that is never set. */
+interface Heard {
+  readonly at: number
+  readonly rows: ReadonlyArray<NodeRow>
+  readonly due: Option.Option<number>
+}
+
+/** Reports this node to the others each second, and reads of them, until the scope ends. */
 const hear = Effect.fnUntraced(function* (
-  { leave, report }: Nodes,
+  { due: countDue, leave, report }: Nodes,
   own: { readonly name: string; readonly role: string; readonly version: string },
   current: Effect.Effect<typeof Report.Type>,
   monotonic: () => number
 ) {
   const startedAt = monotonic()
-  let heard: { readonly at: number; readonly rows: ReadonlyArray<NodeRow> } = { at: startedAt, rows: [] }
+  let heard: Heard = { at: startedAt, rows: [], due: Option.none() }
   let isAway = false
 
   const reportOwn = Effect.gen(function* () {
     const figures = encodeReport(yield* current)
     const rows = yield* report({ ...own, up: monotonic() - startedAt, figures })
-    heard = { at: monotonic(), rows }
+    heard = { at: monotonic(), rows, due: Option.some(yield* countDue(mostDue)) }
     if (isAway) yield* Effect.logInfo("Other nodes are heard of again")
     isAway = false
   })
@@ -116,6 +123,8 @@ export class Fleet extends Context.Tag("orders/Fleet")<
   {
     /** The nodes that were heard of within the last hour, and this one as it is now, by the time of their start. */
     readonly nodes: Effect.Effect<ReadonlyArray<FleetNode>>
+    /** How many orders were due and waited for a worker of some node, 1,000 at most: none where this is the only process. */
+    readonly due: Effect.Effect<Option.Option<number>>
   }
 >() {
   static readonly layer = (version: string) =>
@@ -133,10 +142,11 @@ export class Fleet extends Context.Tag("orders/Fleet")<
 
         const current = Effect.map(state, (breaker) => ({ figures: figures(), breaker }))
         const heard = Option.isNone(nodes)
-          ? () => ({ at: 0, rows: [] })
+          ? (): Heard => ({ at: 0, rows: [], due: Option.none() })
           : yield* hear(nodes.value, own, current, monotonic)
 
         return {
+          due: Effect.sync(() => heard().due),
           nodes: Effect.gen(function* () {
             const now = yield* Clock.currentTimeMillis
             const { at, rows } = heard()

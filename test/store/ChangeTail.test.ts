@@ -47,6 +47,7 @@ const make = Effect.gen(function* () {
       fetch: () => Effect.succeed([]),
       watch: Effect.void,
       report: () => Effect.succeed([]),
+      due: () => Effect.succeed(0),
       leave: () => Effect.void,
       lastChange: Effect.suspend(() => {
         if (!isAway) return Effect.succeed(last())

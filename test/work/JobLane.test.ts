@@ -46,6 +46,7 @@ const make = (workers: number) =>
       watch: Effect.void,
       lastChange: Effect.succeed(0),
       report: () => Effect.succeed([]),
+      due: () => Effect.succeed(0),
       leave: () => Effect.void
     }
     const lane = yield* Effect.provide(

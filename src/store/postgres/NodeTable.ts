@@ -1,4 +1,5 @@
 import { Effect, Predicate, Schema } from "effect"
+import { suspectLosses } from "../Command.ts"
 import type { NodeTable } from "../Statements.ts"
 import { type ClientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
 
@@ -56,6 +57,15 @@ const decode = Schema.decodeUnknown(
   )
 )
 
+/** By `orders_pending`, in no order: what is not counted is not read. */
+const due = `
+  SELECT count(*)::int AS due
+  FROM (
+    SELECT 1 FROM orders WHERE status = 'Pending' AND losses < ${suspectLosses} AND due_at <= ${now} LIMIT $1
+  ) AS waiting`
+
+const decodeDue = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ due: Schema.Int })))
+
 const decodeLast = (rows: ReadonlyArray<unknown>) => {
   const [row] = rows
   return Predicate.hasProperty(row, "last") && Predicate.isNumber(row.last)
@@ -71,6 +81,7 @@ export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) 
     lastChange: Effect.flatMap(execute("SELECT last_change AS last FROM totals", [], undefined), decodeLast),
     report: ({ figures, name, role, up, version }) =>
       Effect.flatMap(execute(report, [name, role, version, Math.floor(up), figures], undefined), decode),
+    due: (most) => Effect.map(Effect.flatMap(execute(due, [most], undefined), decodeDue), ([{ due }]) => due),
     leave: (name) => Effect.asVoid(execute("DELETE FROM nodes WHERE name = $1", [name], undefined))
   } satisfies NodeTable
 })
