@@ -37,9 +37,16 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
         results.map(({ _tag }) => _tag),
         ["Inserted"]
       )
-      assert.strictEqual(Option.getOrThrow(commit).totals.Pending, 1)
+      const { changes, totals } = Option.getOrThrow(commit)
+      assert.deepStrictEqual([changes.map(({ id }) => id), totals.Pending], [[1], 1])
+      // The ids go on where they were before it was repeated.
+      const next = Option.getOrThrow((yield* write([insert(2), insert(3)])).commit)
+      assert.deepStrictEqual(
+        next.changes.map(({ id }) => id),
+        [2, 3]
+      )
       const tries = yield* Effect.promise(() => queryPostgres(url, "SELECT last_value::int AS last FROM tries"))
-      assert.deepStrictEqual(tries, [{ last: 2 }])
+      assert.deepStrictEqual(tries, [{ last: 4 }])
     }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
   )
 
