@@ -31,6 +31,7 @@ export default defineConfig({
         test: {
           name: "built",
           include: [built],
+          globalSetup: "test/support/Templates.ts",
           // For a machine many times slower than any other: they only end what hangs.
           testTimeout: 300_000,
           hookTimeout: 300_000

@@ -5,8 +5,10 @@ import * as Path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
 import { Effect, Predicate } from "effect"
+import { inject } from "vitest"
 import { freePort } from "./FreePort.ts"
 import { queryMariaDb } from "./MariaDb.ts"
+import { copyTemplate } from "./Templates.ts"
 
 const run = promisify(execFile)
 
@@ -40,19 +42,21 @@ export const startMariaDbServer = (folder: string) =>
       const home = Path.join(folder, "mariadb")
       const data = Path.join(home, "data")
       Fs.chmodSync(folder, 0o755)
-      for (const path of [home, data]) {
-        Fs.mkdirSync(path)
-        Fs.chownSync(path, uid, -1)
-      }
+      Fs.mkdirSync(home)
+      Fs.chownSync(home, uid, -1)
       const port = await freePort()
       const url = (database: string) => `mariadb://root@127.0.0.1:${port}/${database}`
-      const common = ["--no-defaults", `--datadir=${data}`, `--tmpdir=${home}`, ...args]
-      await run(install ?? "", [...common, "--auth-root-authentication-method=normal", "--skip-test-db"], { cwd: home })
+      const common = (data: string) => ["--no-defaults", `--datadir=${data}`, `--tmpdir=${home}`, ...args]
+      await copyTemplate(Path.join(inject("templates"), "mariadb"), data, (made) =>
+        run(install ?? "", [...common(made), "--auth-root-authentication-method=normal", "--skip-test-db"], {
+          cwd: home
+        })
+      )
 
       let child: ChildProcess | undefined
       const start = async () => {
         const options = [`--port=${port}`, "--bind-address=127.0.0.1", `--socket=${Path.join(home, "socket")}`]
-        const started = spawn(program ?? "", [...common, ...options], { cwd: home, stdio: "ignore" })
+        const started = spawn(program ?? "", [...common(data), ...options], { cwd: home, stdio: "ignore" })
         child = started
         while (true) {
           const isUp = await queryMariaDb(url(""), "SELECT 1").then(

@@ -3,7 +3,9 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { promisify } from "node:util"
 import { Effect } from "effect"
+import { inject } from "vitest"
 import { freePort } from "./FreePort.ts"
+import { copyTemplate } from "./Templates.ts"
 
 const run = promisify(execFile)
 
@@ -72,18 +74,21 @@ export const startServer = (folder: string, tls?: { readonly cert: string; reado
       const options = `-p ${port} -h 127.0.0.1 -k ${home} ${ssl}`
       const start = () => call("pg_ctl", "-D", data, "-w", "-l", Path.join(home, "log"), "-o", options, "start")
       const stop = (mode: "fast" | "immediate") => call("pg_ctl", "-D", data, "-w", "-m", mode, "stop")
-      await call(
-        "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "--pwfile",
-        secret,
-        "-E",
-        "UTF8",
-        "--auth-local=trust",
-        "--auth-host=scram-sha-256"
+      await copyTemplate(Path.join(inject("templates"), "postgres"), data, (made) =>
+        call(
+          "initdb",
+          "--no-sync",
+          "-D",
+          made,
+          "-U",
+          "postgres",
+          "--pwfile",
+          secret,
+          "-E",
+          "UTF8",
+          "--auth-local=trust",
+          "--auth-host=scram-sha-256"
+        )
       )
       await start()
       return {
