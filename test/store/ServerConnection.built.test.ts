@@ -31,7 +31,7 @@ const closingMillis = 20_000
 const fewest = 15
 
 for (const { isThere, make, name } of serverKinds) {
-  describe.skipIf(!isThere)(`The connection to ${name}`, () => {
+  describe.skipIf(!isThere)(`The connection to ${name}`, { concurrent: true }, () => {
     it.scopedLive("may be lost with any answer: all is written once, and told to all who listen", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
