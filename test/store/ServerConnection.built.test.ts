@@ -31,7 +31,8 @@ const closingMillis = 20_000
 const fewest = 15
 
 for (const { isThere, make, name } of serverKinds) {
-  describe.skipIf(!isThere)(`The connection to ${name}`, { concurrent: true }, () => {
+  // Each has a server of its own and waits most of the time: they wait at the same time.
+  describe.skipIf(!isThere).concurrent(`The connection to ${name}`, () => {
     it.scopedLive("may be lost with any answer: all is written once, and told to all who listen", () =>
       Effect.gen(function* () {
         const folder = yield* temporaryFolder
