@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Layer, Option } from "effect"
+import { Array as Arr, Context, DateTime, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
-import { Command } from "../../src/store/Command.ts"
+import { Command, Outcome } from "../../src/store/Command.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../src/store/postgres/OrdersRepoPostgres.ts"
 import { nodesRepo } from "../support/NodesRepo.ts"
@@ -47,6 +47,20 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
       )
       const tries = yield* Effect.promise(() => queryPostgres(url, "SELECT last_value::int AS last FROM tries"))
       assert.deepStrictEqual(tries, [{ last: 4 }])
+    }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
+  )
+
+  it.scopedLive("counts the orders that are due and wait, up to a number", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(OrdersRepoPostgres.layer(yield* serverBy(yield* schemas)))
+      const { nodes, write } = Context.get(context, OrdersRepo)
+      const { due } = Option.getOrThrow(nodes)
+      assert.strictEqual(yield* due(10), 0)
+      yield* write(Arr.map(Arr.range(1, 4), (key) => insert(key)))
+      yield* write([claim(1), claim(2)])
+      const error = { code: "busy", message: "Later", attempt: 1, at: DateTime.unsafeMake(0) }
+      yield* write([record(2, 1, Outcome.Postponed({ error, wait: 3_600_000 }))])
+      assert.deepStrictEqual([yield* due(10), yield* due(1)], [2, 1])
     }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
   )
 
