@@ -1,7 +1,8 @@
 import { Effect, Predicate, Schema } from "effect"
-import { suspectLosses } from "../Command.ts"
 import type { NodeTable } from "../Statements.ts"
+import { isOf } from "../sql/PartialIndexes.ts"
 import { type ClientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
+import { serverMillis } from "./ServerClock.ts"
 
 /** For how long a statement waits for its answer, in milliseconds. */
 const answerMillis = 5000
@@ -20,12 +21,10 @@ const forgotten = 3_600_000
 /** So that a node which is started again and again does not fill a page. */
 const most = 100
 
-const now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-
 /** Rows that another node removes, too, are left to it. No row is written by two nodes, so that none waits for another. */
 const report = `
   WITH
-    asked AS MATERIALIZED (SELECT ${now} AS at),
+    asked AS MATERIALIZED (SELECT ${serverMillis} AS at),
     reported AS (
       INSERT INTO nodes (name, role, version, since, heard_at, figures)
       SELECT $1, $2, $3, at - $4::bigint, at, $5 FROM asked
@@ -67,7 +66,7 @@ const decode = Schema.decodeUnknown(
 const due = `
   SELECT count(*)::int AS due
   FROM (
-    SELECT 1 FROM orders WHERE status = 'Pending' AND losses < ${suspectLosses} AND due_at <= ${now} LIMIT $1
+    SELECT 1 FROM orders WHERE ${isOf.orders_pending} AND due_at <= ${serverMillis} LIMIT $1
   ) AS waiting`
 
 const decodeDue = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ due: Schema.Int })))

@@ -6,6 +6,7 @@ import { applied, latestOf } from "../server/Tables.ts"
 import { OtherVersion } from "../server/Writer.ts"
 import { engineTables, engineTablesIn, makeEngineTables } from "./EngineTables.ts"
 import { migrations } from "./Migrations.ts"
+import { serverMillis } from "./ServerClock.ts"
 import { countOthers, takeSetUpLock } from "./SessionLock.ts"
 import { present, setUp } from "./SetUp.ts"
 
@@ -14,7 +15,7 @@ const mostSeconds = 10
 
 const checkClock = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, shown: string) {
   const before = yield* Clock.currentTimeMillis
-  const [row] = yield* sql<{ now: number }>`SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now`
+  const [row] = yield* sql<{ now: number }>`SELECT ${sql.literal(serverMillis)} AS now`
   const after = yield* Clock.currentTimeMillis
   const off = row === undefined ? 0 : Math.max(row.now - after, before - row.now)
   if (off <= mostSeconds * 1000) return

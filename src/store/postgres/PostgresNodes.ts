@@ -5,10 +5,11 @@ import type { RowKey } from "../../order/OrderChange.ts"
 import { atOnce, bothAtOnce } from "../AtOnce.ts"
 import { type NewChange, suspectLosses } from "../Command.ts"
 import { type Job, jobId } from "../Job.ts"
-import type { Begun, NodeStatements, StatementFault } from "../Statements.ts"
+import type { NodeStatements } from "../Statements.ts"
 import { onlyRow } from "../sql/Totals.ts"
 import type { Jobs, Waiting } from "./PgBossJobs.ts"
 import { postgresDialect } from "./PostgresDialect.ts"
+import { serverMillis } from "./ServerClock.ts"
 
 interface UnfinishedRow {
   readonly seq: RowKey
@@ -88,20 +89,16 @@ export const postgresNodes = (sql: SqlClient.SqlClient, { fetch, names, on, tabl
         OFFSET 0
       ) AS found`
 
-  const time = sql.literal("floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now")
-  const startOf = (isOrdered: boolean): Effect.Effect<Omit<Begun, "held">, StatementFault> =>
-    isOrdered
-      ? Effect.map(
-          Effect.flatMap(
-            sql<{ now: number; last: number }>`SELECT ${time}, last_change AS last FROM totals FOR UPDATE`,
-            onlyRow
-          ),
-          ({ last, now }) => ({ now, lastChange: Option.some(last) })
-        )
-      : Effect.map(Effect.flatMap(sql<{ now: number }>`SELECT ${time}`, onlyRow), ({ now }) => ({
-          now,
-          lastChange: Option.none()
-        }))
+  const startOf = (isOrdered: boolean) =>
+    Effect.map(
+      Effect.flatMap(
+        sql<{ now: number; last: number }>`
+          SELECT ${sql.literal(serverMillis)} AS now, last_change AS last
+          FROM totals ${sql.literal(isOrdered ? "FOR UPDATE" : "")}`,
+        onlyRow
+      ),
+      ({ last, now }) => ({ now, lastChange: Option.liftPredicate(last, () => isOrdered) })
+    )
 
   const stillHeld = (jobs: ReadonlyArray<Job>) =>
     jobs.length === 0

@@ -21,6 +21,7 @@ export const formerSession = new SqlError({
 /** A session on the server that has the lock which keeps other processes out. */
 export interface Session {
   readonly connection: Connection
+  /** Begins a transaction. */
   readonly begin: Effect.Effect<unknown, SqlError>
   /** Whether it is not known to have ended. */
   readonly isOpen: () => boolean
