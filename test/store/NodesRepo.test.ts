@@ -13,13 +13,17 @@ changeSuite(`OrdersRepoSql.layer of a node on PostgreSQL${unlessPostgres}`, node
 
 describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
   const schemas = postgresSchemas()
+  const open = (url: string) =>
+    Effect.map(
+      Effect.flatMap(serverBy(url), (server) => Layer.build(OrdersRepoPostgres.layer(server))),
+      Context.get(OrdersRepo)
+    )
 
   it.scopedLive("repeats a transaction in which a statement of the engine met a deadlock", () =>
     Effect.gen(function* () {
       const url = yield* schemas
       const schema = (new URL(url).searchParams.get("options") ?? "").replace(/^.*=/, "")
-      const context = yield* Layer.build(OrdersRepoPostgres.layer(yield* serverBy(url)))
-      const { write } = Context.get(context, OrdersRepo)
+      const { write } = yield* open(url)
       yield* Effect.promise(() =>
         queryPostgres(
           url,
@@ -52,8 +56,7 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
 
   it.scopedLive("counts the orders that are due and wait, up to a number", () =>
     Effect.gen(function* () {
-      const context = yield* Layer.build(OrdersRepoPostgres.layer(yield* serverBy(yield* schemas)))
-      const { nodes, write } = Context.get(context, OrdersRepo)
+      const { nodes, write } = yield* open(yield* schemas)
       const { due } = Option.getOrThrow(nodes)
       assert.strictEqual(yield* due(10), 0)
       yield* write(Arr.map(Arr.range(1, 4), (key) => insert(key)))
@@ -66,11 +69,11 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
 
   it.scopedLive("has one suspect in hand at a time, of all nodes", () =>
     Effect.gen(function* () {
-      const server = yield* serverBy(yield* schemas)
-      const node = Effect.map(Layer.build(OrdersRepoPostgres.layer(server)), (context) => {
-        const { nodes, write } = Context.get(context, OrdersRepo)
-        return { write, fetch: Option.getOrThrow(nodes).fetch("suspect", 2) }
-      })
+      const url = yield* schemas
+      const node = Effect.map(open(url), ({ nodes, write }) => ({
+        write,
+        fetch: Option.getOrThrow(nodes).fetch("suspect", 2)
+      }))
       const [one, other] = [yield* node, yield* node]
       const keys = Arr.range(1, 3)
       yield* one.write(Arr.map(keys, (key) => insert(key)))
