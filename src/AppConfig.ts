@@ -206,8 +206,8 @@ const mistakesOfNodes = (given: {
   if (!Option.exists(given.databaseServer, ({ kind }) => kind === "postgres")) {
     add("QUEUE", 'given "pg-boss", which needs a PostgreSQL server in DATABASE_URL')
   }
-  if (!Option.exists(given.history, Duration.greaterThanOrEqualTo(Duration.hours(1)))) {
-    add("HISTORY", "nodes hear of each other by the history: with QUEUE=pg-boss it is kept for 1 hour at least")
+  if (Option.exists(given.history, Duration.lessThan(Duration.hours(1)))) {
+    add("HISTORY", 'with QUEUE=pg-boss 1 hour at least, or "off": nodes hear of each other by the history')
   }
   if (Duration.greaterThan(given.attemptTimeout, longestAttempt)) {
     add("ATTEMPT_TIMEOUT", "with QUEUE=pg-boss 12 hours at most")

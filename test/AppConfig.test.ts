@@ -248,11 +248,11 @@ describe("AppConfig", () => {
       ['QUEUE: given "pg-boss", which needs a PostgreSQL server in DATABASE_URL']
     ],
     [
-      "an engine on MariaDB, without a history, with attempts of a day",
-      { QUEUE: "pg-boss", DATABASE_URL: "mariadb://shop@db/orders", HISTORY: "off", ATTEMPT_TIMEOUT: "1 day" },
+      "an engine on MariaDB, with a short history, with attempts of a day",
+      { QUEUE: "pg-boss", DATABASE_URL: "mariadb://shop@db/orders", HISTORY: "59 minutes", ATTEMPT_TIMEOUT: "1 day" },
       [
         'QUEUE: given "pg-boss", which needs a PostgreSQL server in DATABASE_URL',
-        "HISTORY: nodes hear of each other by the history: with QUEUE=pg-boss it is kept for 1 hour at least",
+        'HISTORY: with QUEUE=pg-boss 1 hour at least, or "off": nodes hear of each other by the history',
         "ATTEMPT_TIMEOUT: with QUEUE=pg-boss 12 hours at most"
       ]
     ]

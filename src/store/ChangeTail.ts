@@ -14,12 +14,12 @@ const piece = 1000
  * is seen of it has no gaps. What this node committed is read only if others committed something before it.
  */
 export const makeChangeTail = Effect.fnUntraced(function* (
-  repo: Pick<Context.Tag.Service<OrdersRepo>, "changes" | "fault" | "historyRange">,
-  { lastChange }: Nodes,
+  { fault, historyRange }: Pick<Context.Tag.Service<OrdersRepo>, "fault" | "historyRange">,
+  nodes: Pick<Nodes, "changes" | "lastChange">,
   found: (changes: ReadonlyArray<OrderChange>) => Effect.Effect<void>
 ) {
   const wake = yield* Queue.sliding<void>(1)
-  let place = (yield* Effect.orDie(repo.historyRange)).last
+  let place = (yield* Effect.orDie(historyRange)).last
   let waiting: Array<Deferred.Deferred<void>> = []
   let isAway = false
 
@@ -34,7 +34,7 @@ export const makeChangeTail = Effect.fnUntraced(function* (
 
   const readHistory = Effect.gen(function* () {
     while (true) {
-      const { found: changes, next } = yield* repo.changes({}, place, piece)
+      const { found: changes, next } = yield* nodes.changes(place, piece)
       const last = changes.at(-1)
       if (last !== undefined) yield* seen(changes, last.id)
       if (next._tag === "None") return
@@ -47,7 +47,7 @@ export const makeChangeTail = Effect.fnUntraced(function* (
       "No order is taken until a restart: the database is not as its nodes left it. An older state of it was put in its " +
         "place, as by a standby that lacked the last changes. Start all nodes again."
     ),
-    Deferred.succeed(repo.fault, "the database is not as its nodes left it")
+    Deferred.succeed(fault, "the database is not as its nodes left it")
   )
 
   const read = Effect.gen(function* () {
@@ -58,7 +58,7 @@ export const makeChangeTail = Effect.fnUntraced(function* (
       yield* seen(next, Arr.lastNonEmpty(next).id)
       next = own[0]
     }
-    const last = yield* lastChange
+    const last = yield* nodes.lastChange
     if (last < place) yield* setBack
     if (next !== undefined || last > place) yield* readHistory
     if (isAway) yield* Effect.logInfo("The history can be read again")

@@ -51,6 +51,13 @@ export interface Nodes {
   readonly leave: (name: string) => Effect.Effect<void, StorageUnavailable>
   /** The id of the last change of any node: this costs much less than to look for changes. */
   readonly lastChange: Effect.Effect<number, StorageUnavailable>
+  /** The next changes of all nodes behind that id, oldest first, at most `limit`: also where no history is kept. */
+  readonly changes: (after: number, limit: number) => Effect.Effect<SearchStep<OrderChange>, StorageUnavailable>
+  /**
+   * Removes changes that are not among the last 100,000: the first thousand behind the id `after`. The id of the last of
+   * them; none if there was none. To be used where no history is kept but for the nodes.
+   */
+  readonly trim: (after: number) => Effect.Effect<Option.Option<number>, StorageUnavailable>
   /** Hands on the jobs of nodes that have not been heard of for ten seconds. */
   readonly watch: Effect.Effect<void, StorageUnavailable>
 }

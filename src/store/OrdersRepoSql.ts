@@ -27,6 +27,8 @@ const makeWrite = Effect.gen(function* () {
   const { history, maxPending } = yield* AppConfig
   const isKept = Option.isSome(history)
   const { nodes } = database
+  /** Nodes hear of each other by the changes, whether anybody else may read them or not. */
+  const isWritten = isKept || Option.isSome(nodes)
   const monotonic = yield* monotonicMillis
   /** Whether the last transaction could not be written: then a probe takes as much room as any order may need. */
   let failed = false
@@ -58,7 +60,7 @@ const makeWrite = Effect.gen(function* () {
     const add = database.addToTotals({ totals: addTo(noTotals, made), changes: made.length, isKept })
     const numberedTo = (last: number) => {
       const changes = numbered(made, last)
-      return Effect.as(isKept ? database.keepChanges(changes) : Effect.void, changes)
+      return Effect.as(isWritten ? database.keepChanges(changes) : Effect.void, changes)
     }
     if (Option.isSome(lastBefore)) {
       const [{ totals }, changes] = yield* bothAtOnce(add, numberedTo(lastBefore.value + made.length))
@@ -136,6 +138,7 @@ const makeWrite = Effect.gen(function* () {
 
 const make = Effect.gen(function* () {
   const database = yield* Statements
+  const { history } = yield* AppConfig
   const { reading } = database
   const service: Context.Tag.Service<OrdersRepo> = {
     ...(yield* makeWrite),
@@ -147,10 +150,12 @@ const make = Effect.gen(function* () {
           Option.map(({ order }) => order)
         )
       ),
-    nodes: Option.map(database.nodes, ({ due, fetch, lastChange, leave, report, watch }) => ({
+    nodes: Option.map(database.nodes, ({ due, fetch, lastChange, leave, report, trim, watch }) => ({
       fetch: (lane, count) => reading(fetch(lane, count)),
       watch: reading(watch),
       lastChange: reading(lastChange),
+      changes: (after, limit) => reading(database.changes({}, after, limit, defaultLook)),
+      trim: (after) => reading(trim(after)),
       report: (own) => reading(report(own)),
       due: (most) => reading(due(most)),
       leave: (name) => reading(leave(name))
@@ -187,7 +192,10 @@ const make = Effect.gen(function* () {
         onSome: (status) =>
           reading(database.search({ ...filter, status }, { low: after + 1, high: until }, "up", limit, look))
       }),
-    changes: (filter, after, limit, look = defaultLook) => reading(database.changes(filter, after, limit, look)),
+    changes: (filter, after, limit, look = defaultLook) =>
+      Option.isSome(history)
+        ? reading(database.changes(filter, after, limit, look))
+        : Effect.succeed({ found: [], next: Option.none() }),
     historyRange: reading(database.historyRange),
     failures: reading(database.failures),
     retentionTime: reading(database.retentionTime),

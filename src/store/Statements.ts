@@ -46,6 +46,11 @@ export interface NodeTable {
   readonly report: (own: NodeReport) => Rows<NodeRow>
   /** How many orders are due and wait for a worker, by the database's clock, `most` at most. */
   readonly due: (most: number) => Effect.Effect<number, StatementFault>
+  /**
+   * Removes the first thousand changes behind the id `after` that are not among the last 100,000, and not being removed by
+   * another node: the id of the last of them.
+   */
+  readonly trim: (after: number) => Effect.Effect<Option.Option<number>, StatementFault>
   /** Removes the node's row. */
   readonly leave: (name: string) => Effect.Effect<void, StatementFault>
 }

@@ -23,7 +23,7 @@ const gather = 40
 export const makeJobLane = Effect.fnUntraced(function* (
   lane: Lane,
   workers: number,
-  { fetch }: Nodes,
+  { fetch }: Pick<Nodes, "fetch">,
   onDepth: (depth: number) => void
 ) {
   const commits = yield* GroupCommit

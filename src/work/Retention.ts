@@ -5,6 +5,7 @@ import { Command } from "../store/Command.ts"
 import { GroupCommit } from "../store/GroupCommit.ts"
 import { OrdersRepo } from "../store/OrdersRepo.ts"
 import { makeBelievedTime } from "./BelievedTime.ts"
+import { trimming } from "./Trimming.ts"
 
 /** Removed in one transaction, and the pause before the next: little enough that intake does not notice. */
 const [orders, changes] = [200, 1000]
@@ -18,10 +19,11 @@ const betweenPasses = "1 minute"
 export const RetentionLive = Layer.scopedDiscard(
   Effect.gen(function* () {
     const { history, retention } = yield* AppConfig
+    const repo = yield* OrdersRepo
+    if (Option.isNone(history) && Option.isSome(repo.nodes)) yield* trimming(repo.nodes.value)
     const ages = Arr.getSomes([retention, history])
     if (!Arr.isNonEmptyArray(ages)) return
     const commits = yield* GroupCommit
-    const repo = yield* OrdersRepo
     const believedTime = yield* makeBelievedTime(yield* repo.retentionTime, Arr.min(ages, Duration.Order))
 
     /** Removes what is older than that: how many. */

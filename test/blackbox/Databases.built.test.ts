@@ -9,7 +9,6 @@ import { makeCaller, type Nodes } from "./Caller.ts"
 import { startShop } from "./Shop.ts"
 import type { Settings, Subject } from "./Subject.ts"
 import { subjects } from "./Subjects.ts"
-import { gone } from "./subjects/Service.ts"
 
 /** The settings that name a database that is empty, each time. */
 type Empty = Effect.Effect<Record<string, string>>
@@ -61,16 +60,10 @@ const onSqlite = new Map(
 )
 
 /** Every subject: what is asserted in it holds, and each answer is to the letter that of a service on SQLite. */
-const answersAsSqlite = (
-  name: string,
-  isThere: boolean,
-  makeEmpty: () => Empty,
-  nodes = 1,
-  unlike: ReadonlyArray<Subject> = []
-) =>
+const answersAsSqlite = (name: string, isThere: boolean, makeEmpty: () => Empty, nodes = 1) =>
   describe.skipIf(!isThere)(name, () => {
     const empty = makeEmpty()
-    for (const subject of subjects.filter((subject) => !unlike.includes(subject))) {
+    for (const subject of subjects) {
       it.live(subject.title, () =>
         Effect.gen(function* () {
           const expected = yield* onSqlite.get(subject.title) ?? Effect.dieMessage("no such subject")
@@ -96,9 +89,7 @@ describe("are those of a service on", () => {
   answersAsSqlite(
     `two nodes on PostgreSQL with pg-boss${unlessPostgres}`,
     hasPostgres,
-    () => Effect.map(postgresSchemas(), (url) => ({ DATABASE_URL: url, QUEUE: "pg-boss", HISTORY: "1 hour" })),
-    2,
-    // Nodes do not start without a history.
-    [gone]
+    () => Effect.map(postgresSchemas(), (url) => ({ DATABASE_URL: url, QUEUE: "pg-boss" })),
+    2
   )
 })

@@ -23,7 +23,7 @@ class TwoNodes extends Context.Tag("test/TwoNodes")<
   }
 >() {}
 
-const twoNodes = (schemas: Effect.Effect<string>) =>
+const twoNodes = (schemas: Effect.Effect<string>, settings: Readonly<Record<string, string>> = {}) =>
   Layer.scoped(
     TwoNodes,
     Effect.gen(function* () {
@@ -31,6 +31,7 @@ const twoNodes = (schemas: Effect.Effect<string>) =>
         if (Number(request.sent.order.order_id) < heldFrom) answer(200)(request, response)
       })
       const { query, start } = yield* makeNodes(yield* schemas, {
+        ...settings,
         WORKERS: "10",
         ATTEMPT_TIMEOUT: "10 minutes",
         PROCESSOR: "webhook",
@@ -59,29 +60,29 @@ const follower = (urls: ReadonlyArray<string>, events: number) => {
   return { seen, streams: () => streams, run: Effect.forever(Effect.scoped(next)) }
 }
 
+const endsByCancel = Effect.gen(function* () {
+  const { a, b, endpoint } = yield* TwoNodes
+  for (let id = heldFrom; id < heldFrom + 3; id++) {
+    assert.strictEqual((yield* Effect.promise(() => post(a.url, aNewOrder(id)))).status, 202)
+    const request = yield* Effect.timeout(endpoint.next, "60 seconds")
+    assert.strictEqual(request.sent.order.order_id, id)
+    const cancelled = yield* Effect.promise(() => fetch(`${a.url}/api/order/${id}/cancel`, { method: "POST" }))
+    assert.strictEqual(cancelled.status, 200)
+    // Much longer than it takes, and shorter than anything else that could end the request.
+    yield* Effect.timeout(request.closedEarly, "8 seconds")
+    const found = yield* Effect.promise(async () => (await fetch(`${b.url}/api/order/${id}`)).json())
+    assert.include(found, { status: "Cancelled", attempts: 1, last_error: null })
+  }
+  // Its worker is free again.
+  yield* until(async () => {
+    const { orders_processing, workers_busy } = JSON.parse(await (await fetch(`${b.url}/api/metrics`)).text())
+    return workers_busy === 0 && orders_processing === 0
+  })
+})
+
 describe.skipIf(!hasPostgres)(`Two nodes on PostgreSQL${unlessPostgres}`, () => {
   layer(twoNodes(postgresSchemas()), { excludeTestServices: true })((it) => {
-    it.scoped("end a run on the one by a cancel on the other, at once", () =>
-      Effect.gen(function* () {
-        const { a, b, endpoint } = yield* TwoNodes
-        for (let id = heldFrom; id < heldFrom + 3; id++) {
-          assert.strictEqual((yield* Effect.promise(() => post(a.url, aNewOrder(id)))).status, 202)
-          const request = yield* Effect.timeout(endpoint.next, "60 seconds")
-          assert.strictEqual(request.sent.order.order_id, id)
-          const cancelled = yield* Effect.promise(() => fetch(`${a.url}/api/order/${id}/cancel`, { method: "POST" }))
-          assert.strictEqual(cancelled.status, 200)
-          // Much longer than it takes, and shorter than anything else that could end the request.
-          yield* Effect.timeout(request.closedEarly, "8 seconds")
-          const found = yield* Effect.promise(async () => (await fetch(`${b.url}/api/order/${id}`)).json())
-          assert.include(found, { status: "Cancelled", attempts: 1, last_error: null })
-        }
-        // Its worker is free again.
-        yield* until(async () => {
-          const { orders_processing, workers_busy } = JSON.parse(await (await fetch(`${b.url}/api/metrics`)).text())
-          return workers_busy === 0 && orders_processing === 0
-        })
-      })
-    )
+    it.scoped("end a run on the one by a cancel on the other, at once", () => endsByCancel)
 
     it.scoped("show every change in one order to a client that goes from the one to the other, again and again", () =>
       Effect.gen(function* () {
@@ -101,4 +102,36 @@ describe.skipIf(!hasPostgres)(`Two nodes on PostgreSQL${unlessPostgres}`, () => 
       })
     )
   })
+
+  layer(twoNodes(postgresSchemas(), { HISTORY: "off" }), { excludeTestServices: true })(
+    "whose HISTORY is off",
+    (it) => {
+      it.scoped("end a run on the one by a cancel on the other, at once", () => endsByCancel)
+
+      it.scoped("follow what the other does as it happens, and have no history", () =>
+        Effect.gen(function* () {
+          const { a, b } = yield* TwoNodes
+          const json = (url: string) => Effect.promise(async () => JSON.parse(await (await fetch(url)).text()))
+          const live = yield* openStream(a.url, "", "127.0.0.1")
+          const seen: Array<string> = []
+          for (const id of [1, 2]) {
+            yield* Effect.promise(() => post(b.url, aNewOrder(id)))
+            assert.strictEqual((yield* json(`${a.url}/api/order/${id}?wait=30`)).status, "Completed")
+          }
+          while (seen.length < 6) {
+            const block = yield* Queue.take(live.blocks)
+            if (isNoEvent(block)) continue
+            const { order_id, to } = yield* decodeEvent(block)
+            seen.push(`${order_id} ${to}`)
+          }
+          const changes = (id: number) => ["Pending", "Processing", "Completed"].map((to) => `${id} ${to}`)
+          assert.deepStrictEqual(seen, [...changes(1), ...changes(2)])
+
+          for (const { url } of [a, b]) {
+            assert.deepStrictEqual(yield* json(`${url}/api/order/1/history`), { changes: [] })
+          }
+        })
+      )
+    }
+  )
 })

@@ -36,19 +36,14 @@ const make = Effect.gen(function* () {
   const tail = yield* makeChangeTail(
     {
       fault,
-      historyRange: Effect.sync(() => ({ from: 1, last: last() })),
-      changes: (_, after, limit) =>
+      historyRange: Effect.sync(() => ({ from: 1, last: last() }))
+    },
+    {
+      changes: (after, limit) =>
         Effect.sync(() => {
           reads += 1
           return { found: kept.filter(({ id }) => id > after).slice(0, limit), next: Option.none() }
-        })
-    },
-    {
-      fetch: () => Effect.succeed([]),
-      watch: Effect.void,
-      report: () => Effect.succeed([]),
-      due: () => Effect.succeed(0),
-      leave: () => Effect.void,
+        }),
       lastChange: Effect.suspend(() => {
         if (!isAway) return Effect.succeed(last())
         refused += 1

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Context, DateTime, Effect, Layer, Option } from "effect"
 import { AppConfig } from "../../src/AppConfig.ts"
+import { OrderId } from "../../src/order/Order.ts"
 import { Command, Outcome } from "../../src/store/Command.ts"
 import { OrdersRepo } from "../../src/store/OrdersRepo.ts"
 import * as OrdersRepoPostgres from "../../src/store/postgres/OrdersRepoPostgres.ts"
@@ -65,6 +66,66 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
       yield* write([record(2, 1, Outcome.Postponed({ error, wait: 3_600_000 }))])
       assert.deepStrictEqual([yield* due(10), yield* due(1)], [2, 1])
     }).pipe(Effect.provide(AppConfig.layerTest({ queue: "pg-boss" })))
+  )
+
+  const withoutHistory = AppConfig.layerTest({ queue: "pg-boss", history: Option.none() })
+  const ids = ({ found }: { readonly found: ReadonlyArray<{ readonly id: number }> }) => found.map(({ id }) => id)
+
+  it.scopedLive("keeps changes for the other nodes alone where HISTORY is off", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const one = yield* open(url)
+      yield* one.write([insert(1), insert(2)])
+      // The first has not read them yet.
+      const other = yield* open(url)
+      yield* other.write([claim(1)])
+      assert.deepStrictEqual(ids(yield* Option.getOrThrow(one.nodes).changes(0, 10)), [1, 2, 3])
+      for (const { changes, historyRange } of [one, other]) {
+        assert.deepStrictEqual(yield* historyRange, { from: 4, last: 3 })
+        assert.deepStrictEqual(ids(yield* changes({}, 0, 10)), [])
+        assert.deepStrictEqual(ids(yield* changes({ order_id: OrderId.make("1") }, 0, 10)), [])
+      }
+    }).pipe(Effect.provide(withoutHistory))
+  )
+
+  it.scopedLive("hides the history from those who resume once HISTORY is off, and goes on with it later", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const kept = AppConfig.layerTest({ queue: "pg-boss" })
+      const before = yield* Effect.provide(open(url), kept)
+      yield* before.write([insert(1)])
+      const without = yield* Effect.provide(open(url), withoutHistory)
+      assert.deepStrictEqual(yield* without.historyRange, { from: 2, last: 1 })
+      yield* without.write([insert(2)])
+      const after = yield* Effect.provide(open(url), kept)
+      yield* after.write([insert(3)])
+      assert.deepStrictEqual(yield* after.historyRange, { from: 3, last: 3 })
+      assert.deepStrictEqual(ids(yield* Option.getOrThrow(before.nodes).changes(0, 10)), [1, 2, 3])
+    })
+  )
+
+  it.scopedLive("removes all but the last hundred thousand of the changes that are kept for nodes", () =>
+    Effect.gen(function* () {
+      const url = yield* schemas
+      const { nodes, write } = yield* open(url)
+      const { changes, trim } = Option.getOrThrow(nodes)
+      yield* write([insert(1)])
+      assert.deepStrictEqual(yield* trim(0), Option.none())
+      const last = 101_500
+      yield* Effect.promise(() =>
+        queryPostgres(
+          url,
+          `INSERT INTO changes (id, seq, to_status, at, run, attempt, reason)
+            SELECT more.id, seq, to_status, at, run, attempt, reason FROM changes, generate_series(2, ${last}) AS more (id)`,
+          `UPDATE totals SET last_change = ${last}, history_from = ${last + 1}`
+        )
+      )
+      assert.deepStrictEqual(yield* trim(0), Option.some(1000))
+      assert.deepStrictEqual(yield* trim(1000), Option.some(1500))
+      assert.deepStrictEqual(yield* trim(1500), Option.none())
+      assert.deepStrictEqual(ids(yield* changes(0, 2)), [1501, 1502])
+      assert.deepStrictEqual(ids(yield* changes(last - 1, 2)), [last])
+    }).pipe(Effect.provide(withoutHistory))
   )
 
   it.scopedLive("has one suspect in hand at a time, of all nodes", () =>

@@ -53,6 +53,8 @@ it.scoped("adds what the nodes that live report to its own, and shows the worst 
     const nodes: Nodes = {
       fetch: () => Effect.succeed([]),
       lastChange: Effect.succeed(0),
+      changes: () => Effect.succeed({ found: [], next: Option.none() }),
+      trim: () => Effect.succeedNone,
       report: (own) =>
         Effect.suspend(() => {
           if (isDown) return new StorageUnavailable()

@@ -41,16 +41,8 @@ const make = (workers: number) =>
           return { key: RowKey(given), round: 1, run: 0, lane: "open", delivery: 0 }
         })
       })
-    const nodes = {
-      fetch,
-      watch: Effect.void,
-      lastChange: Effect.succeed(0),
-      report: () => Effect.succeed([]),
-      due: () => Effect.succeed(0),
-      leave: () => Effect.void
-    }
     const lane = yield* Effect.provide(
-      makeJobLane("open", workers, nodes, () => {}),
+      makeJobLane("open", workers, { fetch }, () => {}),
       dependencies
     )
     const publish = (key: RowKey, by: typeof transitions.claim | typeof transitions.complete) => {

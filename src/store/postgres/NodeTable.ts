@@ -71,6 +71,22 @@ const due = `
 
 const decodeDue = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ due: Schema.Int })))
 
+/** What another node removes at the same time is left to it. */
+const trim = `
+  WITH removed AS (
+    DELETE FROM changes WHERE id IN (
+      SELECT id FROM changes
+      WHERE id > $1 AND id <= (SELECT last_change - 100000 FROM totals)
+      ORDER BY id
+      LIMIT 1000
+      FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+  )
+  SELECT max(id) AS last FROM removed`
+
+const decodeTrimmed = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ last: Schema.OptionFromNullOr(Schema.Int) })))
+
 const decodeLast = (rows: ReadonlyArray<unknown>) => {
   const [row] = rows
   return Predicate.hasProperty(row, "last") && Predicate.isNumber(row.last)
@@ -78,7 +94,7 @@ const decodeLast = (rows: ReadonlyArray<unknown>) => {
     : Effect.dieMessage("The table `totals` has lost its row")
 }
 
-/** The table of nodes, on a connection of its own: it waits for no transaction that changes orders, and keeps none up. */
+/** What nodes keep for each other, on a connection of its own: it waits for no transaction that changes orders, and keeps none up. */
 export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) {
   const hurried: ClientConfig = { ...config, answerMillis }
   const { execute } = connectionOfPool(yield* makePool(hurried, 1, prepare))
@@ -87,6 +103,7 @@ export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) 
     report: ({ figures, name, role, up, version }) =>
       Effect.flatMap(execute(report, [name, role, version, Math.floor(up), figures], undefined), decode),
     due: (most) => Effect.map(Effect.flatMap(execute(due, [most], undefined), decodeDue), ([{ due }]) => due),
+    trim: (after) => Effect.map(Effect.flatMap(execute(trim, [after], undefined), decodeTrimmed), ([{ last }]) => last),
     leave: (name) => Effect.asVoid(execute("DELETE FROM nodes WHERE name = $1", [name], undefined))
   } satisfies NodeTable
 })

@@ -2,7 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { Clock, Effect, Option } from "effect"
 import type * as Pg from "pg"
 import { refuse } from "../server/StartRefusal.ts"
-import { applied, latestOf } from "../server/Tables.ts"
+import { applied, hideChanges, latestOf } from "../server/Tables.ts"
 import { OtherVersion } from "../server/Writer.ts"
 import { engineTables, engineTablesIn, makeEngineTables } from "./EngineTables.ts"
 import { migrations } from "./Migrations.ts"
@@ -68,7 +68,9 @@ export const nodesSetUp =
           "stop all of them, then start this version"
         )
       }
-      yield* setUp(sql, shown, isHistoryKept)
+      yield* setUp(sql, shown, true)
+      // Other nodes may not have read the last changes yet: those that are kept for them go by and by.
+      if (!isHistoryKept) yield* hideChanges(sql)
       if (!Option.contains(engine.version, engineTables)) yield* makeEngineTables(config, engine.schema)
     })
 

@@ -72,9 +72,13 @@ export const checkCurrent = Effect.fnUntraced(function* (
   }
 })
 
+/** From now on whoever resumes hears that what was before is not kept any more. */
+export const hideChanges = (sql: SqlClient.SqlClient) =>
+  sql`UPDATE totals SET history_from = last_change + 1 WHERE history_from <= last_change`
+
 /** With none kept from now on, the last change of an order would soon contradict it. */
 export const removeChanges = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
-  yield* sql`UPDATE totals SET history_from = last_change + 1 WHERE history_from <= last_change`
+  yield* hideChanges(sql)
   const some = yield* sql`SELECT id FROM changes LIMIT 1`
   if (some.length === 0) return
   yield* sql`TRUNCATE TABLE changes`

@@ -75,11 +75,12 @@ export const forgets = (layer: RepoLayer) =>
     )
 
     test(
-      "has nothing to remove where no change is kept",
+      "has nothing to remove where no change is kept, but what nodes keep for each other",
       Effect.gen(function* () {
+        const { nodes } = yield* OrdersRepo
         yield* changesAt(1000, 2000)
         assert.deepStrictEqual(yield* kept, { ids: [], from: 3, last: 2 })
-        assert.deepInclude(yield* forget(5000), { count: 0 })
+        assert.deepInclude(yield* forget(5000), { count: Option.isSome(nodes) ? 2 : 0 })
         assert.deepStrictEqual(yield* kept, { ids: [], from: 3, last: 2 })
       }),
       { history: Option.none() }
