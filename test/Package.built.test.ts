@@ -89,7 +89,7 @@ describe.skipIf(!isReachable)(`the package${isReachable ? "" : " (npm reaches no
         const built = files.filter(
           (file) =>
             /^dist\/lib\/(\w+\/)*\w+(\.js|\.d\.ts)$/.test(file) ||
-            /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file) ||
+            /^dist\/(chunks|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file) ||
             file.startsWith(`node_modules/${bundled}/`)
         )
         assert.isNotEmpty(built)

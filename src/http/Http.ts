@@ -1,6 +1,5 @@
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import * as HttpApiSwagger from "@effect/platform/HttpApiSwagger"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
@@ -161,10 +160,28 @@ const PrometheusRoute = HttpLayerRouter.use(
   })
 )
 
+/** The page is larger than all of the service, and is loaded only when somebody asks for it. */
+const DocsRoute = HttpLayerRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const app = yield* Effect.cached(
+      Effect.flatMap(
+        Effect.promise(() => import("@effect/platform/HttpApiSwagger")),
+        ({ layerHttpLayerRouter }) =>
+          HttpLayerRouter.toHttpEffect(layerHttpLayerRouter({ api: Api, path: docsPath })).pipe(
+            Effect.scoped,
+            // On a router of its own.
+            Effect.provideServiceEffect(Layer.CurrentMemoMap, Layer.makeMemoMap)
+          )
+      )
+    )
+    yield* router.add("GET", docsPath, Effect.flatten(app))
+  })
+)
+
 /** Everything that is served. */
 const AllRoutes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath }).pipe(Layer.provide([OrdersApi, ServiceApi])),
-  HttpApiSwagger.layerHttpLayerRouter({ api: Api, path: docsPath }),
+  DocsRoute,
   PrometheusRoute,
   DashboardRoutes
 )

@@ -59,23 +59,8 @@ export const render = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): str
     .join("")
 }
 
-/** Gauges whose names end as only those of counters may; each is there a second time, by kind. */
-const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"]
-
-const loadRegistry = async () => {
-  const { collectDefaultMetrics, Registry } = await import("prom-client")
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  for (const name of misnamed) registry.removeSingleMetric(name)
-  return registry
-}
-let registry: ReturnType<typeof loadRegistry> | undefined
-
 /**
  * The metrics of the process and of Node, in the same format. What measures them is loaded and begins with the first
  * call, so that it costs nothing where nobody looks.
  */
-export const processMetrics = Effect.promise(async () => {
-  registry ??= loadRegistry()
-  return (await registry).metrics()
-})
+export const processMetrics = Effect.promise(async () => (await import("./NodeMetrics.ts")).registry.metrics())

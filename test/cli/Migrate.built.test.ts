@@ -12,13 +12,6 @@ import { startService } from "../support/ServiceProcess.ts"
 import { config, copyOf, sqlRepo, temporaryFolder } from "../support/TestLayers.ts"
 import { until } from "../support/Until.ts"
 
-interface Meta {
-  readonly outputs: Record<
-    string,
-    { readonly imports: ReadonlyArray<{ readonly path: string; readonly kind: string }>; readonly inputs: object }
-  >
-}
-
 /** How many orders are moved, or as many as are asked for: then it is also shown how long that took. */
 const asked = process.env.MIGRATE_ORDERS
 const count = Number(asked ?? 5000)
@@ -169,28 +162,4 @@ describe.skipIf(!hasPostgres)(`orders migrate${unlessPostgres}`, { timeout: 300_
         yield* startService(folder, { DATABASE_URL: `file:${back}` })
       })
   )
-})
-
-describe("the built command line", () => {
-  it("loads what a server needs only where one is named", () => {
-    const { outputs }: Meta = JSON.parse(Fs.readFileSync("dist/meta/cli.json", "utf8"))
-    const loadedWith = (name: string, seen = new Set<string>()): ReadonlySet<string> => {
-      if (seen.has(name)) return seen
-      seen.add(name)
-      for (const { kind, path } of outputs[name]?.imports ?? []) {
-        if (kind !== "dynamic-import") loadedWith(path, seen)
-      }
-      return seen
-    }
-    const inputs = [...loadedWith("dist/cli.js")].flatMap((name) => Object.keys(outputs[name]?.inputs ?? {}))
-    assert.isAbove(inputs.length, 100)
-    assert.deepStrictEqual(
-      inputs.filter((input) =>
-        /node_modules\/(pg|better-sqlite3|@effect\/sql-)|src\/store\/(sqlite|postgres)\/.*(Move|SetUp|Driver)/.test(
-          input
-        )
-      ),
-      []
-    )
-  })
 })
