@@ -13,6 +13,7 @@ import type { Nodes } from "../store/OrdersRepo.ts"
 import { makeHandout } from "./Handout.ts"
 import { makeJobPace } from "./JobPace.ts"
 import type { Ticket } from "./Ticket.ts"
+import { makeUnwantedJobs } from "./UnwantedJobs.ts"
 
 /** After how many milliseconds the engine is asked again without a signal: for retries that came due, and jobs handed on. */
 const askAgain = { open: 500, suspect: 2000 } as const satisfies Record<Lane, number>
@@ -40,8 +41,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
   let isWary = false
   /** The jobs under which this node processes orders. */
   const running = new Map<RowKey, Job>()
-  /** Jobs that this node has and will not begin: no worker is free for them, or the claim came to nothing. */
-  let unwanted: ReadonlyArray<Job> = []
+  const unwanted = makeUnwantedJobs(commits)
 
   const { depth, held, offer, take, takeBack } = yield* makeHandout<Job>(
     2 * workers,
@@ -52,7 +52,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     (job) => {
       if (running.get(job.key) === job) return
       isWary = true
-      unwanted = [...unwanted, job]
+      unwanted.add([job])
       wake.unsafeOffer(undefined)
     }
   )
@@ -96,7 +96,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     behind ||= jobs.length === count
     const hadByOthers = jobs.filter(({ delivery }) => delivery > 0)
     const lost = yield* lose(hadByOthers)
-    for (const job of jobs) if (!lost.has(job.key) && !offer(job)) unwanted = [...unwanted, job]
+    unwanted.add(jobs.filter((job) => !lost.has(job.key) && !offer(job)))
     onDepth(depth())
   })
 
@@ -109,16 +109,8 @@ export const makeJobLane = Effect.fnUntraced(function* (
     return new Set(keys)
   })
 
-  const giveBack = Effect.gen(function* () {
-    const jobs = unwanted
-    if (jobs.length === 0) return
-    yield* commits.write(Command.PutBack({ jobs }))
-    const given = new Set(jobs)
-    unwanted = unwanted.filter((job) => !given.has(job))
-  })
-
   const giveUpLine = Effect.map(takeBack, (jobs) => {
-    unwanted = [...unwanted, ...jobs]
+    unwanted.add(jobs)
     onDepth(0)
   })
   const close = Effect.suspend(() => {
@@ -126,7 +118,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     return Effect.zipLeft(giveUpLine, Queue.offer(wake, undefined))
   })
   yield* Effect.addFinalizer(() =>
-    Effect.zipRight(close, giveBack).pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.ignore)
+    Effect.zipRight(close, unwanted.giveBack).pipe(Effect.interruptible, Effect.timeout("2 seconds"), Effect.ignore)
   )
 
   const unreadable = Effect.fnUntraced(function* (cause: Cause.Cause<StorageUnavailable>) {
@@ -139,7 +131,7 @@ export const makeJobLane = Effect.fnUntraced(function* (
     Effect.catchAllCause(
       Effect.gen(function* () {
         if (depth() > 0 && pace.isStuck(running.size)) yield* giveUpLine
-        yield* giveBack
+        yield* unwanted.giveBack
         if (!isClosed) yield* fill
       }),
       unreadable
