@@ -86,8 +86,9 @@ export class ChangeFeed extends Context.Tag("orders/ChangeFeed")<
           const kept = yield* repo.historyRange
           yield* nextTurn
           if (place + 1 < kept.from || place > kept.last) {
-            place = kept.from - 1
-            return { changes: [], more: true, reset: Option.some(kept.from) }
+            // Where several nodes keep none, the last change may not have come here yet.
+            place = Math.min(kept.from - 1, recent.end())
+            return { changes: [], more: true, reset: Option.some(place + 1) }
           }
           place = Option.getOrElse(next, () => Math.max(place, end, found.at(-1)?.id ?? 0))
           return { changes: found, more: Option.isSome(next) || place < recent.end(), reset: Option.none() }

@@ -54,8 +54,8 @@ export interface Nodes {
   /** The next changes of all nodes behind that id, oldest first, at most `limit`: also where no history is kept. */
   readonly changes: (after: number, limit: number) => Effect.Effect<SearchStep<OrderChange>, StorageUnavailable>
   /**
-   * Removes changes that are not among the last 100,000: the first thousand behind the id `after`. The id of the last of
-   * them; none if there was none. To be used where no history is kept but for the nodes.
+   * Removes changes that no reader is to have and that are not among the last 100,000: the first thousand behind the id
+   * `after`. The id of the last of them; none if there is none, or another node is about it. For nodes without a history.
    */
   readonly trim: (after: number) => Effect.Effect<Option.Option<number>, StorageUnavailable>
   /** Hands on the jobs of nodes that have not been heard of for ten seconds. */

@@ -138,7 +138,7 @@ const makeWrite = Effect.gen(function* () {
 
 const make = Effect.gen(function* () {
   const database = yield* Statements
-  const { history } = yield* AppConfig
+  const isKept = Option.isSome((yield* AppConfig).history)
   const { reading } = database
   const service: Context.Tag.Service<OrdersRepo> = {
     ...(yield* makeWrite),
@@ -193,10 +193,13 @@ const make = Effect.gen(function* () {
           reading(database.search({ ...filter, status }, { low: after + 1, high: until }, "up", limit, look))
       }),
     changes: (filter, after, limit, look = defaultLook) =>
-      Option.isSome(history)
+      isKept
         ? reading(database.changes(filter, after, limit, look))
         : Effect.succeed({ found: [], next: Option.none() }),
-    historyRange: reading(database.historyRange),
+    // Other nodes may have another setting.
+    historyRange: Effect.map(reading(database.historyRange), (range) =>
+      isKept ? range : { ...range, from: range.last + 1 }
+    ),
     failures: reading(database.failures),
     retentionTime: reading(database.retentionTime),
     totals: reading(database.totals)

@@ -47,8 +47,8 @@ export interface NodeTable {
   /** How many orders are due and wait for a worker, by the database's clock, `most` at most. */
   readonly due: (most: number) => Effect.Effect<number, StatementFault>
   /**
-   * Removes the first thousand changes behind the id `after` that are not among the last 100,000, and not being removed by
-   * another node: the id of the last of them.
+   * Removes the first thousand changes behind the id `after` that no reader is to have and that are not among the last
+   * 100,000, unless another node is about it: the id of the last of them.
    */
   readonly trim: (after: number) => Effect.Effect<Option.Option<number>, StatementFault>
   /** Removes the node's row. */

@@ -16,5 +16,7 @@ export const trimming = ({ trim }: Pick<Nodes, "trim">) => {
       yield* Effect.sleep(betweenPieces)
     }
   })
-  return keepRunning("trimming fiber", Effect.forever(Effect.zipRight(pass, Effect.sleep(betweenPasses))))
+  // A database that is away is noticed elsewhere.
+  const passes = Effect.forever(Effect.zipRight(Effect.ignore(pass), Effect.sleep(betweenPasses)))
+  return keepRunning("trimming fiber", passes)
 }

@@ -319,6 +319,23 @@ describe("ChangeFeed", () => {
   )
 
   test(
+    "goes on with what comes next where no history is kept and the last change has not come here yet",
+    Effect.gen(function* () {
+      yield* write(insert(1), insert(2))
+      yield* Effect.gen(function* () {
+        const { commit: late } = yield* write(insert(3))
+        const reader = yield* readerOf(0)
+        assert.deepStrictEqual(yield* step(reader), resetTo(3))
+        assert.deepStrictEqual(yield* step(reader), stepOf([]))
+        const events = yield* OrderEvents
+        yield* events.publish(Option.getOrThrow(late))
+        assert.deepStrictEqual(yield* step(reader), stepOf([3]))
+      }).pipe(Effect.provide(feed))
+    }),
+    { history: Option.none() }
+  )
+
+  test(
     "fails with the storage, and stays where it was",
     Effect.gen(function* () {
       yield* fiveChanges

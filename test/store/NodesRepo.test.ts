@@ -100,6 +100,8 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
       const after = yield* Effect.provide(open(url), kept)
       yield* after.write([insert(3)])
       assert.deepStrictEqual(yield* after.historyRange, { from: 3, last: 3 })
+      // A node that still has none.
+      assert.deepStrictEqual(yield* without.historyRange, { from: 4, last: 3 })
       assert.deepStrictEqual(ids(yield* Option.getOrThrow(before.nodes).changes(0, 10)), [1, 2, 3])
     })
   )
@@ -117,11 +119,17 @@ describe.skipIf(!hasPostgres)(`A node on PostgreSQL${unlessPostgres}`, () => {
           url,
           `INSERT INTO changes (id, seq, to_status, at, run, attempt, reason)
             SELECT more.id, seq, to_status, at, run, attempt, reason FROM changes, generate_series(2, ${last}) AS more (id)`,
-          `UPDATE totals SET last_change = ${last}, history_from = ${last + 1}`
+          `UPDATE totals SET last_change = ${last}`
         )
       )
-      assert.deepStrictEqual(yield* trim(0), Option.some(1000))
-      assert.deepStrictEqual(yield* trim(1000), Option.some(1500))
+      const isKeptFrom = (id: number) =>
+        Effect.promise(() => queryPostgres(url, `UPDATE totals SET history_from = ${id}`))
+      yield* isKeptFrom(1)
+      assert.deepStrictEqual(yield* trim(0), Option.none())
+      yield* isKeptFrom(501)
+      assert.deepStrictEqual(yield* trim(0), Option.some(500))
+      yield* isKeptFrom(last + 1)
+      assert.deepStrictEqual(yield* trim(500), Option.some(1500))
       assert.deepStrictEqual(yield* trim(1500), Option.none())
       assert.deepStrictEqual(ids(yield* changes(0, 2)), [1501, 1502])
       assert.deepStrictEqual(ids(yield* changes(last - 1, 2)), [last])

@@ -1,16 +1,19 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Option, TestClock } from "effect"
+import { StorageUnavailable } from "../../src/order/Order.ts"
 import { trimming } from "../../src/work/Trimming.ts"
 
-it.scoped("removes what is there in pieces, and a minute later goes on behind it", () =>
+it.scoped("removes what is there in pieces, and goes on behind it a minute later, or once the database is back", () =>
   Effect.gen(function* () {
     let end = 2500
+    let isAway = false
     const asked: Array<number> = []
     yield* trimming({
       trim: (after) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           asked.push(after)
-          return Option.liftPredicate(Math.min(end, after + 1000), (last) => last > after)
+          if (isAway) return new StorageUnavailable()
+          return Effect.succeed(Option.liftPredicate(Math.min(end, after + 1000), (last) => last > after))
         })
     })
     yield* TestClock.adjust("1 second")
@@ -20,5 +23,11 @@ it.scoped("removes what is there in pieces, and a minute later goes on behind it
     assert.lengthOf(asked, 4)
     yield* TestClock.adjust("2 seconds")
     assert.deepStrictEqual(asked.slice(4), [2500, 2600])
+    isAway = true
+    yield* TestClock.adjust("1 minute")
+    isAway = false
+    end = 2700
+    yield* TestClock.adjust("1 minute")
+    assert.deepStrictEqual(asked.slice(6), [2600, 2600, 2700])
   })
 )

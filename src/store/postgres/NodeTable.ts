@@ -3,6 +3,7 @@ import type { NodeTable } from "../Statements.ts"
 import { isOf } from "../sql/PartialIndexes.ts"
 import { type ClientConfig, connectionOfPool, makePool } from "./PostgresDriver.ts"
 import { serverMillis } from "./ServerClock.ts"
+import { tryTrimLock } from "./SessionLock.ts"
 
 /** For how long a statement waits for its answer, in milliseconds. */
 const answerMillis = 5000
@@ -71,18 +72,23 @@ const due = `
 
 const decodeDue = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ due: Schema.Int })))
 
-/** What another node removes at the same time is left to it. */
+/**
+ * By one node at a time, so that the oldest go first. What retention is removing is left to it. As long as another node has
+ * a setting of its own, what that keeps for readers stays.
+ */
 const trim = `
-  WITH removed AS (
-    DELETE FROM changes WHERE id IN (
+  WITH
+    asked AS MATERIALIZED (SELECT ${tryTrimLock} AS is_alone),
+    old AS MATERIALIZED (
       SELECT id FROM changes
-      WHERE id > $1 AND id <= (SELECT last_change - 100000 FROM totals)
+      WHERE
+        (SELECT is_alone FROM asked) AND id > $1
+        AND id <= (SELECT LEAST(last_change - 100000, history_from - 1) FROM totals)
       ORDER BY id
       LIMIT 1000
       FOR UPDATE SKIP LOCKED
-    )
-    RETURNING id
-  )
+    ),
+    removed AS (DELETE FROM changes WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING id)
   SELECT max(id) AS last FROM removed`
 
 const decodeTrimmed = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ last: Schema.OptionFromNullOr(Schema.Int) })))
@@ -94,7 +100,10 @@ const decodeLast = (rows: ReadonlyArray<unknown>) => {
     : Effect.dieMessage("The table `totals` has lost its row")
 }
 
-/** What nodes keep for each other, on a connection of its own: it waits for no transaction that changes orders, and keeps none up. */
+/**
+ * What nodes keep for each other, on a connection of its own: it waits for no transaction that changes orders, and delays
+ * none.
+ */
 export const makeNodeTable = Effect.fnUntraced(function* (config: ClientConfig) {
   const hurried: ClientConfig = { ...config, answerMillis }
   const { execute } = connectionOfPool(yield* makePool(hurried, 1, prepare))

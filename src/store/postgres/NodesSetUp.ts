@@ -69,9 +69,9 @@ export const nodesSetUp =
         )
       }
       yield* setUp(sql, shown, true)
+      if (!Option.contains(engine.version, engineTables)) yield* makeEngineTables(config, engine.schema)
       // Other nodes may not have read the last changes yet: those that are kept for them go by and by.
       if (!isHistoryKept) yield* hideChanges(sql)
-      if (!Option.contains(engine.version, engineTables)) yield* makeEngineTables(config, engine.schema)
     })
 
 /** Fails where another version has changed the tables while this node had no session. It waits for one that is about to. */

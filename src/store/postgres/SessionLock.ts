@@ -7,6 +7,8 @@ const ofSchema = "hashtext(COALESCE(current_schema(), ''))"
 const key = `1330791506, ${ofSchema}`
 /** "ORDS": whoever makes or changes the tables. */
 const setUpKey = `1330791507, ${ofSchema}`
+/** "ORDT": the node that removes what they keep for each other. */
+const trimKey = `1330791508, ${ofSchema}`
 
 const Taken = Schema.Array(Schema.Struct({ taken: Schema.Boolean }))
 const Holders = Schema.Array(Schema.Struct({ pid: Schema.Int, application_name: Schema.NullOr(Schema.String) }))
@@ -23,6 +25,9 @@ const holders = `
 
 /** Until the transaction ends no other session has this, which must be had to make or change the tables. */
 export const takeSetUpLock = `SELECT pg_advisory_xact_lock(${setUpKey})`
+
+/** Whether no other session has this until the transaction ends. */
+export const tryTrimLock = `pg_try_advisory_xact_lock(${trimKey})`
 
 /** How many other sessions have the lock of the tables. One that waits to look at them has not begun to use them. */
 export const countOthers = `
