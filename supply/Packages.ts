@@ -45,20 +45,24 @@ const packagesOf = (files: ReadonlyArray<string>) => {
   return [...packages.keys()].sort().flatMap((id) => packages.get(id) ?? [])
 }
 
-/** Where `npm run build` says what it put into each bundle. */
-const metafiles = "dist/meta"
+/** What the last `npm run build` made, as it says itself. An earlier one may have left other files beside it. */
+const outputs = () =>
+  ["dist/meta/programs.json", "dist/meta/dashboard.json"].flatMap((file) => {
+    if (!Fs.existsSync(file)) throw new Error(`There is no ${file}: run \`npm run build\` first`)
+    const { outputs }: Metafile = JSON.parse(Fs.readFileSync(file, "utf8"))
+    return Object.entries(outputs)
+  })
+
+/** The files of the bundles. */
+export const bundles = () => outputs().map(([file]) => file)
 
 /** The packages that have code in a bundle. */
-export const bundledPackages = () => {
-  if (!Fs.existsSync(metafiles)) throw new Error(`There is no ${metafiles}: run \`npm run build\` first`)
-  const files = Fs.readdirSync(metafiles).flatMap((file) => {
-    const { outputs }: Metafile = JSON.parse(Fs.readFileSync(Path.join(metafiles, file), "utf8"))
-    return Object.values(outputs).flatMap(({ inputs }) =>
+export const bundledPackages = () =>
+  packagesOf(
+    outputs().flatMap(([, { inputs }]) =>
       Object.entries(inputs).flatMap(([input, { bytesInOutput }]) => (bytesInOutput > 0 ? [input] : []))
     )
-  })
-  return packagesOf(files)
-}
+  )
 
 const openDatabase = `
   new (require("better-sqlite3"))(":memory:").close()

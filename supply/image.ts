@@ -2,7 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import packageJson from "../package.json" with { type: "json" }
 import { isAllowed } from "./Licence.ts"
-import { enginePackages, idOf, loadedFiles, loadedPackages, noticesOf } from "./Packages.ts"
+import { bundles, enginePackages, idOf, loadedFiles, loadedPackages, noticesOf } from "./Packages.ts"
 import { sbom } from "./Sbom.ts"
 
 /**
@@ -17,9 +17,7 @@ const engine = queue === "pg-boss" ? enginePackages() : []
 const copy = (file: string) => Fs.cpSync(file, Path.join(target, file))
 
 const { bin, license, name, type, version } = packageJson
-const isRun = (path: string) => !["dist/meta", "dist/lib"].includes(path)
-
-Fs.cpSync("dist", Path.join(target, "dist"), { recursive: true, filter: isRun })
+for (const file of [...bundles(), "dist/THIRD_PARTY_LICENSES.txt"]) copy(file)
 Fs.writeFileSync(
   Path.join(target, "package.json"),
   JSON.stringify({ name, version, license, private: true, type, bin })

@@ -66,7 +66,7 @@ describe("what the image has", () => {
       const folder = yield* imageFolder
       assert.sameMembers(Fs.readdirSync(Path.join(folder, "node_modules")), driver)
       const files = filesIn(folder)
-      const bundles = files.filter((file) => /^dist\/(cli|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file))
+      const bundles = files.filter((file) => /^dist\/(chunks|dashboard)\/[\w-]+\.(js|css|html|svg)$/.test(file))
       assert.isNotEmpty(bundles)
       const loaded = files.filter((file) =>
         /^node_modules\/[\w-]+\/(package\.json|LICENSE(\.md)?|\w+\.js|lib\/.*\.js|.*\.node)$/.test(file)
