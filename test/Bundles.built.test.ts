@@ -21,9 +21,9 @@ describe("the built", () => {
       without: /node_modules\/(pg|better-sqlite3|@effect\/sql-)|src\/store\/(sqlite|postgres)\/.*(Move|SetUp|Driver)/
     },
     {
-      name: "service loads servers' drivers, its metrics and the page of its documents only where they are used",
+      name: "service loads drivers of servers, and the page of its documents, only where they are used",
       program: "dist/main.js",
-      without: /node_modules\/(pg|mysql2|prom-client|pg-boss)\/|httpApiSwagger|src\/store\/(postgres|mariadb)\//
+      without: /node_modules\/(pg|mysql2|pg-boss)\/|httpApiSwagger|src\/store\/(postgres|mariadb)\//
     }
   ]) {
     it(name, () => {

@@ -12,7 +12,8 @@ import { RetryFilter } from "../api/Filters.ts"
 import { NotReady } from "../api/Problems.ts"
 import { Orders } from "../Orders.ts"
 import { Metrics } from "../observe/Metrics.ts"
-import { contentType, processMetrics, render } from "../observe/Prometheus.ts"
+import { nodeMetrics } from "../observe/NodeMetrics.ts"
+import { contentType, render } from "../observe/Prometheus.ts"
 import { traceparentOf } from "../observe/TraceContext.ts"
 import { type Access, AuthorizationLive, keyField, RequestAccess } from "./Access.ts"
 import { makeTakeMany } from "./BulkIntake.ts"
@@ -153,8 +154,8 @@ const PrometheusRoute = HttpLayerRouter.use(
     const readiness = yield* Readiness
     const scrape = Effect.gen(function* () {
       yield* readiness.reasons
-      const ofProcess = yield* processMetrics
-      return HttpServerResponse.text(render(yield* metrics.series) + ofProcess, { contentType })
+      const ofNode = yield* nodeMetrics
+      return HttpServerResponse.text(render(yield* metrics.series) + ofNode, { contentType })
     })
     yield* router.add("GET", prometheusPath, scrape)
   })
@@ -163,7 +164,7 @@ const PrometheusRoute = HttpLayerRouter.use(
 /** The page is larger than all of the service, and is loaded only when somebody asks for it. */
 const DocsRoute = HttpLayerRouter.use(
   Effect.fnUntraced(function* (router) {
-    const app = yield* Effect.cached(
+    const [app, forget] = yield* Effect.cachedInvalidateWithTTL(
       Effect.flatMap(
         Effect.promise(() => import("@effect/platform/HttpApiSwagger")),
         ({ layerHttpLayerRouter }) =>
@@ -172,9 +173,10 @@ const DocsRoute = HttpLayerRouter.use(
             // On a router of its own.
             Effect.provideServiceEffect(Layer.CurrentMemoMap, Layer.makeMemoMap)
           )
-      )
+      ),
+      Duration.infinity
     )
-    yield* router.add("GET", docsPath, Effect.flatten(app))
+    yield* router.add("GET", docsPath, Effect.flatten(Effect.tapErrorCause(app, () => forget)))
   })
 )
 

@@ -1,4 +1,4 @@
-import { Array as Arr, Effect, type MetricPair, MetricState, Option, Order } from "effect"
+import { Array as Arr, type MetricPair, MetricState, Option, Order } from "effect"
 
 /** The text format of Prometheus, version 0.0.4. */
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,9 +58,3 @@ export const render = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): str
     .map((line) => `${line}\n`)
     .join("")
 }
-
-/**
- * The metrics of the process and of Node, in the same format. What measures them is loaded and begins with the first
- * call, so that it costs nothing where nobody looks.
- */
-export const processMetrics = Effect.promise(async () => (await import("./NodeMetrics.ts")).registry.metrics())

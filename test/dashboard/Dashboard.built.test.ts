@@ -16,7 +16,7 @@ import {
   submitMany,
   withPage
 } from "../support/DashboardPage.ts"
-import { aNewOrder, post, startService } from "../support/ServiceProcess.ts"
+import { aNewOrder, post, programIn, startService } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
 describe("Dashboard over HTTP", () => {
@@ -66,12 +66,11 @@ describe("Dashboard over HTTP", () => {
   it.scopedLive("without its files the service runs, and the page says how to get them", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
-      // The bundle alone, in a folder where its one native module is found.
+      // In a folder where its one native module is found.
       const modules = `${folder}/node_modules`
       Fs.symlinkSync(Fs.realpathSync("node_modules"), modules)
       Fs.mkdirSync(`${folder}/program`)
-      Fs.copyFileSync("dist/main.js", `${folder}/program/main.mjs`)
-      const { url } = yield* startService(folder, {}, `${folder}/program/main.mjs`)
+      const { url } = yield* startService(folder, {}, programIn(`${folder}/program`))
       yield* Effect.promise(async () => {
         const answer = await fetch(url)
         assert.strictEqual(answer.status, 404)

@@ -1,9 +1,7 @@
-import * as Fs from "node:fs"
-import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { hasPostgres, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
-import { failToStart } from "../support/ServiceProcess.ts"
+import { failToStart, programIn } from "../support/ServiceProcess.ts"
 import { temporaryFolder } from "../support/TestLayers.ts"
 
 describe.skipIf(!hasPostgres)(`A node without pg-boss${unlessPostgres}`, () => {
@@ -13,13 +11,9 @@ describe.skipIf(!hasPostgres)(`A node without pg-boss${unlessPostgres}`, () => {
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       // Where no package can be found.
-      const program = Path.join(folder, "main.mjs")
-      Fs.copyFileSync("dist/main.js", program)
-      const { code, stderr, stdout } = yield* failToStart(
-        folder,
-        { QUEUE: "pg-boss", DATABASE_URL: yield* schemas },
-        program
-      )
+      const program = programIn(folder)
+      const settings = { QUEUE: "pg-boss", DATABASE_URL: yield* schemas }
+      const { code, stderr, stdout } = yield* failToStart(folder, settings, program)
       assert.strictEqual(code, 1)
       assert.match(
         `${stdout}${stderr}`,

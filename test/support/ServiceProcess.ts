@@ -1,5 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { once } from "node:events"
+import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { Effect } from "effect"
@@ -64,6 +65,14 @@ export const startService = (folder: string, settings: Record<string, string> = 
         exited
       )
   )
+
+/** The program of the service alone, in a folder: its path. */
+export const programIn = (folder: string) => {
+  Fs.writeFileSync(Path.join(folder, "package.json"), '{ "type": "module" }')
+  Fs.cpSync("dist/chunks", Path.join(folder, "chunks"), { recursive: true })
+  Fs.copyFileSync(main, Path.join(folder, "main.js"))
+  return Path.join(folder, "main.js")
+}
 
 /** Runs the service where it cannot start: its exit code and what it printed. */
 export const failToStart = (folder: string, settings: Record<string, string> = {}, program = main) =>
