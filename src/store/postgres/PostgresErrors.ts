@@ -1,10 +1,12 @@
 import type { ServerErrors } from "../server/ServerErrors.ts"
 
-const sqlState = /^[0-9A-Z]{5}$/
+/** None of PostgreSQL's begins with an E, and those of the system do: EPIPE has five letters, too. */
+const sqlState = /^(?!E)[0-9A-Z]{5}$/
 /**
  * https://www.postgresql.org/docs/15/errcodes-appendix.html: connections (08), read-only transactions (25006), those that
  * took too long (25P03, 25P04), refused users (28), missing databases (3D), transactions that were rolled back (40),
- * resources (53), objects in the wrong state (55), the operator's intervention (57), errors of the system (58) and of the server itself (XX), permissions (42501).
+ * resources (53), objects in the wrong state (55), the operator's intervention (57), errors of the system (58) and of the
+ * server itself (XX), permissions (42501).
  */
 const unavailable = /^(08|25006|25P0[34]|28|3D|40|53|55|57|58|XX|42501)/
 
