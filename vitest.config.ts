@@ -10,9 +10,9 @@ export default defineConfig({
     // Loading the libraries for each file anew would take a fifth of the time.
     isolate: false,
     setupFiles: ["test/support/Setup.ts"],
-    // Most of the time one worker waits: for a disk, a child process or a browser.
-    maxWorkers: 2,
-    minWorkers: 2,
+    // On two cores: of three workers one waits most of the time, for a disk, a child process or a browser.
+    maxWorkers: 3,
+    minWorkers: 3,
     // As the service is started: collecting the young generation often would take a sixth of the time.
     poolOptions: { forks: { execArgv: ["--max-semi-space-size=32"] } },
     projects: [
