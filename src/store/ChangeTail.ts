@@ -14,12 +14,12 @@ const piece = 1000
  * is seen of it has no gaps. What this node committed is read only if others committed something before it.
  */
 export const makeChangeTail = Effect.fnUntraced(function* (
-  { fault, historyRange }: Pick<Context.Tag.Service<OrdersRepo>, "fault" | "historyRange">,
+  fault: Context.Tag.Service<OrdersRepo>["fault"],
   nodes: Pick<Nodes, "changes" | "lastChange">,
   found: (changes: ReadonlyArray<OrderChange>) => Effect.Effect<void>
 ) {
   const wake = yield* Queue.sliding<void>(1)
-  let place = (yield* Effect.orDie(historyRange)).last
+  let place = yield* Effect.orDie(nodes.lastChange)
   let waiting: Array<Deferred.Deferred<void>> = []
   let isAway = false
 

@@ -61,7 +61,7 @@ export class OrderEvents extends Context.Tag("orders/OrderEvents")<
           caughtUp: Effect.void
         }
       }
-      const tail = yield* makeChangeTail(repo, repo.nodes.value, all.call)
+      const tail = yield* makeChangeTail(repo.fault, repo.nodes.value, all.call)
       return {
         publish: (commit) => Effect.zipRight(own.call(commit), tail.committed(commit)),
         listen: own.add,

@@ -34,10 +34,7 @@ const make = Effect.gen(function* () {
   let isAway = false
   const last = () => kept.at(-1)?.id ?? 0
   const tail = yield* makeChangeTail(
-    {
-      fault,
-      historyRange: Effect.sync(() => ({ from: 1, last: last() }))
-    },
+    fault,
     {
       changes: (after, limit) =>
         Effect.sync(() => {
