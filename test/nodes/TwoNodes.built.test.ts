@@ -7,7 +7,7 @@ import { assertSameHistory, makeNodes } from "../support/NodeProcesses.ts"
 import { hasPostgres, postgresSchemas, unlessPostgres } from "../support/Postgres.ts"
 import { aNewOrder, post, type ServiceProcess } from "../support/ServiceProcess.ts"
 import { until } from "../support/Until.ts"
-import { decodeEvent, isNoEvent, openStream } from "../support/Watcher.ts"
+import { decodeEvent, isNoEvent, nextEvent, openStream } from "../support/Watcher.ts"
 
 /** Orders from this id on are not answered by the endpoint. */
 const heldFrom = 1_000_000
@@ -119,9 +119,7 @@ describe.skipIf(!hasPostgres)(`Two nodes on PostgreSQL${unlessPostgres}`, () => 
             assert.strictEqual((yield* json(`${a.url}/api/order/${id}?wait=30`)).status, "Completed")
           }
           while (seen.length < 6) {
-            const block = yield* Queue.take(live.blocks)
-            if (isNoEvent(block)) continue
-            const { order_id, to } = yield* decodeEvent(block)
+            const { order_id, to } = yield* nextEvent(live)
             seen.push(`${order_id} ${to}`)
           }
           const changes = (id: number) => ["Pending", "Processing", "Completed"].map((to) => `${id} ${to}`)
