@@ -72,6 +72,9 @@ const due = `
 
 const decodeDue = Schema.decodeUnknown(Schema.Tuple(Schema.Struct({ due: Schema.Int })))
 
+/** How many of the last changes stay for other nodes, and how many are removed at once. */
+const [lastChanges, piece] = [100_000, 1000]
+
 /**
  * By one node at a time, so that the oldest go first. What retention is removing is left to it. As long as another node has
  * a setting of its own, what that keeps for readers stays.
@@ -83,9 +86,9 @@ const trim = `
       SELECT id FROM changes
       WHERE
         (SELECT is_alone FROM asked) AND id > $1
-        AND id <= (SELECT LEAST(last_change - 100000, history_from - 1) FROM totals)
+        AND id <= (SELECT LEAST(last_change - ${lastChanges}, history_from - 1) FROM totals)
       ORDER BY id
-      LIMIT 1000
+      LIMIT ${piece}
       FOR UPDATE SKIP LOCKED
     ),
     removed AS (DELETE FROM changes WHERE id = ANY (ARRAY(SELECT id FROM old)) RETURNING id)
